@@ -1,0 +1,122 @@
+//! The contract between dfab and a Docker engine, in the types of `dfab-map`.
+//!
+//! One suite of tests runs over every implementation, the in-memory one included. What a method
+//! promises is said here, once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dfab_map::image::ImageName;
+use dfab_map::model::Auth;
+use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};
+use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
+
+use crate::error::Error;
+
+/// The result of a call to an engine.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// One Docker engine.
+///
+/// Calls may be made at once from many tasks; a backend neither orders nor limits them, callers do.
+/// Names are Docker names without a leading `/`. A call that the engine answers with "no such
+/// object" fails with [`Error::is_not_found`], except where a method says otherwise.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Returns how the engine is called in messages: the host, or `local engine`.
+    fn host(&self) -> &str;
+
+    /// Returns how many requests this backend has sent so far.
+    fn requests(&self) -> u64;
+
+    /// Asks what the engine can do, and fixes the API version of all later calls. Asked once; later
+    /// calls answer from memory.
+    async fn engine_info(&self) -> Result<EngineInfo>;
+
+    /// Lists all containers, running or not, without detail.
+    async fn list_containers(&self) -> Result<BTreeMap<String, ObservedContainer>>;
+
+    /// Lists all networks. Their `containers` are filled from what the list shows, if anything.
+    async fn list_networks(&self) -> Result<BTreeMap<String, ObservedNetwork>>;
+
+    /// Lists all volumes.
+    async fn list_volumes(&self) -> Result<BTreeMap<String, ObservedVolume>>;
+
+    /// Lists all images: ID by reference, see [`dfab_map::observed::image_key`].
+    async fn list_images(&self) -> Result<BTreeMap<String, String>>;
+
+    /// Returns a container with its detail; `None` when there is none of this name.
+    async fn inspect_container(&self, name: &str) -> Result<Option<ObservedContainer>>;
+
+    /// Returns (user, command line) of every process in a running container.
+    async fn container_processes(&self, name: &str) -> Result<Vec<(String, String)>>;
+
+    /// Creates a container and returns what the engine warned about. Not idempotent: a name that is
+    /// taken is [`Error::is_conflict`].
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<Vec<String>>;
+
+    /// Starts a container. One that runs already is no error.
+    async fn start_container(&self, name: &str) -> Result<()>;
+
+    /// Stops a container and waits until it has ended. `timeout` is rounded up to whole seconds;
+    /// `None` is the engine's default. One that does not run is no error.
+    async fn stop_container(&self, name: &str, timeout: Option<Duration>) -> Result<()>;
+
+    /// Sends a signal, SIGKILL for `None`. A container that does not run is [`Error::is_conflict`].
+    async fn kill_container(&self, name: &str, signal: Option<&str>) -> Result<()>;
+
+    /// Waits until a container has ended and returns its exit code; `None` when `timeout` passes
+    /// first.
+    async fn wait_container(&self, name: &str, timeout: Option<Duration>) -> Result<Option<i64>>;
+
+    /// Removes a container. With `volumes` its anonymous volumes too; with `force` also when it runs.
+    async fn remove_container(&self, name: &str, volumes: bool, force: bool) -> Result<()>;
+
+    /// Changes limits and restart policy in place.
+    async fn update_container(&self, name: &str, properties: &Properties) -> Result<()>;
+
+    /// Returns the last `tail` lines (all for `None`) of a container's stdout and stderr, merged.
+    async fn container_logs(&self, name: &str, tail: Option<u32>) -> Result<Vec<u8>>;
+
+    /// Starts a command in a running container, detached.
+    async fn exec(&self, name: &str, command: &[String], user: Option<&str>) -> Result<()>;
+
+    /// Creates a network. A name that is taken is [`Error::is_conflict`].
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<()>;
+
+    /// Removes a network that no container is connected to.
+    async fn remove_network(&self, name: &str) -> Result<()>;
+
+    /// Connects a container, running or not.
+    async fn connect_network(&self, container: &str, endpoint: &EndpointSpec) -> Result<()>;
+
+    /// Disconnects a container. One that is not connected is [`Error::is_not_found`].
+    async fn disconnect_network(&self, container: &str, network: &str) -> Result<()>;
+
+    /// Creates a volume. Idempotent when driver and options are equal.
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()>;
+
+    /// Removes a volume that no container holds; one that is held is [`Error::is_conflict`].
+    async fn remove_volume(&self, name: &str) -> Result<()>;
+
+    /// Pulls an image and reports progress lines as they come. An error inside the stream is an
+    /// error of the call.
+    async fn pull_image(
+        &self,
+        image: &ImageName,
+        auth: Option<&Auth>,
+        progress: &(dyn Fn(PullProgress) + Send + Sync),
+    ) -> Result<()>;
+}
+
+/// One line of a pull's progress.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullProgress {
+    /// Layer ID; empty for lines about the whole image.
+    pub layer: String,
+    /// Status text of the engine, for example `Downloading`.
+    pub status: String,
+    /// Bytes so far and in all, where the engine says.
+    pub bytes: Option<(u64, u64)>,
+}

@@ -1,0 +1,64 @@
+//! Why a call to an engine failed, so that callers can act on it.
+
+use std::time::Duration;
+
+/// A boxed cause.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A failed call. `Display` says what was done, on which host; the cause is the `source`.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {operation} on `{host}`")]
+pub struct Error {
+    /// What was tried, as a fragment after "failed to": ``create container `m.web` ``.
+    pub operation: String,
+    /// The engine's host as [`crate::Backend::host`] gives it.
+    pub host: String,
+    /// Why.
+    #[source]
+    pub cause: Cause,
+}
+
+/// Why it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The engine answered with an error status.
+    #[error("the engine refused ({status}): {message}")]
+    Refused {
+        /// HTTP status, or the nearest one for backends without HTTP.
+        status: u16,
+        /// The engine's message.
+        message: String,
+    },
+    /// The engine could not be reached, or the connection broke.
+    #[error("the engine cannot be reached")]
+    Unreachable(#[source] Source),
+    /// No answer within the time.
+    #[error("no answer within {} s", .0.as_secs_f64())]
+    Timeout(Duration),
+    /// The engine answered with something that is not understood.
+    #[error("unexpected answer of the engine: {0}")]
+    Answer(String),
+    /// The engine is too old or too new.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The call itself cannot be made from what was given.
+    #[error("{0}")]
+    Input(String),
+}
+
+impl Error {
+    /// The object does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.cause, Cause::Refused { status: 404, .. })
+    }
+
+    /// A name is taken, or an object is in use.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.cause, Cause::Refused { status: 409, .. })
+    }
+
+    /// The engine could not be reached at all.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.cause, Cause::Unreachable(_))
+    }
+}

@@ -1,0 +1,3 @@
+//! The `dfab` command.
+
+fn main() {}

@@ -1,0 +1,147 @@
+//! Findings: what is wrong in a text or a map, where, and what to do (map-model §0.5).
+
+use std::fmt;
+
+use crate::position::Position;
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its kind, which callers may act on.
+    pub kind: FindingKind,
+    /// Errors stop the work; warnings do not.
+    pub severity: Severity,
+    /// What is wrong: a lower-case fragment without a full stop, names in backticks.
+    pub message: String,
+    /// Where, if it has a place in a text.
+    pub place: Option<Place>,
+    /// Further places that belong to it, each with a short text (`first given here`).
+    pub related: Vec<(Place, String)>,
+    /// What to do: the nearest known name, the accepted forms.
+    pub hint: Option<String>,
+}
+
+/// A place in a text, with what is needed to show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// File, line and column of its first character.
+    pub position: Position,
+    /// The whole source line, without its end.
+    pub line_text: String,
+    /// How many characters of that line belong to it, at least one.
+    pub length: u32,
+}
+
+/// The kinds of findings (map-model §0.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// Shape, type, length or range is not accepted for its property.
+    InvalidInput,
+    /// A key that is not a property of the object it appears in.
+    UnknownKey,
+    /// A cross-reference check of map-model §9.
+    Integrity,
+    /// A map, configuration, group, instance, network or client in a command does not exist.
+    UnknownReference,
+    /// Circular inheritance or dependency.
+    Cycle,
+    /// A late value could not be resolved when needed.
+    Unresolved,
+    /// Not valid YAML, wrong top-level type, no name.
+    Load,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The work cannot go on.
+    Error,
+    /// Worth knowing; the work goes on.
+    Warning,
+}
+
+/// All findings of a piece of work, in the order of their places. Never empty when used as an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings(pub Vec<Finding>);
+
+impl FindingKind {
+    /// Returns the word that JSON output uses: `invalid_input`, `unknown_key`, …
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "invalid_input",
+            Self::UnknownKey => "unknown_key",
+            Self::Integrity => "integrity",
+            Self::UnknownReference => "unknown_reference",
+            Self::Cycle => "cycle",
+            Self::Unresolved => "unresolved",
+            Self::Load => "load",
+        }
+    }
+}
+
+impl Finding {
+    /// Makes an error without a place.
+    pub fn error(kind: FindingKind, message: impl Into<String>) -> Self {
+        let (severity, message) = (Severity::Error, message.into());
+        Self { kind, severity, message, place: None, related: Vec::new(), hint: None }
+    }
+
+    /// Makes a warning without a place.
+    pub fn warning(kind: FindingKind, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(kind, message) }
+    }
+
+    /// Adds the place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Findings {
+    /// Tells whether one of them is an error.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// One line: `file:line:column: message`.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{}: ", place.position)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// One line a finding.
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(Finding::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Findings {}
+
+/// Returns the known name nearest to `name`, when one is near enough to be meant.
+///
+/// Near enough is as in cargo: a Damerau-Levenshtein distance of at most a third of the length.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (name.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,79 @@
+//! Image names: from what a map writes to the full reference (map-model §7.5).
+
+use std::fmt;
+
+/// A full image reference: repository with a tag, or with a digest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ImageName {
+    /// Registry and path, for example `registry.example.com/app`.
+    pub repository: String,
+    /// What names the image inside the repository.
+    pub version: ImageVersion,
+}
+
+/// A tag or a digest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ImageVersion {
+    /// `:tag`
+    Tag(String),
+    /// `@sha256:…`
+    Digest(String),
+}
+
+/// An image text that is no reference.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an image reference; expected `[registry[:port]/]name[:tag]` or `name@sha256:…`")]
+pub struct InvalidImage(pub String);
+
+impl ImageName {
+    /// Expands `image` as written in a map (map-model §7.5): a text without `/` gets `repository` in
+    /// front, a leading `/` means "no prefix", a missing tag is `default_tag`, else `latest`. A
+    /// digest is never split and gets no tag.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidImage`] when the name or the tag is empty or has blanks.
+    pub fn expand(image: &str, repository: Option<&str>, default_tag: Option<&str>) -> Result<Self, InvalidImage> {
+        let invalid = || InvalidImage(image.to_owned());
+        let (name, version) = match image.split_once('@') {
+            Some((name, digest)) if digest.contains(':') => (name, Some(ImageVersion::Digest(digest.to_owned()))),
+            Some(_) => return Err(invalid()),
+            None => match image.rsplit_once(':') {
+                Some((name, tag)) if !tag.contains('/') => (name, Some(ImageVersion::Tag(tag.to_owned()))),
+                _ => (image, None),
+            },
+        };
+        let bad = |text: &str| text.is_empty() || text.chars().any(char::is_whitespace);
+        if let Some(ImageVersion::Tag(text) | ImageVersion::Digest(text)) = &version
+            && bad(text)
+        {
+            return Err(invalid());
+        }
+        let full = match (name.contains('/'), repository) {
+            (true, _) => name.strip_prefix('/').unwrap_or(name).to_owned(),
+            (false, Some(prefix)) if !prefix.is_empty() => format!("{}/{name}", prefix.trim_end_matches('/')),
+            (false, _) => name.to_owned(),
+        };
+        if bad(name) || bad(&full) || full.ends_with('/') {
+            return Err(invalid());
+        }
+        let version = version.unwrap_or_else(|| ImageVersion::Tag(default_tag.unwrap_or("latest").to_owned()));
+        Ok(Self { repository: full, version })
+    }
+
+    /// Returns the host of the registry: the first path component if it contains `.` or `:` or is
+    /// `localhost` (map-model §4.5). `None` is Docker Hub.
+    pub fn registry(&self) -> Option<&str> {
+        let (first, _) = self.repository.split_once('/')?;
+        (first.contains(['.', ':']) || first == "localhost").then_some(first)
+    }
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.version {
+            ImageVersion::Tag(tag) => write!(f, "{}:{tag}", self.repository),
+            ImageVersion::Digest(digest) => write!(f, "{}@{digest}", self.repository),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Container maps: the model, and a planner that says why.
+
+pub mod diagnostic;
+pub mod image;
+pub mod item;
+pub mod model;
+pub mod names;
+pub mod observed;
+pub mod plan;
+pub mod position;
+pub mod property;
+pub mod spec;
+pub mod value;

@@ -1,0 +1,1 @@
+//! Tests over all crates and the real lab.
