@@ -33,10 +33,16 @@ impl ImageName {
     /// # Errors
     ///
     /// [`InvalidImage`] when the name or the tag is empty or has blanks.
-    pub fn expand(image: &str, repository: Option<&str>, default_tag: Option<&str>) -> Result<Self, InvalidImage> {
+    pub fn expand(
+        image: &str,
+        repository: Option<&str>,
+        default_tag: Option<&str>,
+    ) -> Result<Self, InvalidImage> {
         let invalid = || InvalidImage(image.to_owned());
         let (name, version) = match image.split_once('@') {
-            Some((name, digest)) if digest.contains(':') => (name, Some(ImageVersion::Digest(digest.to_owned()))),
+            Some((name, digest)) if digest.contains(':') => {
+                (name, Some(ImageVersion::Digest(digest.to_owned())))
+            }
             Some(_) => return Err(invalid()),
             None => match image.rsplit_once(':') {
                 Some((name, tag)) if !tag.contains('/') => (name, Some(ImageVersion::Tag(tag.to_owned()))),
@@ -57,7 +63,8 @@ impl ImageName {
         if bad(name) || bad(&full) || full.ends_with('/') {
             return Err(invalid());
         }
-        let version = version.unwrap_or_else(|| ImageVersion::Tag(default_tag.unwrap_or("latest").to_owned()));
+        let version =
+            version.unwrap_or_else(|| ImageVersion::Tag(default_tag.unwrap_or("latest").to_owned()));
         Ok(Self { repository: full, version })
     }
 

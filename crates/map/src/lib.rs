@@ -1,6 +1,7 @@
 //! Container maps: the model, and a planner that says why.
 
 pub mod diagnostic;
+pub mod graph;
 pub mod image;
 pub mod item;
 pub mod model;

@@ -114,6 +114,9 @@ pub struct ObservedVolume {
 /// Returns the key of an image reference in [`Observed::images`]: without `docker.io/` and
 /// `library/`, which engines drop and users may write.
 pub fn image_key(reference: &str) -> String {
-    let name = ["docker.io/", "index.docker.io/"].iter().find_map(|p| reference.strip_prefix(p)).unwrap_or(reference);
+    let name = ["docker.io/", "index.docker.io/"]
+        .iter()
+        .find_map(|p| reference.strip_prefix(p))
+        .unwrap_or(reference);
     name.strip_prefix("library/").unwrap_or(name).to_owned()
 }

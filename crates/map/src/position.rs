@@ -38,8 +38,9 @@ impl fmt::Debug for Position {
 
 /// The positions of an object's properties, kept beside the object.
 ///
-/// A key is the path of a property inside the object: `image`, `exposes.80/tcp`,
-/// `create_options.environment.LANG`. Looking up a path that is not recorded yields the position of
+/// A key is the path of a property inside the object: `image`, `create_options.environment.LANG`. An
+/// element of a list stands under its [`crate::model::Keyed::key`]: `exposes.80/tcp`, `uses.app.one`.
+/// Entries of a map's own mappings likewise: `groups.all`, `host.data`, `clients.web1`. Looking up a path that is not recorded yields the position of
 /// its nearest recorded parent; the empty path is the object itself.
 ///
 /// Positions are not part of an object's value: all `Origins` are equal, so that two maps written
@@ -69,12 +70,32 @@ impl Origins {
 
     /// Takes over every position that `other` records at or below `path`.
     pub fn adopt(&mut self, path: &str, other: &Self) {
-        for (key, position) in &other.0 {
-            let below = key.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-            if below || path.is_empty() {
-                self.0.insert(key.clone(), position.clone());
-            }
+        if path.is_empty() {
+            self.0.extend(other.0.iter().map(|(key, position)| (key.clone(), position.clone())));
+            return;
         }
+        if let Some(position) = other.0.get(path) {
+            self.0.insert(path.to_owned(), position.clone());
+        }
+        // Everything below starts with `path.`, and `/` is the character after `.`.
+        for (key, position) in other.0.range(format!("{path}.")..format!("{path}/")) {
+            self.0.insert(key.clone(), position.clone());
+        }
+    }
+
+    /// Forgets every position recorded at or below `path`.
+    pub fn forget(&mut self, path: &str) {
+        self.0.remove(path);
+        let below: Vec<String> =
+            self.0.range(format!("{path}.")..format!("{path}/")).map(|(key, _)| key.clone()).collect();
+        for key in below {
+            self.0.remove(&key);
+        }
+    }
+
+    /// Tells whether `path` itself is recorded.
+    pub fn has(&self, path: &str) -> bool {
+        self.0.contains_key(path)
     }
 }
 

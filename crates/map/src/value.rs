@@ -83,6 +83,16 @@ pub enum Lazy {
     Path(String, At),
 }
 
+/// As it is written in YAML: `!env_lazy NAME`.
+impl fmt::Display for Lazy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name, _) => write!(f, "!env_lazy {name}"),
+            Self::Path(text, _) => write!(f, "!path_lazy {text}"),
+        }
+    }
+}
+
 /// The position of a late value, for messages. All are equal: late values compare by their source
 /// (map-model §11.1).
 #[derive(Clone, Debug, Default)]

@@ -5,6 +5,7 @@
 
 mod client;
 mod container;
+mod key;
 mod map;
 
 pub use client::{Auth, ClientConfig, Clients, Tls};
@@ -12,4 +13,5 @@ pub use container::{
     Attach, Bind, CommandLine, Container, Endpoint, ExecCommand, ExecPolicy, HealthCheck, HealthTest, Link,
     NetworkMode, Options, Port, PortProtocol, PublishedPort, Reference, Setting, Signal, Use, User,
 };
+pub use key::Keyed;
 pub use map::{HostPath, Map, Network, Volume};

@@ -234,7 +234,13 @@ impl fmt::Display for Plan {
             let reasons: Vec<&str> = step.reasons.iter().map(|reason| reason.text.as_str()).collect();
             let (id, client, kind) = (step.id, &step.client, step.kind);
             let after = after.join(",");
-            writeln!(f, "[{after}] -> {id} {client} {kind} {}, {}, {}", step.name, step.action, reasons.join("; "))?;
+            writeln!(
+                f,
+                "[{after}] -> {id} {client} {kind} {}, {}, {}",
+                step.name,
+                step.action,
+                reasons.join("; ")
+            )?;
         }
         Ok(())
     }
