@@ -10,5 +10,7 @@ pub mod observed;
 pub mod plan;
 pub mod position;
 pub mod property;
+pub mod resolve;
 pub mod spec;
 pub mod value;
+pub mod yaml;

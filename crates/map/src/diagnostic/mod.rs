@@ -1,6 +1,17 @@
 //! Findings: what is wrong in a text or a map, where, and what to do (map-model §0.5).
+//!
+//! A [`Finding`] is data. [`render`] turns it into text for people, [`Finding::to_json`] into a value
+//! for programs. Findings made from a model [`Position`] know no source line; [`Sources`] adds it.
+
+mod json;
+mod render;
+mod sources;
 
 use std::fmt;
+
+pub use render::{RenderOptions, render, render_all};
+pub use sources::Sources;
+pub(crate) use sources::lines;
 
 use crate::position::Position;
 
@@ -13,12 +24,27 @@ pub struct Finding {
     pub severity: Severity,
     /// What is wrong: a lower-case fragment without a full stop, names in backticks.
     pub message: String,
+    /// What it is about: `exposes[0]` of configuration `web` in map `shop`.
+    pub subject: Subject,
     /// Where, if it has a place in a text.
     pub place: Option<Place>,
     /// Further places that belong to it, each with a short text (`first given here`).
     pub related: Vec<(Place, String)>,
     /// What to do: the nearest known name, the accepted forms.
     pub hint: Option<String>,
+}
+
+/// What a finding is about (map-model §0.5); parts that do not apply are `None`.
+///
+/// Prints as `` `exposes[0]` of configuration `web` in map `shop` ``.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Name of the map.
+    pub map: Option<String>,
+    /// Kind and name of the object in it: `configuration`, `volume`, `network`, `client`.
+    pub object: Option<(&'static str, String)>,
+    /// Property inside the object, with element index (from zero) or key: `exposes[0]`.
+    pub property: Option<String>,
 }
 
 /// A place in a text, with what is needed to show it.
@@ -83,7 +109,8 @@ impl Finding {
     /// Makes an error without a place.
     pub fn error(kind: FindingKind, message: impl Into<String>) -> Self {
         let (severity, message) = (Severity::Error, message.into());
-        Self { kind, severity, message, place: None, related: Vec::new(), hint: None }
+        let (subject, place, related, hint) = (Subject::default(), None, Vec::new(), None);
+        Self { kind, severity, message, subject, place, related, hint }
     }
 
     /// Makes a warning without a place.
@@ -95,6 +122,20 @@ impl Finding {
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {
         self.place = Some(place);
+        self
+    }
+
+    /// Adds what it is about.
+    #[must_use]
+    pub fn about(mut self, subject: Subject) -> Self {
+        self.subject = subject;
+        self
+    }
+
+    /// Adds a further place with a short text.
+    #[must_use]
+    pub fn with_related(mut self, place: Place, text: impl Into<String>) -> Self {
+        self.related.push((place, text.into()));
         self
     }
 
@@ -113,11 +154,44 @@ impl Findings {
     }
 }
 
-/// One line: `file:line:column: message`.
+impl Subject {
+    /// Tells whether nothing is named.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_none() && self.object.is_none() && self.property.is_none()
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            self.property.as_ref().map(|property| format!("`{property}`")),
+            self.object.as_ref().map(|(kind, name)| format!("{kind} `{name}`")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(&parts.join(" of "))?;
+        match &self.map {
+            Some(map) if parts.is_empty() => write!(f, "map `{map}`"),
+            Some(map) => write!(f, " in map `{map}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A place that knows its first character only; [`Sources`] adds the line when it is shown.
+impl From<Position> for Place {
+    fn from(position: Position) -> Self {
+        Self { position, line_text: String::new(), length: 1 }
+    }
+}
+
+/// One line: `file:line:column: subject: message`.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {
             write!(f, "{}: ", place.position)?;
+        }
+        if !self.subject.is_empty() {
+            write!(f, "{}: ", self.subject)?;
         }
         f.write_str(&self.message)
     }
