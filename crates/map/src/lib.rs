@@ -1,5 +1,6 @@
 //! Container maps: the model, and a planner that says why.
 
+pub mod desired;
 pub mod diagnostic;
 pub mod graph;
 pub mod image;

@@ -5,7 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::property::Property;
 use crate::spec::{EndpointSpec, NetworkSpec, Properties, VolumeSpec};
+
+/// What a plan wants to know about one engine beyond its lists of containers, networks, volumes and
+/// images, which are always read whole (see [`crate::desired::Desired::wanted`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Containers to inspect, by name. Those that do not exist are left out of the answer.
+    pub containers: BTreeSet<String>,
+    /// Containers whose process list is needed when they run: those with exec commands to check. A
+    /// subset of `containers`.
+    pub processes: BTreeSet<String>,
+    /// Whether [`EngineInfo::unsupported`] matters (some container has limits): costs `GET /info`.
+    pub limits: bool,
+}
 
 /// The state of one engine. All names are without a leading `/`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +44,11 @@ pub struct EngineInfo {
     pub api_version: (u32, u32),
     /// Engine version, for example `20.10.24`.
     pub engine_version: String,
+    /// Limits that the engine accepts but cannot hold, because its kernel lacks them (engine §1.5):
+    /// they are stored as something else and are therefore not compared. Read from `GET /info`
+    /// (`MemoryLimit`, `SwapLimit`, `KernelMemory`, `CpuCfsPeriod`, `CpuCfsQuota`, `CPUShares`,
+    /// `CPUSet`, `OomKillDisable`, `PidsLimit`) when [`Wanted::limits`] asks for it, else empty.
+    pub unsupported: BTreeSet<Property>,
 }
 
 /// A container.
@@ -56,6 +75,10 @@ pub struct ContainerDetail {
     pub mounts: BTreeMap<String, Mount>,
     /// Endpoints by Docker name of the network.
     pub endpoints: BTreeMap<String, EndpointSpec>,
+    /// `NetworkID` of each endpoint, by Docker name of the network. Empty texts (before the first
+    /// start) are left out. An ID that is not the network's own shows that the network was made anew
+    /// behind the container's back.
+    pub network_ids: BTreeMap<String, String>,
     /// Process list of a running container with exec commands to check: (user, command line).
     pub processes: Option<Vec<(String, String)>>,
 }
@@ -109,6 +132,9 @@ pub struct ObservedNetwork {
 pub struct ObservedVolume {
     /// Its settings; `labels` holds all labels, ours included, and `own_labels` is empty.
     pub spec: VolumeSpec,
+    /// Names of the containers that mount it, running or not. The list of containers shows them
+    /// (`Mounts` of `GET /containers/json`).
+    pub holders: BTreeSet<String>,
 }
 
 /// Returns the key of an image reference in [`Observed::images`]: without `docker.io/` and

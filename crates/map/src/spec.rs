@@ -95,6 +95,25 @@ pub struct StopSpec {
     pub timeout: Option<Duration>,
 }
 
+/// A script run (engine §7.2): create, connect, start, wait, read exit code and log, remove.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScriptSpec {
+    /// The container, with the script's directory mounted and its command set.
+    pub container: ContainerSpec,
+    /// Endpoints beside the first, connected before the start.
+    pub endpoints: Vec<EndpointSpec>,
+    /// Time to wait after the start.
+    pub start_delay: Option<Duration>,
+    /// How long to wait for the end; `None` is without limit.
+    pub wait_timeout: Option<Duration>,
+    /// Log lines with time stamps.
+    pub timestamps: bool,
+    /// Only the last lines of the log; `None` is all.
+    pub tail: Option<u32>,
+    /// Stop (after 3 seconds) and remove the container at the end, also after an error.
+    pub remove: bool,
+}
+
 /// Ownership and mode of a volume (engine §6.11), set once after creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrepareSpec {
@@ -104,6 +123,9 @@ pub struct PrepareSpec {
     pub owner: Option<String>,
     /// Argument of `chmod -R`.
     pub mode: Option<String>,
+    /// It may be done by a command on the engine's host, where the backend can run one
+    /// (`prepare_local`).
+    pub local: bool,
     /// Images whose container may do it, in order of preference; the first that is present, or can
     /// be pulled, is taken.
     pub images: Vec<ImageName>,

@@ -1,13 +1,42 @@
 //! The plan: a graph of steps, each with its reasons (design §3).
 
+mod error;
+mod options;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+pub use error::PlanError;
+pub use options::{ActionKind, ExecCheck, PlanOptions, Reach, ScriptCommand, ScriptOptions};
+
+use crate::desired::Desired;
 use crate::image::ImageName;
 use crate::item::Kind;
 use crate::names::ClientName;
+use crate::observed::Observed;
 use crate::position::Position;
-use crate::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Properties, StopSpec, VolumeSpec};
+use crate::spec::{
+    ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Properties, ScriptSpec, StopSpec, VolumeSpec,
+};
+
+/// Decides what to do.
+///
+/// A client that is missing from `observed` (its host is down) gets no steps, and steps elsewhere
+/// that depend on its items are left out with a notice. The result depends on nothing but the
+/// arguments.
+///
+/// # Errors
+///
+/// Everything that must be settled first; nothing may be done then.
+pub fn plan(
+    desired: &Desired,
+    observed: &BTreeMap<ClientName, Observed>,
+    options: &PlanOptions,
+) -> Result<Plan, Vec<PlanError>> {
+    let _ = (desired, observed, options);
+    Err(Vec::new())
+}
 
 /// What to do, in which order, and why.
 ///
@@ -193,6 +222,17 @@ pub enum Call {
         /// User, with its group where one is given.
         user: Option<String>,
     },
+    /// Waits until the container's health check reports `healthy`. A container without a health
+    /// check, one that is reported `unhealthy`, and one that has ended, are errors.
+    WaitHealthy {
+        /// Container name.
+        name: String,
+        /// How long; `None` is without end.
+        timeout: Option<Duration>,
+    },
+    /// Runs a script (engine §7.2): creates the container, connects and starts it, waits, reads exit
+    /// code and log, and removes it whatever happened.
+    RunScript(Box<ScriptSpec>),
 }
 
 impl Action {
@@ -223,6 +263,33 @@ impl fmt::Display for Action {
 impl fmt::Display for StepId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}", self.0)
+    }
+}
+
+impl Plan {
+    /// Returns the first stage of the plan: the pulls after which everything has to be observed and
+    /// planned again (design §3). `None` when the plan can be applied as it is.
+    pub fn first_stage(&self) -> Option<Self> {
+        let pulls = |step: &&Step| step.calls.iter().any(|call| matches!(call, Call::PullImage { .. }));
+        let compares = |call: &Call| matches!(call, Call::PullImage { then_compare: true, .. });
+        let waits = self.steps.iter().any(|step| step.calls.iter().any(compares));
+        waits.then(|| Self { steps: self.steps.iter().filter(pulls).cloned().collect(), ..Self::default() })
+    }
+
+    /// Returns the images that the plan pulls, for [`PlanOptions::pulled`] of the next stage.
+    pub fn pulls(&self) -> impl Iterator<Item = (ClientName, ImageName)> {
+        let pulled = |call: &Call| match call {
+            Call::PullImage { image, .. } => Some(image.clone()),
+            _ => None,
+        };
+        self.steps.iter().flat_map(move |step| {
+            step.calls.iter().filter_map(pulled).map(|image| (step.client.clone(), image))
+        })
+    }
+
+    /// Tells whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
     }
 }
 

