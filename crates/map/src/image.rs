@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+use crate::diagnostic::{Finding, FindingKind};
+use crate::model::Map;
+use crate::names::ConfigName;
+use crate::place::{place, written_at};
+use crate::value::{Late, Lookup, Unresolved};
+
 /// A full image reference: repository with a tag, or with a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageName {
@@ -83,4 +89,60 @@ impl fmt::Display for ImageName {
             ImageVersion::Digest(digest) => write!(f, "{}@{digest}", self.repository),
         }
     }
+}
+
+/// What image names are completed with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageDefaults {
+    /// `repository`
+    pub repository: Option<String>,
+    /// `default_tag`
+    pub tag: Option<String>,
+}
+
+impl ImageDefaults {
+    /// Looks up `repository` and `default_tag` of a map.
+    ///
+    /// # Errors
+    ///
+    /// One finding for each of them that cannot be looked up.
+    pub fn of(map: &Map, lookup: &dyn Lookup) -> Result<Self, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let mut text = |late: &Option<Late<String>>, property: &str| {
+            let resolved = late.as_ref()?.resolve(lookup, &format!("{}.{property}", map.name));
+            resolved.map_err(|error| findings.push(unresolved(error))).ok()
+        };
+        let defaults = Self {
+            repository: text(&map.repository, "repository"),
+            tag: text(&map.default_tag, "default_tag"),
+        };
+        if findings.is_empty() { Ok(defaults) } else { Err(findings) }
+    }
+}
+
+fn unresolved(error: Unresolved) -> Finding {
+    let finding = Finding::error(FindingKind::Unresolved, error.what);
+    match &error.position {
+        Some(position) => finding.at(place(position, "")),
+        None => finding,
+    }
+}
+
+/// Returns the expanded image of a configuration (map-model §7.5).
+///
+/// # Errors
+///
+/// An image that is no reference, with its place.
+pub fn of_configuration(
+    map: &Map,
+    name: &ConfigName,
+    defaults: &ImageDefaults,
+) -> Result<ImageName, Finding> {
+    let container = &map.containers[name];
+    let written = container.image.value().map_or(name.as_str(), String::as_str);
+    ImageName::expand(written, defaults.repository.as_deref(), defaults.tag.as_deref()).map_err(|error| {
+        let finding =
+            Finding::error(FindingKind::InvalidInput, format!("`image` of `{}.{name}`: {error}", map.name));
+        written_at(finding, &container.origins, "image", written)
+    })
 }

@@ -1,17 +1,22 @@
 //! Container maps: the model, and a planner that says why.
 
+pub mod deps;
 pub mod desired;
 pub mod diagnostic;
+pub mod extend;
 pub mod graph;
 pub mod image;
 pub mod item;
+pub mod merge;
 pub mod model;
 pub mod names;
 pub mod observed;
+mod place;
 pub mod plan;
 pub mod position;
 pub mod property;
 pub mod resolve;
 pub mod spec;
 pub mod value;
+pub mod volumes;
 pub mod yaml;

@@ -93,9 +93,13 @@ impl Origins {
         }
     }
 
-    /// Tells whether `path` itself is recorded.
-    pub fn has(&self, path: &str) -> bool {
-        self.0.contains_key(path)
+    /// Takes over the position that `other` records for `path` itself, where none is known yet.
+    pub fn adopt_missing(&mut self, path: &str, other: &Self) {
+        if let Some(position) = other.0.get(path)
+            && !self.0.contains_key(path)
+        {
+            self.0.insert(path.to_owned(), position.clone());
+        }
     }
 }
 

@@ -261,7 +261,7 @@ pub enum CommandLine {
 }
 
 /// A command to run in the container after its start: `X(cmd, user, policy)` (map-model §2.12).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ExecCommand {
     /// The command.
     pub cmd: CommandLine,

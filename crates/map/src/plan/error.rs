@@ -56,7 +56,9 @@ impl PlanError {
         match self {
             Self::ScriptContainerExists { .. } => "remove it, or set `remove_existing_before`".to_owned(),
             Self::VolumeDiffers { name, .. } => {
-                format!("name the volume in `force_update` to make {name} anew and lose its data, or change the map")
+                format!(
+                    "name the volume in `force_update` to make {name} anew and lose its data, or change the map"
+                )
             }
             Self::VolumeHeld { holders, .. } => format!("remove {} first", holders.join(", ")),
             Self::ImageAbsent { .. } => "check the tag, and the platform of the image".to_owned(),

@@ -1,0 +1,119 @@
+//! Inheritance: the extended map, which commands work on (map-model §1.7, §5.1–§5.4).
+
+use std::collections::{HashMap, HashSet};
+
+use crate::diagnostic::{Finding, FindingKind, Findings, nearest};
+use crate::graph;
+use crate::merge::{Lists, container};
+use crate::model::{Container, Map};
+use crate::names::ConfigName;
+use crate::place::written_at;
+
+/// Returns a copy of `map` in which every configuration has its inherited values merged in, and
+/// abstract configurations are dropped.
+///
+/// Parents are merged in the order of `extends`, each with its own parents first; then the
+/// configuration itself. Extending an extended map changes nothing. Takes time in proportion to the
+/// configurations and what they inherit, and no stack for chains of parents.
+///
+/// # Errors
+///
+/// Every missing parent ([`FindingKind::Integrity`]) and every circle of parents
+/// ([`FindingKind::Cycle`], with its path): check 3 of map-model §9.
+pub fn extended(map: &Map) -> Result<Map, Findings> {
+    let extension = extend(map);
+    match extension.map {
+        Some(map) if extension.findings.is_empty() => Ok(map),
+        _ => Err(Findings(extension.findings)),
+    }
+}
+
+/// What could be extended, and what is wrong with the rest.
+pub(crate) struct Extension {
+    /// The extended map; missing parents are left out of it. `None` when parents form a circle.
+    pub map: Option<Map>,
+    /// Configurations that lack a parent, directly or through another parent: what else is wrong
+    /// with them may only echo that.
+    pub incomplete: HashSet<ConfigName>,
+    /// Missing parents and circles.
+    pub findings: Vec<Finding>,
+}
+
+/// Extends `map` as far as that is possible.
+pub(crate) fn extend(map: &Map) -> Extension {
+    let parents = |name: &&ConfigName| -> Vec<&ConfigName> {
+        let known = |parent: &ConfigName| map.containers.get_key_value(parent).map(|(name, _)| name);
+        map.containers[*name].extends.iter().filter_map(known).collect()
+    };
+    let mut findings = missing_parents(map);
+    let cycles = graph::cycles(map.containers.keys(), parents);
+    for cycle in &cycles {
+        let (first, parent) = (cycle.0[0], cycle.0[1]);
+        let message = if first == parent {
+            format!("configuration `{first}` of map `{}` extends itself (check 3)", map.name)
+        } else {
+            format!("circular inheritance in map `{}`: {cycle} (check 3)", map.name)
+        };
+        let finding = Finding::error(FindingKind::Cycle, message);
+        findings.push(written_at(
+            finding,
+            &map.containers[first].origins,
+            &format!("extends.{parent}"),
+            parent,
+        ));
+    }
+    let Ok(order) = graph::forward(map.containers.keys(), parents) else {
+        return Extension { map: None, incomplete: HashSet::new(), findings };
+    };
+
+    let mut incomplete = HashSet::new();
+    let mut done: HashMap<&ConfigName, Container> = HashMap::with_capacity(order.len());
+    for name in order {
+        let written = &map.containers[name];
+        if written
+            .extends
+            .iter()
+            .any(|parent| incomplete.contains(parent) || !map.containers.contains_key(parent))
+        {
+            incomplete.insert(name.clone());
+        }
+        let mut extended = Container::default();
+        if written.extends.is_empty() {
+            extended = written.clone();
+        } else {
+            for parent in written.extends.iter().filter_map(|parent| done.get(parent)) {
+                container::merge(&mut extended, parent, Lists::AndScalars);
+            }
+            // The object itself, and what it says of inheritance, stands where the heir was written.
+            extended.origins.forget("");
+            container::merge(&mut extended, written, Lists::AndScalars);
+        }
+        done.insert(name, extended);
+    }
+    let mut extended = Map { containers: Default::default(), ..map.clone() };
+    for (name, written) in map.containers.iter().filter(|(_, written)| !written.is_abstract) {
+        let container = done.remove(name).unwrap_or_else(|| written.clone());
+        extended.containers.insert(name.clone(), Container { extends: Vec::new(), ..container });
+    }
+    Extension { map: Some(extended), incomplete, findings }
+}
+
+fn missing_parents(map: &Map) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, container) in &map.containers {
+        for parent in container.extends.iter().filter(|parent| !map.containers.contains_key(*parent)) {
+            let message = format!(
+                "`extends` of `{}.{name}` names `{parent}`, which is no configuration of this map (check 3)",
+                map.name
+            );
+            let mut finding = Finding::error(FindingKind::Integrity, message);
+            if let Some(near) =
+                nearest(parent, map.containers.keys().map(|name| &**name).filter(|known| *known != &**name))
+            {
+                finding = finding.hint(format!("did you mean `{near}`?"));
+            }
+            findings.push(written_at(finding, &container.origins, &format!("extends.{parent}"), parent));
+        }
+    }
+    findings
+}
