@@ -2,6 +2,7 @@
 
 pub mod deps;
 pub mod desired;
+pub mod canonical;
 pub mod diagnostic;
 pub mod extend;
 pub mod graph;
