@@ -3,19 +3,22 @@
 //! One suite of tests runs over every implementation, the in-memory one included. What a method
 //! promises is said here, once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};
-use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
+use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Properties, VolumeSpec};
 
 use crate::error::Error;
 
 /// The result of a call to an engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Containers by name, each with the names of the networks that it is connected to.
+pub type Connected = BTreeMap<String, (ObservedContainer, BTreeSet<String>)>;
 
 /// One Docker engine.
 ///
@@ -37,6 +40,10 @@ pub trait Backend: Send + Sync {
     /// Lists all containers, running or not, without detail.
     async fn list_containers(&self) -> Result<BTreeMap<String, ObservedContainer>>;
 
+    /// Lists all containers as [`Backend::list_containers`] does, with the networks that each is
+    /// connected to, whether or not it runs.
+    async fn list_connected_containers(&self) -> Result<Connected>;
+
     /// Lists all networks. Their `containers` are filled from what the list shows, if anything.
     async fn list_networks(&self) -> Result<BTreeMap<String, ObservedNetwork>>;
 
@@ -45,6 +52,9 @@ pub trait Backend: Send + Sync {
 
     /// Lists all images: ID by reference, see [`dfab_map::observed::image_key`].
     async fn list_images(&self) -> Result<BTreeMap<String, String>>;
+
+    /// Returns the ID of an image; `None` when the engine does not have it.
+    async fn image_id(&self, image: &ImageName) -> Result<Option<String>>;
 
     /// Returns a container with its detail; `None` when there is none of this name.
     async fn inspect_container(&self, name: &str) -> Result<Option<ObservedContainer>>;
@@ -99,6 +109,13 @@ pub trait Backend: Send + Sync {
 
     /// Removes a volume that no container holds; one that is held is [`Error::is_conflict`].
     async fn remove_volume(&self, name: &str) -> Result<()>;
+
+    /// Sets owner and mode of a volume by commands on the engine's host, where this backend can run
+    /// some there. `false` means that it cannot, and that nothing was done.
+    async fn prepare_volume_on_host(&self, spec: &PrepareSpec) -> Result<bool> {
+        let _ = spec;
+        Ok(false)
+    }
 
     /// Pulls an image and reports progress lines as they come. An error inside the stream is an
     /// error of the call.

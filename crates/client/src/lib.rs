@@ -1,9 +1,14 @@
 //! Observing Docker engines and applying plans.
 
+pub mod api;
 pub mod backend;
 pub mod connector;
+pub mod engine_json;
 pub mod error;
+pub mod local;
 
+pub use api::{ApiBackend, ApiOptions};
 pub use backend::Backend;
 pub use connector::Connector;
 pub use error::Error;
+pub use local::LocalConnector;

@@ -20,7 +20,9 @@ pub fn canonical(property: Property, value: &Value) -> Value {
         // Engines differ in whether "no policy" is an empty name or `no`.
         Property::RestartPolicy => restart_policy(value),
         // `none` and an empty driver mean the engine's default.
-        Property::LogConfig if value.get("Type").and_then(Value::as_str).is_none_or(str::is_empty) => Value::Null,
+        Property::LogConfig if value.get("Type").and_then(Value::as_str).is_none_or(str::is_empty) => {
+            Value::Null
+        }
         _ => shaped(property.shape(), value),
     }
 }

@@ -177,7 +177,8 @@ fn stored_links(links: &Value) -> Vec<String> {
 
 fn configured_mac_address(answer: &Value) -> Option<String> {
     let networks = at(answer, "NetworkSettings.Networks")?.as_object()?;
-    let address = networks.values().map(|endpoint| text(endpoint, "MacAddress")).find(|text| !text.is_empty())?;
+    let address =
+        networks.values().map(|endpoint| text(endpoint, "MacAddress")).find(|text| !text.is_empty())?;
     Some(address.to_owned())
 }
 
@@ -214,7 +215,10 @@ fn endpoints(answer: &Value, id: &str) -> BTreeMap<String, EndpointSpec> {
             let ipam = endpoint.get("IPAMConfig").unwrap_or(&Value::Null);
             let spec = EndpointSpec {
                 network: network.clone(),
-                aliases: list(endpoint, "Aliases").filter(|alias| *alias != short_id).map(str::to_owned).collect(),
+                aliases: list(endpoint, "Aliases")
+                    .filter(|alias| *alias != short_id)
+                    .map(str::to_owned)
+                    .collect(),
                 links: list(endpoint, "Links").map(str::to_owned).collect(),
                 ipv4_address: address(text(ipam, "IPv4Address")),
                 ipv6_address: address(text(ipam, "IPv6Address")),

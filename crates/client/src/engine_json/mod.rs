@@ -38,8 +38,8 @@ pub struct Unreadable {
 /// [`Unreadable`] when there is no API version of the form `1.41`.
 pub fn engine_info(answer: &Value) -> Result<EngineInfo, Unreadable> {
     let version = answer.get("ApiVersion").and_then(Value::as_str).and_then(api_version);
-    let api_version =
-        version.ok_or_else(|| Unreadable { what: "the engine's version".into(), field: "ApiVersion".into() })?;
+    let api_version = version
+        .ok_or_else(|| Unreadable { what: "the engine's version".into(), field: "ApiVersion".into() })?;
     Ok(EngineInfo { api_version, engine_version: text(answer, "Version").to_owned() })
 }
 

@@ -20,8 +20,10 @@ pub fn listed_network(element: &Value) -> Result<ObservedNetwork, Unreadable> {
     let id = required(element, "a listed network", "Id")?;
     let flag = |field: &str| element.get(field).and_then(Value::as_bool);
     let connected = element.get("Containers").and_then(Value::as_object).into_iter().flatten();
-    let containers: BTreeSet<String> =
-        connected.map(|(_, endpoint)| text(endpoint, "Name").to_owned()).filter(|name| !name.is_empty()).collect();
+    let containers: BTreeSet<String> = connected
+        .map(|(_, endpoint)| text(endpoint, "Name").to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
     let spec = NetworkSpec {
         name: name.to_owned(),
         driver: text(element, "Driver").to_owned(),

@@ -1,0 +1,266 @@
+//! [`Backend`] over the Engine API: containers, networks, volumes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::exec::StartExecOptions;
+use bollard::models::{ExecConfig, NetworkDisconnectRequest};
+use bollard::query_parameters::{
+    KillContainerOptions, LogsOptions, RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions,
+    StopContainerOptions, WaitContainerOptions,
+};
+use dfab_map::image::ImageName;
+use dfab_map::model::Auth;
+use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};
+use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
+use futures_util::{StreamExt, TryStreamExt};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{ApiBackend, encoded};
+use crate::backend::{Backend, PullProgress, Result};
+use crate::engine_json;
+use crate::error::{Cause, Error};
+
+/// What an engine waits before it kills, where neither the call nor the container says (engine §6.6).
+const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[async_trait]
+impl Backend for ApiBackend {
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn requests(&self) -> u64 {
+        self.transport.requests()
+    }
+
+    async fn engine_info(&self) -> Result<EngineInfo> {
+        self.engine().await.cloned()
+    }
+
+    async fn list_containers(&self) -> Result<BTreeMap<String, ObservedContainer>> {
+        let listed = self.list_connected_containers().await?;
+        Ok(listed.into_iter().map(|(name, (container, _))| (name, container)).collect())
+    }
+
+    async fn list_connected_containers(&self) -> Result<crate::backend::Connected> {
+        let operation = "list containers";
+        let answer = self.json(operation, Method::GET, "/containers/json?all=true", None).await?;
+        let elements = answer.as_array().into_iter().flatten();
+        let containers = elements.map(|element| {
+            engine_json::listed_container(element)
+                .map(|(name, container, networks)| (name, (container, networks)))
+        });
+        containers.collect::<Result<_, _>>().map_err(self.unreadable(operation))
+    }
+
+    async fn list_networks(&self) -> Result<BTreeMap<String, ObservedNetwork>> {
+        let operation = "list networks";
+        let answer = self.json(operation, Method::GET, "/networks", None).await?;
+        engine_json::networks_by_name(&answer).map_err(self.unreadable(operation))
+    }
+
+    async fn list_volumes(&self) -> Result<BTreeMap<String, ObservedVolume>> {
+        let operation = "list volumes";
+        let answer = self.json(operation, Method::GET, "/volumes", None).await?;
+        let elements = answer.get("Volumes").and_then(Value::as_array).into_iter().flatten();
+        let volumes = elements.map(|element| {
+            engine_json::listed_volume(element).map(|volume| (volume.spec.name.clone(), volume))
+        });
+        volumes.collect::<Result<_, _>>().map_err(self.unreadable(operation))
+    }
+
+    async fn list_images(&self) -> Result<BTreeMap<String, String>> {
+        let operation = "list images";
+        let answer = self.json(operation, Method::GET, "/images/json", None).await?;
+        engine_json::images_by_reference(&answer).map_err(self.unreadable(operation))
+    }
+
+    async fn image_id(&self, image: &ImageName) -> Result<Option<String>> {
+        let operation = format!("inspect image `{image}`");
+        // A reference keeps its slashes in the path; everything else in it is harmless there.
+        match self.json(&operation, Method::GET, &format!("/images/{image}/json"), None).await {
+            Ok(answer) => Ok(answer.get("Id").and_then(Value::as_str).map(str::to_owned)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn inspect_container(&self, name: &str) -> Result<Option<ObservedContainer>> {
+        let operation = format!("inspect container `{name}`");
+        let path = format!("/containers/{}/json", encoded(name));
+        match self.json(&operation, Method::GET, &path, None).await {
+            Ok(answer) => {
+                let inspected = engine_json::inspected_container(&answer);
+                inspected.map(|(_, container)| Some(container)).map_err(self.unreadable(&operation))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn container_processes(&self, name: &str) -> Result<Vec<(String, String)>> {
+        let operation = format!("list the processes of container `{name}`");
+        let path = format!("/containers/{}/top?ps_args=-eo%20pid,user,args", encoded(name));
+        let answer = self.json(&operation, Method::GET, &path, None).await?;
+        engine_json::processes(&answer).map_err(self.unreadable(&operation))
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<Vec<String>> {
+        let operation = format!("create container `{}`", spec.name);
+        let path = format!("/containers/create?name={}", encoded(&spec.name));
+        let body = engine_json::container_body(spec);
+        let answer = self.json(&operation, Method::POST, &path, Some(&body)).await?;
+        let warnings = answer.get("Warnings").and_then(Value::as_array).into_iter().flatten();
+        Ok(warnings.filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+
+    async fn start_container(&self, name: &str) -> Result<()> {
+        let operation = format!("start container `{name}`");
+        let call = self.docker.start_container(name, None::<StartContainerOptions>);
+        self.call(&operation, Some(self.options.timeout), call).await
+    }
+
+    async fn stop_container(&self, name: &str, timeout: Option<Duration>) -> Result<()> {
+        let operation = format!("stop container `{name}`");
+        let seconds = timeout.map(whole_seconds);
+        let options = StopContainerOptions { t: seconds, ..StopContainerOptions::default() };
+        // The engine answers when the container has ended, at the latest after it was killed.
+        let deadline = self.options.timeout + timeout.unwrap_or(DEFAULT_STOP_TIMEOUT);
+        self.call(&operation, Some(deadline), self.docker.stop_container(name, Some(options))).await
+    }
+
+    async fn kill_container(&self, name: &str, signal: Option<&str>) -> Result<()> {
+        let signal = signal.unwrap_or("SIGKILL");
+        let operation = format!("send {signal} to container `{name}`");
+        let options = KillContainerOptions { signal: signal.to_owned() };
+        let call = self.docker.kill_container(name, Some(options));
+        self.call(&operation, Some(self.options.timeout), call).await
+    }
+
+    async fn wait_container(&self, name: &str, timeout: Option<Duration>) -> Result<Option<i64>> {
+        let operation = format!("wait for container `{name}`");
+        let call = async {
+            let options = WaitContainerOptions { condition: "not-running".into() };
+            let mut answers = Box::pin(self.docker.wait_container(name, Some(options)));
+            match answers.next().await {
+                Some(Ok(answer)) => Ok(answer.status_code),
+                // bollard makes an error of every code but zero; here it is the answer.
+                Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+                Some(Err(error)) => Err(error),
+                None => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+            }
+        };
+        match self.call(&operation, timeout, call).await {
+            Ok(code) => Ok(Some(code)),
+            Err(Error { cause: Cause::Timeout(_), .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn remove_container(&self, name: &str, volumes: bool, force: bool) -> Result<()> {
+        let operation = format!("remove container `{name}`");
+        let options = RemoveContainerOptions { v: volumes, force, link: false };
+        let call = self.docker.remove_container(name, Some(options));
+        self.call(&operation, Some(self.options.timeout), call).await
+    }
+
+    async fn update_container(&self, name: &str, properties: &Properties) -> Result<()> {
+        let operation = format!("update container `{name}`");
+        let path = format!("/containers/{}/update", encoded(name));
+        let body = engine_json::update_body(properties);
+        self.json(&operation, Method::POST, &path, Some(&body)).await.map(drop)
+    }
+
+    async fn container_logs(&self, name: &str, tail: Option<u32>) -> Result<Vec<u8>> {
+        let operation = format!("read the log of container `{name}`");
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: tail.map_or_else(|| "all".into(), |lines| lines.to_string()),
+            ..LogsOptions::default()
+        };
+        let call = async {
+            let mut output = Vec::new();
+            let mut chunks = Box::pin(self.docker.logs(name, Some(options)));
+            while let Some(chunk) = chunks.try_next().await? {
+                output.extend_from_slice(&chunk.into_bytes());
+            }
+            Ok(output)
+        };
+        self.call(&operation, Some(self.options.stream_timeout), call).await
+    }
+
+    async fn exec(&self, name: &str, command: &[String], user: Option<&str>) -> Result<()> {
+        let program = command.first().map_or("", String::as_str);
+        let operation = format!("run `{program}` in container `{name}`");
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            user: user.map(str::to_owned),
+            attach_stdout: Some(false),
+            attach_stderr: Some(false),
+            ..ExecConfig::default()
+        };
+        let call = async {
+            let exec = self.docker.create_exec(name, config).await?;
+            let detached = StartExecOptions { detach: true, ..StartExecOptions::default() };
+            self.docker.start_exec(&exec.id, Some(detached)).await
+        };
+        self.call(&operation, Some(self.options.timeout), call).await.map(drop)
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
+        let operation = format!("create network `{}`", spec.name);
+        let body = engine_json::network_body(spec);
+        self.json(&operation, Method::POST, "/networks/create", Some(&body)).await.map(drop)
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<()> {
+        let operation = format!("remove network `{name}`");
+        self.call(&operation, Some(self.options.timeout), self.docker.remove_network(name)).await
+    }
+
+    async fn connect_network(&self, container: &str, endpoint: &EndpointSpec) -> Result<()> {
+        let network = &endpoint.network;
+        let operation = format!("connect container `{container}` to network `{network}`");
+        let body = json!({"Container": container, "EndpointConfig": engine_json::endpoint_body(endpoint)});
+        let path = format!("/networks/{}/connect", encoded(network));
+        self.json(&operation, Method::POST, &path, Some(&body)).await.map(drop)
+    }
+
+    async fn disconnect_network(&self, container: &str, network: &str) -> Result<()> {
+        let operation = format!("disconnect container `{container}` from network `{network}`");
+        let request = NetworkDisconnectRequest { container: container.to_owned(), force: None };
+        let call = self.docker.disconnect_network(network, request);
+        self.call(&operation, Some(self.options.timeout), call).await
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        let operation = format!("create volume `{}`", spec.name);
+        let body = engine_json::volume_body(spec);
+        self.json(&operation, Method::POST, "/volumes/create", Some(&body)).await.map(drop)
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<()> {
+        let operation = format!("remove volume `{name}`");
+        let call = self.docker.remove_volume(name, None::<RemoveVolumeOptions>);
+        self.call(&operation, Some(self.options.timeout), call).await
+    }
+
+    async fn pull_image(
+        &self,
+        image: &ImageName,
+        auth: Option<&Auth>,
+        progress: &(dyn Fn(PullProgress) + Send + Sync),
+    ) -> Result<()> {
+        self.pull(image, auth, progress).await
+    }
+}
+
+/// Rounds up to the Engine API's unit.
+fn whole_seconds(time: Duration) -> i32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    i32::try_from(seconds).unwrap_or(i32::MAX)
+}

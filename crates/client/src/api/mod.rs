@@ -1,0 +1,265 @@
+//! The backend over the Engine API.
+//!
+//! Requests whose answers bollard's types would narrow (lists, inspections, creation) are written
+//! and read as JSON by [`crate::engine_json`]; the others go through bollard. Both use one pool of
+//! connections, one negotiated version and one mapping of errors.
+
+mod containers;
+mod failure;
+mod images;
+mod transport;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+use bytes::Bytes;
+use dfab_map::observed::EngineInfo;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Either, Full};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use self::transport::{Body, Transport};
+use crate::backend::Result;
+use crate::connector::Connector;
+use crate::engine_json;
+use crate::error::{Cause, Error};
+
+/// The oldest API version that is spoken (design §4, O-02).
+pub const OLDEST_API: (u32, u32) = (1, 40);
+
+/// The newest API version that this crate knows; a newer engine is asked to speak this one.
+pub const NEWEST_API: (u32, u32) = (1, 51);
+
+/// How an engine is spoken to.
+#[derive(Clone, Debug)]
+pub struct ApiOptions {
+    /// The API version to use; `None` takes the newest that both sides know.
+    pub version: Option<(u32, u32)>,
+    /// Time for an answer to an ordinary request.
+    pub timeout: Duration,
+    /// Longest silence in a stream such as a pull's.
+    pub stream_timeout: Duration,
+    /// Connections at a time. Over SSH ways that use one exec channel each, 8 at most.
+    pub connections: usize,
+}
+
+impl Default for ApiOptions {
+    /// 60 seconds an answer, 5 minutes between two lines of a stream, 16 connections.
+    fn default() -> Self {
+        Self {
+            version: None,
+            timeout: Duration::from_secs(60),
+            stream_timeout: Duration::from_secs(300),
+            connections: 16,
+        }
+    }
+}
+
+/// A Docker engine, spoken to by the Engine API.
+///
+/// Nothing is sent before the first call. Dropping it closes its connections.
+pub struct ApiBackend {
+    host: String,
+    transport: Arc<Transport>,
+    docker: Docker,
+    options: ApiOptions,
+    engine: OnceCell<EngineInfo>,
+}
+
+impl ApiBackend {
+    /// Makes a backend over `connector`.
+    pub fn new(connector: Arc<dyn Connector>, options: ApiOptions) -> Self {
+        let host = connector.host().to_owned();
+        let transport = Arc::new(Transport::new(connector, options.connections.max(1)));
+        let sender = Arc::clone(&transport);
+        let docker = Docker::connect_with_custom_transport(
+            move |request| {
+                let transport = Arc::clone(&sender);
+                async move { transport.send(request).await.map_err(failure::into_bollard) }
+            },
+            Some("http://localhost"),
+            // Deadlines are ours, one per operation; bollard's own is put out of the way.
+            u64::from(u32::MAX),
+            bollard::API_DEFAULT_VERSION,
+        )
+        .expect("a custom transport is only stored");
+        Self { host, transport, docker, options, engine: OnceCell::new() }
+    }
+
+    /// Returns what the engine can do, negotiating the API version at the first call.
+    async fn engine(&self) -> Result<&EngineInfo> {
+        self.engine.get_or_try_init(|| self.negotiate()).await
+    }
+
+    async fn negotiate(&self) -> Result<EngineInfo> {
+        let operation = "ask for the engine's version";
+        let answer = self.exchange(operation, Method::GET, "/version", None).await?;
+        let unreadable = |cause| self.error(operation, cause);
+        let mut info = engine_json::engine_info(&answer)
+            .map_err(|error| unreadable(Cause::Answer(error.to_string())))?;
+        let oldest = answer.get("MinAPIVersion").and_then(Value::as_str).and_then(engine_json::api_version);
+        info.api_version = negotiated(info.api_version, oldest, self.options.version).map_err(unreadable)?;
+        self.transport.set_version(info.api_version);
+        tracing::debug!(host = self.host, engine = info.engine_version, api = ?info.api_version, "negotiated");
+        Ok(info)
+    }
+
+    /// Sends a request with the negotiated version and returns the answer's JSON, `Null` for an
+    /// empty one.
+    async fn json(&self, operation: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        self.engine().await?;
+        self.exchange(operation, method, path, body).await
+    }
+
+    async fn exchange(
+        &self,
+        operation: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value> {
+        let request = request(method, path, body).map_err(|cause| self.error(operation, cause))?;
+        let exchange = async {
+            let response = self.transport.send(request).await.map_err(failure::failed)?;
+            let status = response.status();
+            let body = response.into_body().collect().await;
+            let body = body.map_err(|error| Cause::Unreachable(Box::new(error)))?.to_bytes();
+            if !status.is_success() {
+                return Err(failure::refused(status.as_u16(), &message(&body)));
+            }
+            if body.is_empty() {
+                return Ok(Value::Null);
+            }
+            serde_json::from_slice(&body).map_err(|error| Cause::Answer(error.to_string()))
+        };
+        self.within(operation, Some(self.options.timeout), exchange).await
+    }
+
+    /// Makes a call through bollard, with the negotiated version and a deadline.
+    async fn call<T>(
+        &self,
+        operation: &str,
+        deadline: Option<Duration>,
+        call: impl Future<Output = std::result::Result<T, bollard::errors::Error>>,
+    ) -> Result<T> {
+        self.engine().await?;
+        self.within(operation, deadline, async { call.await.map_err(failure::bollard) }).await
+    }
+
+    async fn within<T>(
+        &self,
+        operation: &str,
+        deadline: Option<Duration>,
+        call: impl Future<Output = std::result::Result<T, Cause>>,
+    ) -> Result<T> {
+        let result = match deadline {
+            None => call.await,
+            Some(deadline) => match tokio::time::timeout(deadline, call).await {
+                Ok(result) => result,
+                Err(_) => Err(Cause::Timeout(deadline)),
+            },
+        };
+        result.map_err(|cause| self.error(operation, cause))
+    }
+
+    fn error(&self, operation: impl Into<String>, cause: Cause) -> Error {
+        Error { operation: operation.into(), host: self.host.clone(), cause }
+    }
+
+    /// Maps what [`engine_json`] could not read.
+    fn unreadable(&self, operation: &str) -> impl Fn(engine_json::Unreadable) -> Error + '_ {
+        let operation = operation.to_owned();
+        move |error| self.error(operation.clone(), Cause::Answer(error.to_string()))
+    }
+}
+
+/// Returns the version to speak with an engine that speaks `oldest` to `engine`.
+fn negotiated(
+    engine: (u32, u32),
+    oldest: Option<(u32, u32)>,
+    wanted: Option<(u32, u32)>,
+) -> std::result::Result<(u32, u32), Cause> {
+    let show = |(major, minor): (u32, u32)| format!("{major}.{minor}");
+    let version = wanted.unwrap_or(engine.min(NEWEST_API));
+    if version < OLDEST_API {
+        let (version, floor) = (show(version), show(OLDEST_API));
+        let text = match wanted {
+            Some(_) => {
+                format!("API version {version} is asked for, and {floor} is the oldest that dfab speaks")
+            }
+            None => format!(
+                "the engine speaks API version {version}, and {floor} is the oldest that dfab speaks; \
+                 Docker 19.03 or later is needed"
+            ),
+        };
+        return Err(Cause::Unsupported(text));
+    }
+    if version > engine {
+        let (version, engine) = (show(version), show(engine));
+        return Err(Cause::Unsupported(format!(
+            "API version {version} is asked for, and {engine} is the newest that the engine speaks"
+        )));
+    }
+    if let Some(oldest) = oldest.filter(|oldest| version < *oldest) {
+        let (version, oldest) = (show(version), show(oldest));
+        return Err(Cause::Unsupported(format!(
+            "{version} is the API version to use, and {oldest} is the oldest that the engine speaks"
+        )));
+    }
+    Ok(version)
+}
+
+fn request(method: Method, path: &str, body: Option<&Value>) -> std::result::Result<Request<Body>, Cause> {
+    let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let mut request = Request::builder().method(method).uri(format!("http://localhost{path}"));
+    if body.is_some() {
+        request = request.header(http::header::CONTENT_TYPE, "application/json");
+    }
+    request.body(Either::Left(Full::new(bytes))).map_err(|error| Cause::Input(error.to_string()))
+}
+
+/// The engine's message in an error answer: `{"message": …}`, else the text as it is.
+fn message(body: &[u8]) -> String {
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let message = json.as_ref().and_then(|json| json.get("message")).and_then(Value::as_str);
+    message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned)
+}
+
+/// Percent-encodes a name for use inside a path or query.
+fn encoded(name: &str) -> String {
+    const KEPT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(name, &KEPT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_that_both_sides_know_is_spoken() {
+        for (engine, oldest, wanted, expected) in [
+            ((1, 41), Some((1, 12)), None, Ok((1, 41))),
+            ((1, 60), Some((1, 44)), None, Ok(NEWEST_API)),
+            ((1, 51), Some((1, 24)), Some((1, 41)), Ok((1, 41))),
+            ((1, 39), None, None, Err("Docker 19.03 or later is needed")),
+            ((1, 41), None, Some((1, 45)), Err("1.41 is the newest that the engine speaks")),
+            ((1, 60), Some((1, 55)), None, Err("1.55 is the oldest that the engine speaks")),
+        ] {
+            match (negotiated(engine, oldest, wanted), expected) {
+                (Ok(version), Ok(expected)) => assert_eq!(version, expected),
+                (Err(cause), Err(part)) => assert!(cause.to_string().contains(part), "{cause}"),
+                (result, expected) => panic!("{engine:?}: {result:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_is_read_from_json_or_taken_as_it_is() {
+        assert_eq!(message(br#"{"message":"No such image"}"#), "No such image");
+        assert_eq!(message(b"404 page not found\n"), "404 page not found\n");
+    }
+}
