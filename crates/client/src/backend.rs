@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};
+use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Properties, VolumeSpec};
 
 use crate::error::Error;
@@ -17,8 +18,40 @@ use crate::error::Error;
 /// The result of a call to an engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Containers by name, each with the names of the networks that it is connected to.
-pub type Connected = BTreeMap<String, (ObservedContainer, BTreeSet<String>)>;
+/// A container as lists show it: without detail, but with what it is connected to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// The container, `detail` being `None`.
+    pub container: ObservedContainer,
+    /// Networks that it is connected to, whether or not it runs.
+    pub networks: BTreeSet<String>,
+    /// Volumes that it mounts.
+    pub volumes: BTreeSet<String>,
+}
+
+/// The health of a container, `State.Health.Status` of `GET /containers/{id}/json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It has no health check.
+    Unchecked,
+    /// It runs, and no check has passed yet.
+    Starting,
+    /// The last check has passed.
+    Healthy,
+    /// Too many checks have failed.
+    Unhealthy,
+    /// It does not run.
+    Ended,
+}
+
+/// Which part of a log is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// The last lines only; `None` is all.
+    pub tail: Option<u32>,
+    /// Each line starts with its time.
+    pub timestamps: bool,
+}
 
 /// One Docker engine.
 ///
@@ -37,17 +70,17 @@ pub trait Backend: Send + Sync {
     /// calls answer from memory.
     async fn engine_info(&self) -> Result<EngineInfo>;
 
-    /// Lists all containers, running or not, without detail.
-    async fn list_containers(&self) -> Result<BTreeMap<String, ObservedContainer>>;
+    /// Returns the limits that the engine accepts but cannot hold, see [`EngineInfo::unsupported`].
+    async fn unsupported_limits(&self) -> Result<BTreeSet<Property>>;
 
-    /// Lists all containers as [`Backend::list_containers`] does, with the networks that each is
-    /// connected to, whether or not it runs.
-    async fn list_connected_containers(&self) -> Result<Connected>;
+    /// Lists all containers by name, running or not.
+    async fn list_containers(&self) -> Result<BTreeMap<String, Listed>>;
 
-    /// Lists all networks. Their `containers` are filled from what the list shows, if anything.
+    /// Lists all networks. Their `containers` hold at most what the engine's list shows; see
+    /// [`crate::observe::observe`].
     async fn list_networks(&self) -> Result<BTreeMap<String, ObservedNetwork>>;
 
-    /// Lists all volumes.
+    /// Lists all volumes, their `holders` being empty.
     async fn list_volumes(&self) -> Result<BTreeMap<String, ObservedVolume>>;
 
     /// Lists all images: ID by reference, see [`dfab_map::observed::image_key`].
@@ -58,6 +91,9 @@ pub trait Backend: Send + Sync {
 
     /// Returns a container with its detail; `None` when there is none of this name.
     async fn inspect_container(&self, name: &str) -> Result<Option<ObservedContainer>>;
+
+    /// Returns the health of a container.
+    async fn container_health(&self, name: &str) -> Result<Health>;
 
     /// Returns (user, command line) of every process in a running container.
     async fn container_processes(&self, name: &str) -> Result<Vec<(String, String)>>;
@@ -86,8 +122,8 @@ pub trait Backend: Send + Sync {
     /// Changes limits and restart policy in place.
     async fn update_container(&self, name: &str, properties: &Properties) -> Result<()>;
 
-    /// Returns the last `tail` lines (all for `None`) of a container's stdout and stderr, merged.
-    async fn container_logs(&self, name: &str, tail: Option<u32>) -> Result<Vec<u8>>;
+    /// Returns a container's stdout and stderr, merged in the order of writing.
+    async fn container_logs(&self, name: &str, options: LogOptions) -> Result<Vec<u8>>;
 
     /// Starts a command in a running container, detached.
     async fn exec(&self, name: &str, command: &[String], user: Option<&str>) -> Result<()>;

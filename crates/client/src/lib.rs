@@ -6,9 +6,11 @@ pub mod connector;
 pub mod engine_json;
 pub mod error;
 pub mod local;
+pub mod observe;
 
 pub use api::{ApiBackend, ApiOptions};
 pub use backend::Backend;
 pub use connector::Connector;
 pub use error::Error;
 pub use local::LocalConnector;
+pub use observe::observe;

@@ -1,25 +1,26 @@
 //! [`Backend`] over the Engine API: containers, networks, volumes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::exec::StartExecOptions;
 use bollard::models::{ExecConfig, NetworkDisconnectRequest};
 use bollard::query_parameters::{
-    KillContainerOptions, LogsOptions, RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions,
-    StopContainerOptions, WaitContainerOptions,
+    KillContainerOptions, LogsOptions as BollardLogs, RemoveContainerOptions, RemoveVolumeOptions,
+    StartContainerOptions, StopContainerOptions, WaitContainerOptions,
 };
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};
+use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
 use futures_util::{StreamExt, TryStreamExt};
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{ApiBackend, encoded};
-use crate::backend::{Backend, PullProgress, Result};
+use crate::backend::{Backend, Health, Listed, LogOptions, PullProgress, Result};
 use crate::engine_json;
 use crate::error::{Cause, Error};
 
@@ -40,20 +41,17 @@ impl Backend for ApiBackend {
         self.engine().await.cloned()
     }
 
-    async fn list_containers(&self) -> Result<BTreeMap<String, ObservedContainer>> {
-        let listed = self.list_connected_containers().await?;
-        Ok(listed.into_iter().map(|(name, (container, _))| (name, container)).collect())
+    async fn unsupported_limits(&self) -> Result<BTreeSet<Property>> {
+        let answer = self.json("ask for the engine's limits", Method::GET, "/info", None).await?;
+        Ok(engine_json::unsupported_limits(&answer))
     }
 
-    async fn list_connected_containers(&self) -> Result<crate::backend::Connected> {
+    async fn list_containers(&self) -> Result<BTreeMap<String, Listed>> {
         let operation = "list containers";
         let answer = self.json(operation, Method::GET, "/containers/json?all=true", None).await?;
         let elements = answer.as_array().into_iter().flatten();
-        let containers = elements.map(|element| {
-            engine_json::listed_container(element)
-                .map(|(name, container, networks)| (name, (container, networks)))
-        });
-        containers.collect::<Result<_, _>>().map_err(self.unreadable(operation))
+        let containers: std::result::Result<_, _> = elements.map(engine_json::listed_container).collect();
+        containers.map_err(self.unreadable(operation))
     }
 
     async fn list_networks(&self) -> Result<BTreeMap<String, ObservedNetwork>> {
@@ -69,7 +67,7 @@ impl Backend for ApiBackend {
         let volumes = elements.map(|element| {
             engine_json::listed_volume(element).map(|volume| (volume.spec.name.clone(), volume))
         });
-        volumes.collect::<Result<_, _>>().map_err(self.unreadable(operation))
+        volumes.collect::<std::result::Result<_, _>>().map_err(self.unreadable(operation))
     }
 
     async fn list_images(&self) -> Result<BTreeMap<String, String>> {
@@ -99,6 +97,12 @@ impl Backend for ApiBackend {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    async fn container_health(&self, name: &str) -> Result<Health> {
+        let operation = format!("ask for the health of container `{name}`");
+        let path = format!("/containers/{}/json", encoded(name));
+        Ok(engine_json::health(&self.json(&operation, Method::GET, &path, None).await?))
     }
 
     async fn container_processes(&self, name: &str) -> Result<Vec<(String, String)>> {
@@ -174,13 +178,14 @@ impl Backend for ApiBackend {
         self.json(&operation, Method::POST, &path, Some(&body)).await.map(drop)
     }
 
-    async fn container_logs(&self, name: &str, tail: Option<u32>) -> Result<Vec<u8>> {
+    async fn container_logs(&self, name: &str, log: LogOptions) -> Result<Vec<u8>> {
         let operation = format!("read the log of container `{name}`");
-        let options = LogsOptions {
+        let options = BollardLogs {
             stdout: true,
             stderr: true,
-            tail: tail.map_or_else(|| "all".into(), |lines| lines.to_string()),
-            ..LogsOptions::default()
+            timestamps: log.timestamps,
+            tail: log.tail.map_or_else(|| "all".into(), |lines| lines.to_string()),
+            ..BollardLogs::default()
         };
         let call = async {
             let mut output = Vec::new();

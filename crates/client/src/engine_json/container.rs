@@ -1,6 +1,6 @@
 //! Containers: `GET /containers/json`, `GET /containers/{id}/json`, `GET /containers/{id}/top`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dfab_map::canonical::canonical;
@@ -8,6 +8,8 @@ use dfab_map::observed::{ContainerDetail, ContainerState, Mount, ObservedContain
 use dfab_map::property::Property;
 use dfab_map::spec::{EndpointSpec, Properties};
 use serde_json::{Map, Value};
+
+use crate::backend::{Health, Listed};
 
 use super::{Unreadable, at, list, required, text, texts};
 
@@ -17,15 +19,12 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// The prefix of labels that dfab writes for itself; they are no property of the map.
 const OWN_LABELS: &str = "dfab.";
 
-/// Reads one element of `GET /containers/json`: its name, the container without detail, and the
-/// networks that it is connected to, whether or not it runs.
+/// Reads one element of `GET /containers/json`: its name, and the container.
 ///
 /// # Errors
 ///
 /// [`Unreadable`] when the element has no ID.
-pub fn listed_container(
-    element: &Value,
-) -> Result<(String, ObservedContainer, BTreeSet<String>), Unreadable> {
+pub fn listed_container(element: &Value) -> Result<(String, Listed), Unreadable> {
     let id = required(element, "a listed container", "Id")?;
     let name = primary_name(element).unwrap_or(id).to_owned();
     let container = ObservedContainer {
@@ -36,7 +35,24 @@ pub fn listed_container(
         detail: None,
     };
     let networks = at(element, "NetworkSettings.Networks").and_then(Value::as_object);
-    Ok((name, container, networks.into_iter().flat_map(Map::keys).cloned().collect()))
+    let networks = networks.into_iter().flat_map(Map::keys).cloned().collect();
+    let volumes =
+        mounts(element).into_values().filter(|mount| mount.is_volume).map(|mount| mount.source).collect();
+    Ok((name, Listed { container, networks, volumes }))
+}
+
+/// Reads the health from `GET /containers/{id}/json`.
+pub fn health(answer: &Value) -> Health {
+    if !inspected_state(answer.get("State").unwrap_or(&Value::Null)).is_running() {
+        return Health::Ended;
+    }
+    match at(answer, "State.Health.Status").and_then(Value::as_str) {
+        Some("starting") => Health::Starting,
+        Some("healthy") => Health::Healthy,
+        Some("unhealthy") => Health::Unhealthy,
+        // `none` is what a disabled check reports.
+        _ => Health::Unchecked,
+    }
 }
 
 /// Returns the first name without a further slash: the others are link aliases such as `/web/db`.
@@ -64,6 +80,7 @@ pub fn inspected_container(answer: &Value) -> Result<(String, ObservedContainer)
             properties: properties(answer, config),
             mounts: mounts(answer),
             endpoints: endpoints(answer, id),
+            network_ids: network_ids(answer),
             processes: None,
         }),
     };
@@ -227,6 +244,12 @@ fn endpoints(answer: &Value, id: &str) -> BTreeMap<String, EndpointSpec> {
             (network.clone(), spec)
         })
         .collect()
+}
+
+fn network_ids(answer: &Value) -> BTreeMap<String, String> {
+    let networks = at(answer, "NetworkSettings.Networks").and_then(Value::as_object).into_iter().flatten();
+    let ids = networks.map(|(network, endpoint)| (network.clone(), text(endpoint, "NetworkID").to_owned()));
+    ids.filter(|(_, id)| !id.is_empty()).collect()
 }
 
 /// The one spelling of an address; text that is none stays, so that it shows as a difference.

@@ -9,14 +9,15 @@ mod create;
 mod network;
 mod volume;
 
-pub use container::{inspected_container, listed_container, primary_name, processes};
+pub use container::{health, inspected_container, listed_container, primary_name, processes};
 pub use create::{container_body, endpoint_body, network_body, update_body, volume_body};
 pub use network::{listed_network, networks_by_name};
 pub use volume::{images_by_reference, listed_volume};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dfab_map::observed::EngineInfo;
+use dfab_map::property::Property;
 use serde_json::Value;
 
 /// Something in an engine's answer that is not understood.
@@ -40,7 +41,32 @@ pub fn engine_info(answer: &Value) -> Result<EngineInfo, Unreadable> {
     let version = answer.get("ApiVersion").and_then(Value::as_str).and_then(api_version);
     let api_version = version
         .ok_or_else(|| Unreadable { what: "the engine's version".into(), field: "ApiVersion".into() })?;
-    Ok(EngineInfo { api_version, engine_version: text(answer, "Version").to_owned() })
+    Ok(EngineInfo {
+        api_version,
+        engine_version: text(answer, "Version").to_owned(),
+        unsupported: BTreeSet::new(),
+    })
+}
+
+/// Reads from `GET /info` which limits the engine accepts but cannot hold.
+///
+/// A member that an engine generation does not have says nothing, and counts as supported.
+pub fn unsupported_limits(answer: &Value) -> BTreeSet<Property> {
+    let limits = [
+        ("MemoryLimit", Property::MemLimit),
+        ("MemoryLimit", Property::MemReservation),
+        ("SwapLimit", Property::MemswapLimit),
+        ("KernelMemory", Property::KernelMemory),
+        ("CpuCfsPeriod", Property::CpuPeriod),
+        ("CpuCfsQuota", Property::CpuQuota),
+        ("CPUShares", Property::CpuShares),
+        ("CPUSet", Property::CpusetCpus),
+        ("CPUSet", Property::CpusetMems),
+        ("OomKillDisable", Property::OomKillDisable),
+        ("PidsLimit", Property::PidsLimit),
+    ];
+    let missing = |field: &str| answer.get(field).and_then(Value::as_bool) == Some(false);
+    limits.into_iter().filter(|(field, _)| missing(field)).map(|(_, property)| property).collect()
 }
 
 /// Reads an API version such as `1.41`.

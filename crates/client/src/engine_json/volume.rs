@@ -1,6 +1,6 @@
 //! Volumes and images: `GET /volumes`, `GET /images/json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dfab_map::observed::{ObservedVolume, image_key};
 use dfab_map::spec::VolumeSpec;
@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Unreadable, list, required, text, texts};
 
 /// Reads one element of `Volumes` in `GET /volumes`, or the answer of `GET /volumes/{name}`.
+/// Who holds it is not shown there.
 ///
 /// # Errors
 ///
@@ -22,7 +23,7 @@ pub fn listed_volume(element: &Value) -> Result<ObservedVolume, Unreadable> {
         labels: texts(element, "Labels"),
         own_labels: BTreeMap::new(),
     };
-    Ok(ObservedVolume { spec })
+    Ok(ObservedVolume { spec, holders: BTreeSet::new() })
 }
 
 /// Reads `GET /images/json`: ID by every tag and digest, see [`image_key`].

@@ -1,0 +1,85 @@
+//! Observing an engine: all lists at once, then all inspections at once.
+//!
+//! Three dependent rounds, whatever the size: the version, the lists, the inspections. A no-op costs
+//! five requests and one for each wanted container that exists (process lists and limits, where a
+//! plan asks for them, are further requests of the third and second round).
+
+use dfab_map::observed::{Observed, ObservedContainer, Wanted};
+use futures_util::{StreamExt, TryStreamExt, future, stream, try_join};
+
+use crate::backend::{Backend, Result};
+
+/// Inspections under way at a time.
+const AT_ONCE: usize = 16;
+
+/// Reads the state of one engine.
+///
+/// Membership of networks and holders of volumes come from the list of containers, which shows
+/// stopped ones too. A container that vanishes between list and inspection is absent (engine D-36).
+///
+/// # Errors
+///
+/// The first call that fails; requests under way are given up.
+pub async fn observe(backend: &dyn Backend, wanted: &Wanted) -> Result<Observed> {
+    let mut engine = backend.engine_info().await?;
+    let limits = async {
+        if wanted.limits { backend.unsupported_limits().await } else { Ok(engine.unsupported.clone()) }
+    };
+    let (listed, mut networks, mut volumes, images, unsupported) = try_join!(
+        backend.list_containers(),
+        backend.list_networks(),
+        backend.list_volumes(),
+        backend.list_images(),
+        limits,
+    )?;
+    engine.unsupported = unsupported;
+
+    // The lists of networks and containers are taken at different moments; the containers count.
+    networks.values_mut().for_each(|network| network.containers.clear());
+    for (name, container) in &listed {
+        for network in &container.networks {
+            if let Some(network) = networks.get_mut(network) {
+                network.containers.insert(name.clone());
+            }
+        }
+        for volume in &container.volumes {
+            if let Some(volume) = volumes.get_mut(volume) {
+                volume.holders.insert(name.clone());
+            }
+        }
+    }
+
+    let inspections = listed.into_iter().map(|(name, listed)| async move {
+        if !wanted.containers.contains(&name) {
+            return Ok(Some((name, listed.container)));
+        }
+        let runs = listed.container.state.is_running();
+        let inspected = inspect(backend, &name, runs && wanted.processes.contains(&name)).await?;
+        Ok(inspected.map(|container| (name, container)))
+    });
+    let containers =
+        stream::iter(inspections).buffer_unordered(AT_ONCE).try_filter_map(future::ok).try_collect().await?;
+    Ok(Observed { engine, containers, networks, volumes, images })
+}
+
+async fn inspect(backend: &dyn Backend, name: &str, processes: bool) -> Result<Option<ObservedContainer>> {
+    // The process list is asked for beside the inspection, not after it: one round.
+    let list = async {
+        if !processes {
+            return Ok(None);
+        }
+        match backend.container_processes(name).await {
+            Ok(processes) => Ok(Some(processes)),
+            // It ended or vanished meanwhile; the inspection says which.
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    let (inspected, processes) = try_join!(backend.inspect_container(name), list)?;
+    Ok(inspected.map(|mut container| {
+        if let Some(detail) = &mut container.detail {
+            detail.processes = processes;
+        }
+        container
+    }))
+}
