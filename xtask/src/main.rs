@@ -1,3 +1,45 @@
-//! Project chores.
+//! Project chores: `cargo xtask lab | demo | integration | bench | check`.
+//!
+//! CI calls the same commands as a developer. This program uses none of our crates: it builds and
+//! runs the `dfab` binary as a user would.
 
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool reports on its terminal")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod interrupt;
+mod lab;
+mod project;
+mod run;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Project chores of dfab", version)]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Make, use and remove a lab of Docker hosts behind sshd on this machine
+    Lab(lab::LabArgs),
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = interrupt::install().and_then(|()| match args.chore {
+        Chore::Lab(args) => lab::run(args),
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  caused by: {cause}");
+            }
+            if interrupt::requested() { ExitCode::from(130) } else { ExitCode::FAILURE }
+        }
+    }
+}
