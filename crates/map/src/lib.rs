@@ -17,6 +17,7 @@ pub mod plan;
 pub mod position;
 pub mod property;
 pub mod resolve;
+pub mod select;
 pub mod spec;
 pub mod value;
 pub mod volumes;
