@@ -1,1 +1,3 @@
-//! Placeholder until the crate is written.
+//! The dfab backend over the `docker` command line, local or over SSH.
+
+pub mod command;

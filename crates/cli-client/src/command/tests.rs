@@ -1,0 +1,567 @@
+//! The rows of clients-tasks §5.5–5.6 as recorded command lines, and the table of properties.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dfab_client::error::Cause;
+use dfab_map::image::{ImageName, ImageVersion};
+use dfab_map::property::{OnChange, Property};
+use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
+use serde_json::{Value, json};
+
+use super::*;
+
+const NEW: Generation = (28, 2);
+const OLD: Generation = (20, 10);
+
+/// A specification of image `image:1` with these properties.
+fn spec(properties: &[(Property, Value)]) -> ContainerSpec {
+    ContainerSpec {
+        name: "c".to_owned(),
+        image: ImageName { repository: "image".to_owned(), version: ImageVersion::Tag("1".to_owned()) },
+        properties: properties.iter().cloned().collect(),
+        first_endpoint: None,
+        own_labels: BTreeMap::new(),
+    }
+}
+
+/// The words that a shell makes of a line, `docker` left out.
+fn line(text: &str) -> Vec<String> {
+    let mut words = shell_words::split(text).unwrap();
+    assert_eq!(words.remove(0), "docker");
+    words
+}
+
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// The flags that properties make, without name, image and our own label.
+fn flags(generation: Generation, properties: &[(Property, Value)]) -> Vec<String> {
+    let mut words = create(&spec(properties), generation).unwrap().words;
+    assert_eq!(words.remove(0), "create");
+    assert_eq!(words.remove(0), "--name=c");
+    words
+}
+
+#[test]
+fn create_rows() {
+    use Property::*;
+    let rows: &[(&[(Property, Value)], &str)] = &[
+        (&[(Command, json!(["sh", "-c", "echo x"]))], r#"image:1 sh -c "echo x""#),
+        (&[], "image:1"),
+        (&[(Shares, json!(["a", "b"]))], r#"--volume="a" --volume="b" image:1"#),
+        (
+            &[(Shares, json!(["a", "b"])), (Binds, json!(["ax:a:ro", "bx:b:rw"]))],
+            r#"--volume="ax:a:ro" --volume="bx:b:rw" image:1"#,
+        ),
+        // D-22: binds without a volume of their path, and volumes beside them, are not lost.
+        (
+            &[(Shares, json!(["/b", "/c"])), (Binds, json!(["x:/a:ro", "y:/b"]))],
+            "--volume=x:/a:ro --volume=y:/b --volume=/c image:1",
+        ),
+        (&[(User, json!("2000"))], r#"--user="2000" image:1"#),
+        (&[(Hostname, json!("the-hostname"))], r#"--hostname="the-hostname" image:1"#),
+        (&[(Domainname, json!("the-domain"))], r#"--domainname="the-domain" image:1"#),
+        (&[(StopTimeout, json!(10))], r#"--stop-timeout="10" image:1"#),
+        (&[(StopSignal, json!("SIGTERM"))], r#"--stop-signal="SIGTERM" image:1"#),
+        (&[(NetworkMode, json!("container:main.app"))], "--net=container:main.app image:1"),
+        (
+            &[
+                (ExposedPorts, json!(["80/tcp", "88/udp", "89/tcp"])),
+                (
+                    PortBindings,
+                    json!({
+                        "80/tcp": [{"HostPort": "8080"}],
+                        "88/udp": [{"HostPort": "8888/udp"}],
+                        "89": [{"HostIp": "x-ip4", "HostPort": "8989"}],
+                    }),
+                ),
+            ],
+            "--expose=80 --publish=8080:80/tcp --expose=88/udp --publish=8888:88/udp \
+             --expose=89 --publish=x-ip4:8989:89 image:1",
+        ),
+        (&[(ExposedPorts, json!(["8080/tcp", "8081/tcp"]))], "--expose=8080 --expose=8081 image:1"),
+        // D-22: a port that is published only; IPv6 in brackets; a single value; any host port.
+        (
+            &[(
+                PortBindings,
+                json!({
+                    "80/tcp": [{"HostIp": "::1", "HostPort": "8080"}, {"HostIp": "", "HostPort": ""}],
+                    "81/tcp": 8081,
+                    "82/tcp": null,
+                    "83/tcp": [{"HostIp": "10.0.0.1", "HostPort": ""}],
+                }),
+            )],
+            "--publish=[::1]:8080:80/tcp --publish=80/tcp --publish=8081:81/tcp --publish=82/tcp \
+             --publish=10.0.0.1::83/tcp image:1",
+        ),
+        (&[(RestartPolicy, json!({"Name": "always"}))], "--restart=always image:1"),
+        (
+            &[(RestartPolicy, json!({"Name": "on-failure", "MaximumRetryCount": 3}))],
+            "--restart=on-failure:3 image:1",
+        ),
+        (&[(RestartPolicy, json!({"Name": ""}))], "image:1"),
+        (
+            &[(
+                Healthcheck,
+                json!({"Test": ["CMD", "curl", "http://localhost/"], "Interval": 1, "Timeout": 2,
+                       "Retries": 3, "StartPeriod": 4}),
+            )],
+            r#"--health-cmd="curl http://localhost/" --health-interval=1ns --health-timeout=2ns
+               --health-start-period=4ns --health-retries=3 --label=dfab.cli=healthcheck image:1"#,
+        ),
+        (
+            &[(Healthcheck, json!({"Test": ["CMD-SHELL", "curl -f http://x/ || exit 1"]}))],
+            r#"--health-cmd="curl -f http://x/ || exit 1" image:1"#,
+        ),
+        (&[(Healthcheck, json!({"Test": ["NONE"]}))], "--no-healthcheck image:1"),
+        (&[(Healthcheck, json!({"Interval": 5}))], "--health-interval=5ns image:1"),
+        (&[(Environment, json!(["A=1"]))], r#"--env="A=1" image:1"#),
+        (&[(Environment, json!({"A": 1}))], r#"--env="A=1" image:1"#),
+        (&[(Links, json!(["db:database", "x:y"]))], "--link=db:database --link=x:y image:1"),
+        (
+            &[
+                (MemLimit, json!("512m")),
+                (MemswapLimit, json!("1g")),
+                (MemReservation, json!("256m")),
+                (CpuShares, json!(512)),
+                (CpusetCpus, json!("0-1")),
+            ],
+            r#"--memory="512m" --memory-reservation="256m" --memory-swap="1g" --cpu-shares="512"
+               --cpuset-cpus="0-1" image:1"#,
+        ),
+        (
+            &[(Privileged, json!(true)), (ReadOnly, json!(false)), (Tty, Value::Null)],
+            "--privileged=true --read-only=false image:1",
+        ),
+        (&[(ExtraHosts, json!({"h1": "10.0.0.1"}))], "--add-host=h1:10.0.0.1 image:1"),
+        (&[(ExtraHosts, json!(["h1:10.0.0.1"]))], r#"--add-host="h1:10.0.0.1" image:1"#),
+        (&[(VolumesFrom, json!(["c1", "c2:ro"]))], r#"--volumes-from="c1" --volumes-from="c2:ro" image:1"#),
+        // D-23 and the rest of the corrected flags.
+        (&[(Labels, json!({"k": "v w"}))], r#"--label="k=v w" image:1"#),
+        (
+            &[(
+                Devices,
+                json!([{"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "r"},
+                       {"PathOnHost": "/dev/c"}]),
+            )],
+            r#"--device="/dev/a:/dev/b:r" --device=/dev/c image:1"#,
+        ),
+        (
+            &[(Ulimits, json!([{"Name": "nofile", "Soft": 10, "Hard": 20}, {"Name": "core", "Soft": -1}]))],
+            r#"--ulimit="nofile=10:20" --ulimit=core=-1:-1 image:1"#,
+        ),
+        (
+            &[(LogConfig, json!({"Type": "json-file", "Config": {"max-size": "1m"}}))],
+            r#"--log-driver=json-file --log-opt="max-size=1m" image:1"#,
+        ),
+        (&[(WorkingDir, json!("/srv"))], r#"--workdir="/srv" image:1"#),
+        (&[(StdinOpen, json!(true))], "--interactive=true image:1"),
+        (
+            &[(Entrypoint, json!(["a", "-b", "c d"])), (Command, json!(["-e"]))],
+            "--entrypoint=a --label=dfab.cli=entrypoint=3 image:1 -b 'c d' -e",
+        ),
+        (&[(Entrypoint, json!(["a"])), (Command, json!(["b"]))], "--entrypoint=a image:1 b"),
+        (&[(PidMode, json!("host")), (IpcMode, json!("private"))], "--pid=host --ipc=private image:1"),
+        (&[(Sysctls, json!({"net.ipv4.ip_forward": "1"}))], "--sysctl=net.ipv4.ip_forward=1 image:1"),
+        (&[(Tmpfs, json!({"/run": "", "/tmp": "size=1m"}))], "--tmpfs=/run --tmpfs=/tmp:size=1m image:1"),
+        (&[(NanoCpus, json!(1_500_000_000))], "--cpus=1.5 image:1"),
+        (&[(NanoCpus, json!(2_000_000_000))], "--cpus=2 image:1"),
+        (&[(NanoCpus, json!(1))], "--cpus=0.000000001 image:1"),
+        (&[(DeviceRequests, json!([{"Count": -1, "Capabilities": [["gpu"]]}]))], "--gpus=count=all image:1"),
+        (
+            &[(
+                DeviceRequests,
+                json!([{"Driver": "nvidia", "DeviceIDs": ["0", "1"], "Capabilities": [["gpu", "utility"]],
+                        "Options": {"a": "b"}}]),
+            )],
+            r#"'--gpus=driver=nvidia,"device=0,1","capabilities=gpu,utility",options=a=b' image:1"#,
+        ),
+        (
+            &[(
+                Mounts,
+                json!([
+                    {"Type": "bind", "Source": "/a,b", "Target": "/c", "ReadOnly": true,
+                     "BindOptions": {"Propagation": "rslave", "NonRecursive": true}},
+                    {"Type": "volume", "Source": "v", "Target": "/v", "ReadOnly": false,
+                     "VolumeOptions": {"NoCopy": true, "Labels": {"l": "1"},
+                                       "DriverConfig": {"Name": "local", "Options": {"o": "x\"y"}}}},
+                    {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1024, "Mode": 511}},
+                ]),
+            )],
+            r#"'--mount=type=bind,"source=/a,b",target=/c,readonly,bind-propagation=rslave,bind-recursive=disabled'
+               '--mount=type=volume,source=v,target=/v,volume-nocopy=true,volume-label=l=1,volume-driver=local,"volume-opt=o=x""y"'
+               --mount=type=tmpfs,target=/t,tmpfs-size=1024,tmpfs-mode=777 image:1"#,
+        ),
+    ];
+    for (properties, expected) in rows {
+        assert_eq!(flags(NEW, properties), shell_words::split(expected).unwrap(), "{properties:?}");
+    }
+}
+
+#[test]
+fn create_with_a_first_endpoint() {
+    let endpoint = EndpointSpec {
+        network: "main.app".to_owned(),
+        aliases: ["aa", "ab"].map(str::to_owned).into(),
+        links: ["aa:ac".to_owned()].into(),
+        ipv4_address: Some("x-ip4".to_owned()),
+        ipv6_address: Some("x-ip6".to_owned()),
+        link_local_ips: ["x-ll-ip".to_owned()].into(),
+    };
+    let endpoint_flags = "--network-alias=aa --network-alias=ab --link=aa:ac --ip=x-ip4 --ip6=x-ip6 \
+                          --link-local-ip=x-ll-ip";
+    let of = |properties: &[(Property, Value)]| {
+        let spec = ContainerSpec { first_endpoint: Some(endpoint.clone()), ..spec(properties) };
+        create(&spec, NEW).unwrap().words
+    };
+    let expected = |net: &str| line(&format!("docker create --name=c {net} image:1"));
+    assert_eq!(of(&[]), expected(&format!("--net=main.app {endpoint_flags}")));
+    // The mode names the endpoint's own network: its settings stay.
+    let same = [(Property::NetworkMode, json!("main.app"))];
+    assert_eq!(of(&same), expected(&format!("--net=main.app {endpoint_flags}")));
+    // Another mode wins over the endpoint, and "disabled" over all.
+    assert_eq!(
+        of(&[(Property::NetworkMode, json!("container:main.app"))]),
+        expected("--net=container:main.app")
+    );
+    let disabled = [(Property::NetworkDisabled, json!(true)), (Property::NetworkMode, json!("host"))];
+    assert_eq!(of(&disabled), expected("--net=none --label=dfab.cli=network_disabled"));
+}
+
+#[test]
+fn own_labels_follow_those_of_the_map() {
+    let mut spec = spec(&[(Property::Labels, json!({"a": "1"}))]);
+    spec.own_labels.insert("dfab.map".to_owned(), "m".to_owned());
+    assert_eq!(
+        create(&spec, NEW).unwrap().words[1..],
+        strings(&["--name=c", "--label=a=1", "--label=dfab.map=m", "image:1"])
+    );
+}
+
+/// A value of the right shape for each property, so that the walk over the table meets them all.
+fn sample(property: Property) -> Value {
+    use dfab_map::property::Shape;
+    match property {
+        Property::Healthcheck => json!({"Test": ["CMD-SHELL", "true"]}),
+        Property::Mounts => json!([{"Type": "tmpfs", "Target": "/t"}]),
+        Property::PortBindings => json!({"80/tcp": [{"HostPort": "80"}]}),
+        Property::RestartPolicy => json!({"Name": "always"}),
+        Property::Devices => json!([{"PathOnHost": "/dev/null"}]),
+        Property::DeviceRequests => json!([{"Count": 1, "Capabilities": [["gpu"]]}]),
+        Property::Ulimits => json!([{"Name": "core", "Soft": 1, "Hard": 1}]),
+        Property::LogConfig => json!({"Type": "none"}),
+        Property::Binds => json!(["/a:/b"]),
+        Property::Environment => json!(["A=b"]),
+        Property::ExposedPorts => json!(["80/tcp"]),
+        Property::ExtraHosts => json!(["a:1.2.3.4"]),
+        _ => match property.shape() {
+            Shape::Text => json!("text"),
+            Shape::Integer | Shape::Bytes => json!(7),
+            Shape::Boolean => json!(true),
+            Shape::Words | Shape::Set => json!(["word"]),
+            Shape::Labels => json!({"key": "value"}),
+            Shape::Environment => json!(["A=b"]),
+            Shape::Json => panic!("no sample for {property}"),
+        },
+    }
+}
+
+#[test]
+fn every_property_reaches_the_command_line() {
+    for &property in Property::ALL {
+        let plain = create(&spec(&[]), NEW).unwrap().words;
+        let with = create(&spec(&[(property, sample(property))]), NEW).unwrap().words;
+        assert!(with.len() > plain.len(), "{property} adds nothing");
+        let null = create(&spec(&[(property, Value::Null)]), NEW).unwrap().words;
+        assert_eq!(null, plain, "{property} is null");
+    }
+}
+
+#[test]
+fn every_property_that_changes_in_place_reaches_docker_update() {
+    for &property in Property::ALL {
+        let properties = Properties::from([(property, sample(property))]);
+        let built = update("c1", &properties, NEW);
+        if property.on_change() == OnChange::Update {
+            let words = built.unwrap().words;
+            assert_eq!(
+                (words.len(), words[0].as_str(), words[2].as_str()),
+                (3, "update", "c1"),
+                "{property}"
+            );
+        } else {
+            assert!(matches!(built, Err(Cause::Unsupported(_))), "{property}");
+        }
+    }
+}
+
+#[test]
+fn what_the_program_cannot_express_is_an_error_that_says_so() {
+    use Property::*;
+    let rows: &[(Generation, Property, Value, &str)] = &[
+        (
+            NEW,
+            SecurityOpt,
+            json!(["seccomp={\"defaultAction\":\"x\"}"]),
+            "a seccomp profile given by its content",
+        ),
+        (
+            OLD,
+            Healthcheck,
+            json!({"StartInterval": 5}),
+            "`start_interval` of a health check before docker 25.0",
+        ),
+        (NEW, Healthcheck, json!({"Test": ["odd", "x"]}), "the health check test `odd x`"),
+        (
+            OLD,
+            Mounts,
+            json!([{"Type": "volume", "VolumeOptions": {"Subpath": "a"}}]),
+            "`Subpath` of a mount before docker 26.0",
+        ),
+        (
+            NEW,
+            Mounts,
+            json!([{"Type": "bind", "BindOptions": {"CreateMountpoint": true}}]),
+            "`CreateMountpoint` of a mount",
+        ),
+        (NEW, DeviceRequests, json!([{"Capabilities": [["tpu"]]}]), "a device request other than"),
+        (NEW, Shares, json!(["/a:b"]), "an anonymous volume at `/a:b`"),
+        (NEW, Tmpfs, json!({"/a:b": ""}), "a tmpfs at `/a:b`"),
+    ];
+    for (generation, property, value, message) in rows {
+        match create(&spec(&[(*property, value.clone())]), *generation) {
+            Err(Cause::Unsupported(text)) => assert!(text.contains(message), "{text}"),
+            other => panic!("{property} {value}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn names_that_would_be_options_are_refused() {
+    for name in ["-f", "--all", ""] {
+        assert!(matches!(start(name), Err(Cause::Input(_))), "{name:?}");
+        assert!(matches!(remove_network(name), Err(Cause::Input(_))), "{name:?}");
+        assert!(matches!(pull(name, None), Err(Cause::Input(_))), "{name:?}");
+        assert!(matches!(
+            create(&ContainerSpec { name: name.to_owned(), ..spec(&[]) }, NEW),
+            Err(Cause::Input(_))
+        ));
+    }
+}
+
+#[test]
+fn an_unset_variable_is_not_taken_from_the_host() {
+    let command = create(&spec(&[(Property::Environment, json!(["A=1", "HOME"]))]), NEW).unwrap();
+    assert_eq!(command.before, strings(&["env", "-u", "HOME"]));
+    assert_eq!(command.words, strings(&["create", "--name=c", "--env=A=1", "--env=HOME", "image:1"]));
+}
+
+#[test]
+fn absent_images_are_not_pulled_by_the_way() {
+    let command = without_pull(create(&spec(&[]), NEW).unwrap());
+    assert_eq!(command.words, strings(&["create", "--pull=never", "--name=c", "image:1"]));
+}
+
+#[test]
+fn rows_of_the_other_methods() {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let limits = Properties::from([(Property::MemLimit, json!("1g"))]);
+    let endpoint = EndpointSpec {
+        network: "n1".to_owned(),
+        aliases: BTreeSet::from(["a1".to_owned(), "a2".to_owned()]),
+        links: BTreeSet::from(["db:d".to_owned()]),
+        ipv4_address: Some("10.0.0.2".to_owned()),
+        ipv6_address: None,
+        link_local_ips: BTreeSet::from(["169.254.1.1".to_owned()]),
+    };
+    let network = NetworkSpec {
+        name: "n1".to_owned(),
+        driver: "overlay".to_owned(),
+        options: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        internal: true,
+        enable_ipv6: Some(true),
+        attachable: Some(true),
+        ipam: json!({"Driver": "default", "Options": {"o": "p"}, "Config": [
+            {"Subnet": "10.1.0.0/16", "IPRange": "10.1.2.0/24", "Gateway": "10.1.0.1",
+             "AuxiliaryAddresses": {"x": "10.1.0.9"}}]}),
+        labels: BTreeMap::from([("l".to_owned(), "1".to_owned())]),
+        own_labels: BTreeMap::from([("dfab.map".to_owned(), "m".to_owned())]),
+    };
+    let volume = VolumeSpec {
+        name: "v1".to_owned(),
+        driver: "local".to_owned(),
+        driver_opts: BTreeMap::from([("type".to_owned(), "nfs".to_owned())]),
+        labels: BTreeMap::from([("l".to_owned(), "1".to_owned())]),
+        own_labels: BTreeMap::new(),
+    };
+    let build_options = BuildOptions {
+        tag: "img:1".to_owned(),
+        rm: Some(true),
+        no_cache: true,
+        build_args: vec![("a".to_owned(), "b".to_owned())],
+        dockerfile: Some("D".to_owned()),
+        force_rm: true,
+        labels: vec![("l".to_owned(), "1".to_owned())],
+        cache_from: vec!["x:1".to_owned()],
+        network_mode: Some("host".to_owned()),
+        ..BuildOptions::default()
+    };
+    let secret = Secret::new("hunter2");
+    let words = strings(&["ls", "-l"]);
+    let rows: Vec<(Built, &str)> = vec![
+        (start("c1"), "docker start c1"),
+        (restart("c1", seconds(5)), r#"docker restart --time="5" c1"#),
+        (stop("c1", seconds(5)), r#"docker stop --time="5" c1"#),
+        (stop("c1", Some(Duration::from_millis(1))), "docker stop --time=1 c1"),
+        (stop("c1", None), "docker stop c1"),
+        (kill("c1", None), "docker kill c1"),
+        (kill("c1", Some("SIGHUP")), r#"docker kill --signal="SIGHUP" c1"#),
+        (wait("c1", None), "docker wait c1"),
+        (wait("c1", seconds(10)), "timeout -s INT 10 docker wait c1"),
+        (wait("c1", seconds(0)), "timeout -s INT 1 docker wait c1"),
+        (remove("c1", true, true), "docker rm --force=true --volumes=true c1"),
+        (remove("c1", false, false), "docker rm c1"),
+        (update("c1", &limits, NEW), r#"docker update --memory="1g" c1"#),
+        (rename("c1", "c2"), "docker rename c1 c2"),
+        (pause("c1", true), "docker pause c1"),
+        (pause("c1", false), "docker unpause c1"),
+        (inspect_containers(&["c1", "c2"]), "docker inspect --type=container c1 c2"),
+        (logs("c1", Some(10), true), r#"docker logs --timestamps=true --tail="10" c1"#),
+        (top("c1", &[]), "docker top c1"),
+        (top("c1", &["aux"]), "docker top c1 aux"),
+        (exec("c1", &words, None), "docker exec --detach c1 ls -l"),
+        (exec("c1", &words, Some("root")), r#"docker exec --detach --user="root" c1 ls -l"#),
+        (commit("c1", Some("repo:tag"), Some("x")), r#"docker commit --message="x" c1 repo:tag"#),
+        (copy_from("c1", "/a b"), "docker cp 'c1:/a b' -"),
+        (copy_to("c1", "/a"), "docker cp - c1:/a"),
+        (export("c1"), "docker export c1"),
+        (Ok(list_images()), "docker images --no-trunc=true --digests=true --format='{{json .}}'"),
+        (inspect_images(&["i"]), "docker inspect --type=image i"),
+        (pull("repo:tag", None), "docker pull repo:tag"),
+        (push("repo:tag", None), "docker push repo:tag"),
+        (tag("id1", "repo:t"), "docker tag id1 repo:t"),
+        (remove_image("img", true, false), "docker rmi --force=true img"),
+        (remove_image("img", false, true), "docker rmi --no-prune=true img"),
+        (login(Some("reg"), "u", &secret), r#"docker login --username="u" --password-stdin reg"#),
+        (login(None, "u", &secret), "docker login --username=u --password-stdin"),
+        (save(&["a:1", "b:2"]), "docker save a:1 b:2"),
+        (Ok(load()), "docker load"),
+        (import(Some("i:1"), &["CMD x"], None), "docker import --change='CMD x' - i:1"),
+        (
+            build(&build_options),
+            "docker build --tag=img:1 --file=D --build-arg=a=b --label=l=1 --cache-from=x:1 --network=host \
+             --rm=true --force-rm=true --no-cache=true -",
+        ),
+        (
+            build(&BuildOptions { tag: "i".to_owned(), timeout: seconds(60), ..BuildOptions::default() }),
+            "timeout -s INT 60 docker build --tag=i -",
+        ),
+        (Ok(version()), r#"docker version --format="{{json .}}""#),
+        (Ok(info()), r#"docker info --format="{{json .}}""#),
+        (
+            create_network(&network),
+            r#"docker network create --driver="overlay" --opt="a=b" --internal=true --ipv6=true --attachable=true
+               --ipam-driver=default --ipam-opt=o=p --subnet=10.1.0.0/16 --ip-range=10.1.2.0/24 --gateway=10.1.0.1
+               --aux-address=x=10.1.0.9 --label="l=1" --label=dfab.map=m n1"#,
+        ),
+        (remove_network("n1"), "docker network rm n1"),
+        (
+            connect_network("c1", &endpoint),
+            r#"docker network connect --alias="a1" --alias="a2" --link="db:d" --ip="10.0.0.2"
+               --link-local-ip="169.254.1.1" n1 c1"#,
+        ),
+        (disconnect_network("c1", "n1", true), "docker network disconnect --force=true n1 c1"),
+        (inspect_network("n1"), "docker network inspect n1"),
+        (
+            create_volume(&volume),
+            r#"docker volume create --driver="local" --opt="type=nfs" --label="l=1" v1"#,
+        ),
+        (remove_volume("v1"), "docker volume rm v1"),
+        (inspect_volume("v1"), "docker volume inspect v1"),
+    ];
+    for (built, expected) in rows {
+        let command = built.unwrap();
+        let found: Vec<String> =
+            command.before.iter().cloned().chain(["docker".to_owned()]).chain(command.words).collect();
+        assert_eq!(found, shell_words::split(expected).unwrap());
+    }
+    assert_eq!(login(None, "u", &secret).unwrap().input, Some(secret));
+}
+
+#[test]
+fn lists_take_two_commands() {
+    let pair = |command: Command| (command.words, command.then.unwrap()[..2].to_vec());
+    let expected = |first: &str, second: &str| (line(first), strings(&second.split(' ').collect::<Vec<_>>()));
+    assert_eq!(
+        pair(list_containers()),
+        expected("docker ps --all=true --no-trunc=true --quiet=true", "inspect --type=container")
+    );
+    assert_eq!(
+        pair(list_networks()),
+        expected("docker network ls --no-trunc=true --quiet=true", "network inspect")
+    );
+    assert_eq!(pair(list_volumes()), expected("docker volume ls --quiet=true", "volume inspect"));
+}
+
+#[test]
+fn logins_need_a_user_and_a_password_of_one_line() {
+    assert!(matches!(login(None, "", &Secret::new("x")), Err(Cause::Input(_))));
+    assert!(matches!(login(None, "u", &Secret::new("x\ny")), Err(Cause::Input(_))));
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let command = login(Some("reg"), "u", &Secret::new("hunter2")).unwrap();
+    assert!(!format!("{command:?}").contains("hunter2"));
+}
+
+mod rewritten {
+    use super::*;
+
+    /// What inspection shows after `create` with `asked`, put through the label.
+    fn restored(label: &str, shown: &[(Property, Value)]) -> Properties {
+        let mut properties: Properties = shown.iter().cloned().collect();
+        Rewritten::parse(label).restore(&mut properties);
+        properties
+    }
+
+    #[test]
+    fn an_entry_point_of_several_words_comes_back() {
+        let asked =
+            Properties::from([(Property::Entrypoint, json!(["a", "b"])), (Property::Command, json!(["c"]))]);
+        let label =
+            Rewritten::of(&ContainerSpec { properties: asked.clone(), ..spec(&[]) }, NEW).unwrap().label();
+        assert_eq!(label.as_deref(), Some("entrypoint=2"));
+        let shown = [(Property::Entrypoint, json!(["a"])), (Property::Command, json!(["b", "c"]))];
+        assert_eq!(restored("entrypoint=2", &shown), asked);
+        // Without a command of its own, none is left.
+        let shown = [(Property::Entrypoint, json!(["a"])), (Property::Command, json!(["b"]))];
+        assert_eq!(restored("entrypoint=2", &shown)[&Property::Command], Value::Null);
+    }
+
+    #[test]
+    fn a_health_check_of_words_comes_back() {
+        let shown = [(Property::Healthcheck, json!({"Test": ["CMD-SHELL", "curl 'a b' x"], "Retries": 3}))];
+        let expected = json!({"Test": ["CMD", "curl", "a b", "x"], "Retries": 3});
+        assert_eq!(restored("healthcheck", &shown)[&Property::Healthcheck], expected);
+    }
+
+    #[test]
+    fn a_disabled_network_comes_back() {
+        let shown = [(Property::NetworkMode, json!("none"))];
+        assert_eq!(
+            restored("network_disabled", &shown),
+            Properties::from([(Property::NetworkDisabled, json!(true))])
+        );
+    }
+
+    #[test]
+    fn a_label_that_does_not_fit_changes_nothing() {
+        let shown = [(Property::Entrypoint, json!(["a"])), (Property::NetworkMode, json!("host"))];
+        for label in ["", "x", "entrypoint=9", "entrypoint=x", "healthcheck,network_disabled", "entrypoint"] {
+            assert_eq!(restored(label, &shown), shown.iter().cloned().collect(), "{label}");
+        }
+    }
+}
