@@ -1,5 +1,6 @@
 //! Container maps: the model, and a planner that says why.
 
+pub mod check;
 pub mod deps;
 pub mod desired;
 pub mod canonical;

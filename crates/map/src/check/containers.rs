@@ -1,0 +1,101 @@
+//! Checks 8 to 11: links, networks and network modes, and settings that exclude each other (§2.11).
+
+use super::{Check, Source};
+use crate::diagnostic::{Finding, FindingKind, Severity};
+use crate::model::{Keyed, NetworkMode, Reference};
+use crate::names::{ConfigName, PRESET_NETWORKS};
+use crate::place::written_at;
+
+impl Check<'_> {
+    pub(super) fn containers(&mut self) {
+        let map = self.map;
+        for (config, container) in &map.containers {
+            for link in &container.links {
+                let path = format!("links.{}", link.key());
+                self.target(8, config, "links", &path, &link.container);
+            }
+            for endpoint in &container.networks {
+                let name = endpoint.network_name.as_str();
+                let path = format!("networks.{name}");
+                if !PRESET_NETWORKS.contains(&name) && !map.networks.contains_key(name) {
+                    let known = map.networks.keys().map(|name| name.as_str()).chain(PRESET_NETWORKS);
+                    let hint = self.suggest(name, known);
+                    let source = Source { config, property: "networks", path: &path, name };
+                    self.wrong(
+                        FindingKind::Integrity,
+                        source,
+                        "which is no network of the map (check 9)",
+                        hint,
+                    );
+                }
+                for link in &endpoint.links {
+                    let path = format!("{path}.links.{}", link.key());
+                    self.target(11, config, "networks.links", &path, &link.container);
+                }
+            }
+            if let Some(NetworkMode::Container(reference)) = container.network_mode.value() {
+                self.target(10, config, "network_mode", "network_mode", reference);
+            }
+            self.network_mode_and_networks(config);
+        }
+    }
+
+    /// A reference to one container: `config` without instances, or `config.instance`.
+    fn target(&mut self, check: u8, config: &ConfigName, property: &'static str, path: &str, to: &Reference) {
+        if self.incomplete.contains(&to.config) {
+            return;
+        }
+        let (problem, hint) = match (self.map.containers.get(&to.config), &to.instance) {
+            (None, _) if self.written.containers.contains_key(&to.config) => {
+                ("which is abstract".to_owned(), Some("name a configuration that extends it".to_owned()))
+            }
+            (None, _) => {
+                let known = self.map.containers.keys().map(|name| name.as_str());
+                let hint = self.suggest(&to.config, known.filter(|name| *name != config.as_str()));
+                ("which is no configuration of the map".to_owned(), hint)
+            }
+            (Some(target), None) if target.instances.is_empty() => return,
+            (Some(target), None) => {
+                let few: Vec<String> = target
+                    .instances
+                    .iter()
+                    .take(5)
+                    .map(|instance| format!("`{}.{instance}`", to.config))
+                    .collect();
+                (
+                    "which has instances: one must be named".to_owned(),
+                    Some(format!("write {}", few.join(" or "))),
+                )
+            }
+            (Some(_), Some(instance)) if self.volumes.has_instance(&to.config, instance) => return,
+            (Some(target), Some(instance)) => {
+                let hint = match target.instances.is_empty() {
+                    true => Some(format!("`{0}` has no instances; write `{0}`", to.config)),
+                    false => self.suggest(instance, target.instances.iter().map(|known| known.as_str())),
+                };
+                (format!("but `{}` has no instance `{instance}`", to.config), hint)
+            }
+        };
+        let name = to.to_string();
+        let source = Source { config, property, path, name: &name };
+        self.wrong(FindingKind::Integrity, source, &format!("{problem} (check {check})"), hint);
+    }
+
+    fn network_mode_and_networks(&mut self, config: &ConfigName) {
+        let container = &self.map.containers[config];
+        let (Some(mode), false) = (container.network_mode.value(), container.networks.is_empty()) else {
+            return;
+        };
+        let (severity, problem) = match mode {
+            NetworkMode::Bridge => return,
+            NetworkMode::None => (Severity::Warning, "is `none`, so its `networks` are not joined"),
+            NetworkMode::Host => (Severity::Error, "is `host`, which excludes `networks`"),
+            NetworkMode::Container(_) | NetworkMode::Unmanaged(_) => {
+                (Severity::Error, "is the network of another container, which excludes `networks`")
+            }
+        };
+        let message = format!("`network_mode` of `{}.{config}` {problem}", self.map.name);
+        let finding = Finding { severity, ..Finding::error(FindingKind::InvalidInput, message) };
+        self.findings.push(written_at(finding, &container.origins, "network_mode", "network_mode"));
+    }
+}

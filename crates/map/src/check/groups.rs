@@ -1,0 +1,55 @@
+//! Checks 1 and 2: group names, and what groups name.
+
+use super::Check;
+use crate::diagnostic::{Finding, FindingKind};
+use crate::model::Keyed;
+use crate::place::written_at;
+
+impl Check<'_> {
+    pub(super) fn groups(&mut self) {
+        let map = self.map;
+        for (group, members) in &map.groups {
+            // `config.instance` names cannot collide: a group name has no dot (§1.4).
+            if map.containers.contains_key(group) {
+                let message = format!(
+                    "group `{group}` of map `{}` has the name of a configuration (check 1)",
+                    map.name
+                );
+                let finding =
+                    Finding::error(FindingKind::Integrity, message).hint("give the group another name");
+                self.findings.push(written_at(finding, &map.origins, &format!("groups.{group}"), group));
+            }
+            for member in members {
+                let (problem, hint) = match map.containers.get(&member.config) {
+                    Some(_) if self.incomplete.contains(&member.config) => continue,
+                    Some(container) => match &member.instance {
+                        Some(instance) if !container.instances.contains(instance) => {
+                            let known = container.instances.iter().map(|instance| instance.as_str());
+                            let hint = self.suggest(instance, known);
+                            (format!("but `{}` has no instance `{instance}`", member.config), hint)
+                        }
+                        _ => continue,
+                    },
+                    None if map.groups.contains_key(&member.config) => {
+                        ("which is a group; a group cannot contain groups".to_owned(), None)
+                    }
+                    None if self.written.containers.contains_key(&member.config) => (
+                        "which is abstract".to_owned(),
+                        Some("name a configuration that extends it".to_owned()),
+                    ),
+                    None => {
+                        let hint =
+                            self.suggest(&member.config, map.containers.keys().map(|name| name.as_str()));
+                        ("which is no configuration".to_owned(), hint)
+                    }
+                };
+                let message =
+                    format!("group `{group}` of map `{}` names `{member}`, {problem} (check 2)", map.name);
+                let mut finding = Finding::error(FindingKind::Integrity, message);
+                finding.hint = hint;
+                let path = format!("groups.{group}.{}", member.key());
+                self.findings.push(written_at(finding, &map.origins, &path, &member.key()));
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Checks 4 to 7 and 12: who shares volumes, who uses them, and where they are.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+
+use super::{Check, Source};
+use crate::diagnostic::{Finding, FindingKind};
+use crate::model::{Bind, Container, HostPath, Keyed, Use};
+use crate::names::ConfigName;
+use crate::place::{place, written_at};
+use crate::value::Late;
+use crate::volumes::Used;
+
+impl Check<'_> {
+    /// Check 4: no volume source name occurs twice.
+    pub(super) fn duplicate_sources(&mut self) {
+        let map = self.map;
+        // Name, and by whom and where it is given: the first one stays.
+        let mut sources: HashMap<String, (&ConfigName, String)> = HashMap::new();
+        let mut add = |name: String, config, path: String| match sources.get(&name) {
+            None => {
+                sources.insert(name, (config, path));
+                None
+            }
+            Some((first, first_path)) => {
+                let message = format!(
+                    "the volume source name `{name}` of map `{}` is given by `{first}` and by `{config}` (check 4)",
+                    map.name
+                );
+                let mut finding = Finding::error(FindingKind::Integrity, message);
+                if !map.parent_names() {
+                    finding.hint = Some(format!(
+                        "set `use_attached_parent_name: true` and write `{first}.{name}` in `uses`, or rename one"
+                    ));
+                }
+                if let Some(position) = map.containers[*first].origins.get(first_path) {
+                    finding.related.push((place(position, &name), "first given here".to_owned()));
+                }
+                Some(written_at(finding, &map.containers[config].origins, &path, &name))
+            }
+        };
+        let mut findings = Vec::new();
+        for (config, container) in &map.containers {
+            if !(container.shares.is_empty() && container.binds.is_empty() && container.uses.is_empty()) {
+                if container.instances.is_empty() {
+                    findings.extend(add(config.to_string(), config, String::new()));
+                }
+                for instance in &container.instances {
+                    findings.extend(add(
+                        format!("{config}.{instance}"),
+                        config,
+                        format!("instances.{instance}"),
+                    ));
+                }
+            }
+            for attach in &container.attaches {
+                let name = match map.parent_names() {
+                    true => format!("{config}.{}", attach.name),
+                    false => attach.name.to_string(),
+                };
+                findings.extend(add(name, config, format!("attaches.{}", attach.name)));
+            }
+        }
+        self.findings.extend(findings);
+    }
+
+    /// Checks 5, 6, 7 and 12, and attached paths that contradict each other (§3.4).
+    pub(super) fn volumes(&mut self) {
+        let map = self.map;
+        for (config, container) in &map.containers {
+            for used in &container.uses {
+                self.used(config, used);
+            }
+            for bind in &container.binds {
+                self.bind(config, container, bind);
+            }
+            for attach in &container.attaches {
+                if self.volumes.path(config, &attach.name).is_none() {
+                    let path = format!("attaches.{}", attach.name);
+                    let source = Source { config, property: "attaches", path: &path, name: &attach.name };
+                    let hint = format!("give a path here, or as `volumes.{0}: /path`", attach.name);
+                    self.wrong(
+                        FindingKind::Integrity,
+                        source,
+                        "which has no container path (check 7)",
+                        Some(hint),
+                    );
+                }
+            }
+        }
+        if !map.parent_names() {
+            self.contradicting_paths();
+        }
+    }
+
+    fn used(&mut self, config: &ConfigName, used: &Use) {
+        let path = format!("uses.{}", used.name);
+        let source = Source { config, property: "uses", path: &path, name: &used.name };
+        match self.volumes.used(config, &used.name) {
+            Some(Used::Attached { owner, .. }) if owner == *config => {
+                let problem = "which it attaches itself; this has no effect";
+                self.warn(FindingKind::Integrity, source, problem, Some("remove it from `uses`".to_owned()));
+            }
+            Some(Used::Attached { .. }) => {}
+            Some(Used::Container(reference)) => {
+                let target = &self.map.containers[&reference.config];
+                if self.incomplete.contains(&reference.config) {
+                    return;
+                }
+                if !shares_something(target) {
+                    let problem =
+                        format!("but `{}` shares and attaches no volumes (check 5)", reference.config);
+                    self.wrong(FindingKind::Integrity, source, &problem, None);
+                } else if let (None, Some(first)) = (&reference.instance, target.instances.first()) {
+                    let hint = format!("write for example `{}.{first}`", reference.config);
+                    let problem = "which has instances: one must be named (check 5)";
+                    self.wrong(FindingKind::Integrity, source, problem, Some(hint));
+                }
+                if used.path.is_some() {
+                    let problem = "all volumes of a container, which cannot get a path of their own";
+                    let hint = "a path is for attached volumes only".to_owned();
+                    self.wrong(FindingKind::InvalidInput, source, problem, Some(hint));
+                }
+            }
+            // A volume that is missing may be one that an incomplete configuration would attach.
+            None if !self.incomplete.is_empty() => {}
+            None => {
+                let hint = self.meant_by(&used.name);
+                self.wrong(
+                    FindingKind::Integrity,
+                    source,
+                    "which nothing shares or attaches (check 5)",
+                    hint,
+                );
+            }
+        }
+    }
+
+    /// Returns what may have been meant by a `uses` name that nothing shares.
+    fn meant_by(&mut self, name: &str) -> Option<String> {
+        let (first, rest) = name.split_once('.').unwrap_or((name, ""));
+        if self.map.parent_names() {
+            if let Some(owner) = self.volumes.owners(name).next() {
+                return Some(format!("the map sets `use_attached_parent_name`: write `{owner}.{name}`"));
+            }
+        } else if self.volumes.owners(rest).any(|owner| owner.as_str() == first) {
+            return Some(format!("write `{rest}`, or set `use_attached_parent_name: true`"));
+        }
+        let map = self.map;
+        if let Some(container) = map.containers.get(first).filter(|_| !rest.is_empty()) {
+            return self.suggest(rest, container.instances.iter().map(|instance| instance.as_str()));
+        }
+        let attached = map.containers.values().flat_map(|container| &container.attaches);
+        let known = attached
+            .map(|attach| attach.name.as_str())
+            .chain(map.containers.keys().map(|name| name.as_str()));
+        self.suggest(name, known)
+    }
+
+    fn bind(&mut self, config: &ConfigName, container: &Container, bind: &Bind) {
+        let path = format!("binds.{}", bind.key());
+        let name = bind.key();
+        let source = Source { config, property: "binds", path: &path, name: &name };
+        let host_path = match bind {
+            Bind::Path { host_path, .. } => Some(host_path),
+            Bind::Alias { name, .. } => {
+                if self.volumes.default_path(name).is_none() {
+                    let hint = format!("add `volumes.{name}: /path`");
+                    self.wrong(
+                        FindingKind::Integrity,
+                        source,
+                        "which has no container path (check 7)",
+                        Some(hint),
+                    );
+                }
+                let host_path = self.map.host.get(name);
+                if host_path.is_none() {
+                    let hint = format!("add `host.{name}: path`");
+                    self.wrong(
+                        FindingKind::Integrity,
+                        source,
+                        "which has no path on the host (check 6)",
+                        Some(hint),
+                    );
+                }
+                host_path
+            }
+        };
+        let Some(HostPath::PerInstance(paths)) = host_path else { return };
+        let has = |instance: &str| {
+            paths.get(instance).is_some_and(|path| !matches!(path, Late::Known(path) if path.is_empty()))
+        };
+        let unnamed = container.instances.is_empty().then_some("default");
+        let wanted = container.instances.iter().map(|instance| instance.as_str()).chain(unnamed);
+        let missing: Vec<&str> = wanted.filter(|instance| !has(instance)).collect();
+        for instance in missing {
+            let problem = format!("which has no host path for instance `{instance}` (check 12)");
+            // A warning: the configuration may never run. Using it is an error.
+            self.warn(FindingKind::Integrity, source, &problem, None);
+        }
+    }
+
+    /// Without parent names, one volume has one path, whoever attaches it.
+    fn contradicting_paths(&mut self) {
+        let map = self.map;
+        let mut paths: IndexMap<&str, (&ConfigName, &Late<String>)> = IndexMap::new();
+        for (config, container) in &map.containers {
+            for attach in &container.attaches {
+                let Some(path) = &attach.path else { continue };
+                let (first, first_path) = *paths.entry(&attach.name).or_insert((config, path));
+                if first_path != path {
+                    let message = format!(
+                        "volume `{}` of map `{}` is attached at `{}` by `{first}` and at `{}` by `{config}`",
+                        attach.name,
+                        map.name,
+                        first_path.key(),
+                        path.key()
+                    );
+                    let finding = Finding::error(FindingKind::Integrity, message);
+                    let finding = finding.hint("set `use_attached_parent_name: true`, or use one path");
+                    let property = format!("attaches.{}", attach.name);
+                    self.findings.push(written_at(finding, &container.origins, &property, &attach.name));
+                }
+            }
+        }
+    }
+}
+
+/// Tells whether using all volumes of the configuration gives any (D38 counts `attaches`).
+fn shares_something(container: &Container) -> bool {
+    let Container { shares, binds, attaches, uses, .. } = container;
+    !(shares.is_empty() && binds.is_empty() && attaches.is_empty() && uses.is_empty())
+}
