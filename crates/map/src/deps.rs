@@ -13,7 +13,7 @@ use crate::image::{self, ImageDefaults, ImageName};
 use crate::item::Item;
 use crate::model::{Container, Map, NetworkMode, Reference};
 use crate::names::{ConfigName, InstanceName, NetworkName, PRESET_NETWORKS};
-use crate::place::{place, written_at};
+use crate::place::{in_configuration, in_map, place, written_at};
 use crate::value::Lookup;
 use crate::volumes::{Used, Volumes};
 
@@ -253,14 +253,14 @@ pub(crate) fn cycles(map: &Map, volumes: &Volumes<'_>) -> Vec<Finding> {
     let finding = |cycle: graph::Cycle<&ConfigName>| {
         let (first, second) = (cycle.0[0], cycle.0[1]);
         let (_, need) = hop(first, second);
-        let message = match cycle.0.len() {
-            2 => format!(
-                "configuration `{first}` of map `{}` depends on itself through `{}` (check 13)",
-                map.name, need.property
-            ),
-            _ => format!("circular dependency in map `{}`: {cycle} (check 13)", map.name),
+        let (subject, message) = match cycle.0.len() {
+            2 => {
+                let subject = in_configuration(&map.name, first, need.property.as_str());
+                (subject, format!("configuration `{first}` depends on itself (check 13)"))
+            }
+            _ => (in_map(&map.name), format!("circular dependency: {cycle} (check 13)")),
         };
-        let finding = Finding::error(FindingKind::Cycle, message);
+        let finding = Finding::error(FindingKind::Cycle, message).about(subject);
         let mut finding = written_at(finding, &map.containers[first].origins, &need.path, second);
         for pair in cycle.0[1..].windows(2) {
             if let (Some(position), need) = hop(pair[0], pair[1]) {
@@ -368,8 +368,8 @@ mod tests {
     fn circles_are_shown_whole() {
         let map = links(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"]), ("d", &["d"])]);
         let findings = Dependencies::new(&map, &Tables::default()).unwrap_err();
-        let expected = "circular dependency in map `m`: a -> b -> c -> a (check 13)\n\
-                        configuration `d` of map `m` depends on itself through `links` (check 13)";
+        let expected = "map `m`: circular dependency: a -> b -> c -> a (check 13)\n\
+                        `links` of configuration `d` in map `m`: configuration `d` depends on itself (check 13)";
         assert_eq!(findings.to_string(), expected);
     }
 }

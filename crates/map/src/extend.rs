@@ -7,7 +7,7 @@ use crate::graph;
 use crate::merge::{Lists, container};
 use crate::model::{Container, Map};
 use crate::names::ConfigName;
-use crate::place::written_at;
+use crate::place::{in_configuration, in_map, written_at};
 
 /// Returns a copy of `map` in which every configuration has its inherited values merged in, and
 /// abstract configurations are dropped.
@@ -50,11 +50,11 @@ pub(crate) fn extend(map: &Map) -> Extension {
     for cycle in &cycles {
         let (first, parent) = (cycle.0[0], cycle.0[1]);
         let message = if first == parent {
-            format!("configuration `{first}` of map `{}` extends itself (check 3)", map.name)
+            format!("configuration `{first}` extends itself (check 3)")
         } else {
-            format!("circular inheritance in map `{}`: {cycle} (check 3)", map.name)
+            format!("circular inheritance: {cycle} (check 3)")
         };
-        let finding = Finding::error(FindingKind::Cycle, message);
+        let finding = Finding::error(FindingKind::Cycle, message).about(in_map(&map.name));
         findings.push(written_at(
             finding,
             &map.containers[first].origins,
@@ -102,11 +102,9 @@ fn missing_parents(map: &Map) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, container) in &map.containers {
         for parent in container.extends.iter().filter(|parent| !map.containers.contains_key(*parent)) {
-            let message = format!(
-                "`extends` of `{}.{name}` names `{parent}`, which is no configuration of this map (check 3)",
-                map.name
-            );
+            let message = format!("`{parent}` is no configuration of the map (check 3)");
             let mut finding = Finding::error(FindingKind::Integrity, message);
+            finding.subject = in_configuration(&map.name, name, "extends");
             if let Some(near) =
                 nearest(parent, map.containers.keys().map(|name| &**name).filter(|known| *known != &**name))
             {

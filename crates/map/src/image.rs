@@ -5,7 +5,7 @@ use std::fmt;
 use crate::diagnostic::{Finding, FindingKind};
 use crate::model::Map;
 use crate::names::ConfigName;
-use crate::place::{place, written_at};
+use crate::place::{in_configuration, place, written_at};
 use crate::value::{Late, Lookup, Unresolved};
 
 /// A full image reference: repository with a tag, or with a digest.
@@ -141,8 +141,8 @@ pub fn of_configuration(
     let container = &map.containers[name];
     let written = container.image.value().map_or(name.as_str(), String::as_str);
     ImageName::expand(written, defaults.repository.as_deref(), defaults.tag.as_deref()).map_err(|error| {
-        let finding =
-            Finding::error(FindingKind::InvalidInput, format!("`image` of `{}.{name}`: {error}", map.name));
+        let finding = Finding::error(FindingKind::InvalidInput, error.to_string());
+        let finding = finding.about(in_configuration(&map.name, name, "image"));
         written_at(finding, &container.origins, "image", written)
     })
 }

@@ -1,14 +1,27 @@
 //! Findings that point at where a map's property was written.
 
-use crate::diagnostic::{Finding, Place};
+use crate::diagnostic::{Finding, Place, Subject};
 use crate::position::{Origins, Position};
 
-/// Adds the place of `path` inside an object, `text` being the name that is wrong there.
+/// Says that a finding is about a property of a configuration.
+pub(crate) fn in_configuration(map: &str, config: &str, property: &str) -> Subject {
+    let object = Some(("configuration", config.to_owned()));
+    Subject { map: Some(map.to_owned()), object, property: Some(property.to_owned()) }
+}
+
+/// Says that a finding is about a map.
+pub(crate) fn in_map(map: &str) -> Subject {
+    Subject { map: Some(map.to_owned()), ..Subject::default() }
+}
+
+/// Adds the place of `path` inside an object, `text` being what stands there.
 ///
 /// The line's text is left empty: whoever renders the finding has the sources.
 pub(crate) fn written_at(finding: Finding, origins: &Origins, path: &str, text: &str) -> Finding {
-    match origins.get(path) {
-        Some(position) => finding.at(place(position, text)),
+    match origins.find(path) {
+        // An element's position is that of its text; a property's is that of its key.
+        Some((found, position)) if found == path && path.contains('.') => finding.at(place(position, text)),
+        Some((found, position)) => finding.at(place(position, found.rsplit('.').next().unwrap_or_default())),
         None => finding,
     }
 }

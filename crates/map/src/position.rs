@@ -56,16 +56,26 @@ impl Origins {
 
     /// Returns the position of `path`, else that of its nearest recorded parent.
     pub fn get(&self, path: &str) -> Option<&Position> {
+        self.find(path).map(|(_, position)| position)
+    }
+
+    /// Returns the same as [`Origins::get`], with the path that is recorded: `path` or a parent of it.
+    pub fn find<'a>(&self, path: &'a str) -> Option<(&'a str, &Position)> {
         let mut path = path;
         loop {
             if let Some(position) = self.0.get(path) {
-                return Some(position);
+                return Some((path, position));
             }
             if path.is_empty() {
                 return None;
             }
             path = path.rsplit_once('.').map_or("", |(parent, _)| parent);
         }
+    }
+
+    /// Tells whether `path` itself is recorded: for a property, whether it was written at all.
+    pub fn has(&self, path: &str) -> bool {
+        self.0.contains_key(path)
     }
 
     /// Takes over every position that `other` records at or below `path`.

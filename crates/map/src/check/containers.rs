@@ -4,7 +4,7 @@ use super::{Check, Source};
 use crate::diagnostic::{Finding, FindingKind, Severity};
 use crate::model::{Keyed, NetworkMode, Reference};
 use crate::names::{ConfigName, PRESET_NETWORKS};
-use crate::place::written_at;
+use crate::place::{in_configuration, written_at};
 
 impl Check<'_> {
     pub(super) fn containers(&mut self) {
@@ -24,7 +24,7 @@ impl Check<'_> {
                     self.wrong(
                         FindingKind::Integrity,
                         source,
-                        "which is no network of the map (check 9)",
+                        format!("`{name}` is no network of the map (check 9)"),
                         hint,
                     );
                 }
@@ -47,12 +47,12 @@ impl Check<'_> {
         }
         let (problem, hint) = match (self.map.containers.get(&to.config), &to.instance) {
             (None, _) if self.written.containers.contains_key(&to.config) => {
-                ("which is abstract".to_owned(), Some("name a configuration that extends it".to_owned()))
+                (format!("`{to}` is abstract"), Some("name a configuration that extends it".to_owned()))
             }
             (None, _) => {
                 let known = self.map.containers.keys().map(|name| name.as_str());
                 let hint = self.suggest(&to.config, known.filter(|name| *name != config.as_str()));
-                ("which is no configuration of the map".to_owned(), hint)
+                (format!("`{}` is no configuration of the map", to.config), hint)
             }
             (Some(target), None) if target.instances.is_empty() => return,
             (Some(target), None) => {
@@ -63,7 +63,7 @@ impl Check<'_> {
                     .map(|instance| format!("`{}.{instance}`", to.config))
                     .collect();
                 (
-                    "which has instances: one must be named".to_owned(),
+                    format!("`{to}` has instances, one of which must be named"),
                     Some(format!("write {}", few.join(" or "))),
                 )
             }
@@ -73,12 +73,12 @@ impl Check<'_> {
                     true => Some(format!("`{0}` has no instances; write `{0}`", to.config)),
                     false => self.suggest(instance, target.instances.iter().map(|known| known.as_str())),
                 };
-                (format!("but `{}` has no instance `{instance}`", to.config), hint)
+                (format!("configuration `{}` has no instance `{instance}`", to.config), hint)
             }
         };
         let name = to.to_string();
         let source = Source { config, property, path, name: &name };
-        self.wrong(FindingKind::Integrity, source, &format!("{problem} (check {check})"), hint);
+        self.wrong(FindingKind::Integrity, source, format!("{problem} (check {check})"), hint);
     }
 
     fn network_mode_and_networks(&mut self, config: &ConfigName) {
@@ -88,14 +88,14 @@ impl Check<'_> {
         };
         let (severity, problem) = match mode {
             NetworkMode::Bridge => return,
-            NetworkMode::None => (Severity::Warning, "is `none`, so its `networks` are not joined"),
-            NetworkMode::Host => (Severity::Error, "is `host`, which excludes `networks`"),
+            NetworkMode::None => (Severity::Warning, "the mode is `none`, so `networks` are not joined"),
+            NetworkMode::Host => (Severity::Error, "the mode `host` excludes `networks`"),
             NetworkMode::Container(_) | NetworkMode::Unmanaged(_) => {
-                (Severity::Error, "is the network of another container, which excludes `networks`")
+                (Severity::Error, "the network of another container excludes `networks`")
             }
         };
-        let message = format!("`network_mode` of `{}.{config}` {problem}", self.map.name);
-        let finding = Finding { severity, ..Finding::error(FindingKind::InvalidInput, message) };
+        let finding = Finding { severity, ..Finding::error(FindingKind::InvalidInput, problem) };
+        let finding = finding.about(in_configuration(&self.map.name, config, "network_mode"));
         self.findings.push(written_at(finding, &container.origins, "network_mode", "network_mode"));
     }
 }

@@ -1,7 +1,7 @@
 //! Checks 1 and 2: group names, and what groups name.
 
 use super::Check;
-use crate::diagnostic::{Finding, FindingKind};
+use crate::diagnostic::{Finding, FindingKind, Subject};
 use crate::model::Keyed;
 use crate::place::written_at;
 
@@ -26,30 +26,34 @@ impl Check<'_> {
                         Some(instance) if !container.instances.contains(instance) => {
                             let known = container.instances.iter().map(|instance| instance.as_str());
                             let hint = self.suggest(instance, known);
-                            (format!("but `{}` has no instance `{instance}`", member.config), hint)
+                            (format!("configuration `{}` has no instance `{instance}`", member.config), hint)
                         }
                         _ => continue,
                     },
                     None if map.groups.contains_key(&member.config) => {
-                        ("which is a group; a group cannot contain groups".to_owned(), None)
+                        (format!("`{member}` is a group, and a group cannot contain groups"), None)
                     }
                     None if self.written.containers.contains_key(&member.config) => (
-                        "which is abstract".to_owned(),
+                        format!("`{member}` is abstract"),
                         Some("name a configuration that extends it".to_owned()),
                     ),
                     None => {
                         let hint =
                             self.suggest(&member.config, map.containers.keys().map(|name| name.as_str()));
-                        ("which is no configuration".to_owned(), hint)
+                        (format!("`{}` is no configuration of the map", member.config), hint)
                     }
                 };
-                let message =
-                    format!("group `{group}` of map `{}` names `{member}`, {problem} (check 2)", map.name);
-                let mut finding = Finding::error(FindingKind::Integrity, message);
+                let message = format!("{problem} (check 2)");
+                let mut finding =
+                    Finding::error(FindingKind::Integrity, message).about(subject(&map.name, group));
                 finding.hint = hint;
                 let path = format!("groups.{group}.{}", member.key());
                 self.findings.push(written_at(finding, &map.origins, &path, &member.key()));
             }
         }
     }
+}
+
+fn subject(map: &str, group: &str) -> Subject {
+    Subject { map: Some(map.to_owned()), object: Some(("group", group.to_owned())), property: None }
 }

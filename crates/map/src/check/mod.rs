@@ -23,7 +23,7 @@ use crate::diagnostic::{Finding, FindingKind, Severity, nearest};
 use crate::extend;
 use crate::model::Map;
 use crate::names::ConfigName;
-use crate::place::written_at;
+use crate::place::{in_configuration, written_at};
 use crate::volumes::Volumes;
 
 pub use clients::clients;
@@ -109,22 +109,22 @@ impl<'a> Check<'a> {
         in_order(self.findings)
     }
 
-    /// Records what is wrong with a name: "`links` of `m.web` names `db`, …".
-    fn wrong(&mut self, kind: FindingKind, source: Source<'_>, problem: &str, hint: Option<String>) {
+    /// Records what is wrong with a name.
+    fn wrong(&mut self, kind: FindingKind, source: Source<'_>, message: String, hint: Option<String>) {
         let Source { config, property, path, name } = source;
         // A configuration without its parent may lack just what is complained about.
         if self.incomplete.contains(config) {
             return;
         }
-        let message = format!("`{property}` of `{}.{config}` names `{name}`, {problem}", self.map.name);
-        let mut finding = Finding::error(kind, message);
+        let mut finding =
+            Finding::error(kind, message).about(in_configuration(&self.map.name, config, property));
         finding.hint = hint;
         self.findings.push(written_at(finding, &self.map.containers[config].origins, path, name));
     }
 
-    fn warn(&mut self, kind: FindingKind, source: Source<'_>, problem: &str, hint: Option<String>) {
+    fn warn(&mut self, kind: FindingKind, source: Source<'_>, message: String, hint: Option<String>) {
         let before = self.findings.len();
-        self.wrong(kind, source, problem, hint);
+        self.wrong(kind, source, message, hint);
         for finding in &mut self.findings[before..] {
             finding.severity = Severity::Warning;
         }

@@ -8,7 +8,7 @@ use super::{Check, Source};
 use crate::diagnostic::{Finding, FindingKind};
 use crate::model::{Bind, Container, HostPath, Keyed, Use};
 use crate::names::ConfigName;
-use crate::place::{place, written_at};
+use crate::place::{in_map, place, written_at};
 use crate::value::Late;
 use crate::volumes::Used;
 
@@ -25,10 +25,9 @@ impl Check<'_> {
             }
             Some((first, first_path)) => {
                 let message = format!(
-                    "the volume source name `{name}` of map `{}` is given by `{first}` and by `{config}` (check 4)",
-                    map.name
+                    "the volume source name `{name}` is given by `{first}` and by `{config}` (check 4)"
                 );
-                let mut finding = Finding::error(FindingKind::Integrity, message);
+                let mut finding = Finding::error(FindingKind::Integrity, message).about(in_map(&map.name));
                 if !map.parent_names() {
                     finding.hint = Some(format!(
                         "set `use_attached_parent_name: true` and write `{first}.{name}` in `uses`, or rename one"
@@ -83,7 +82,7 @@ impl Check<'_> {
                     self.wrong(
                         FindingKind::Integrity,
                         source,
-                        "which has no container path (check 7)",
+                        format!("`{}` has no container path (check 7)", attach.name),
                         Some(hint),
                     );
                 }
@@ -99,8 +98,9 @@ impl Check<'_> {
         let source = Source { config, property: "uses", path: &path, name: &used.name };
         match self.volumes.used(config, &used.name) {
             Some(Used::Attached { owner, .. }) if owner == *config => {
-                let problem = "which it attaches itself; this has no effect";
-                self.warn(FindingKind::Integrity, source, problem, Some("remove it from `uses`".to_owned()));
+                let message =
+                    format!("`{0}` is attached by `{config}` itself; using it has no effect", used.name);
+                self.warn(FindingKind::Integrity, source, message, Some("remove it from `uses`".to_owned()));
             }
             Some(Used::Attached { .. }) => {}
             Some(Used::Container(reference)) => {
@@ -109,18 +109,19 @@ impl Check<'_> {
                     return;
                 }
                 if !shares_something(target) {
-                    let problem =
-                        format!("but `{}` shares and attaches no volumes (check 5)", reference.config);
-                    self.wrong(FindingKind::Integrity, source, &problem, None);
+                    let problem = format!("`{}` shares and attaches no volumes (check 5)", reference.config);
+                    self.wrong(FindingKind::Integrity, source, problem, None);
                 } else if let (None, Some(first)) = (&reference.instance, target.instances.first()) {
                     let hint = format!("write for example `{}.{first}`", reference.config);
-                    let problem = "which has instances: one must be named (check 5)";
-                    self.wrong(FindingKind::Integrity, source, problem, Some(hint));
+                    let message =
+                        format!("`{}` has instances, one of which must be named (check 5)", used.name);
+                    self.wrong(FindingKind::Integrity, source, message, Some(hint));
                 }
                 if used.path.is_some() {
-                    let problem = "all volumes of a container, which cannot get a path of their own";
+                    let message =
+                        format!("`{}` is a container, whose volumes cannot be given a path", used.name);
                     let hint = "a path is for attached volumes only".to_owned();
-                    self.wrong(FindingKind::InvalidInput, source, problem, Some(hint));
+                    self.wrong(FindingKind::InvalidInput, source, message, Some(hint));
                 }
             }
             // A volume that is missing may be one that an incomplete configuration would attach.
@@ -130,7 +131,7 @@ impl Check<'_> {
                 self.wrong(
                     FindingKind::Integrity,
                     source,
-                    "which nothing shares or attaches (check 5)",
+                    format!("nothing shares or attaches `{}` (check 5)", used.name),
                     hint,
                 );
             }
@@ -170,7 +171,7 @@ impl Check<'_> {
                     self.wrong(
                         FindingKind::Integrity,
                         source,
-                        "which has no container path (check 7)",
+                        format!("`{name}` has no container path (check 7)"),
                         Some(hint),
                     );
                 }
@@ -180,7 +181,7 @@ impl Check<'_> {
                     self.wrong(
                         FindingKind::Integrity,
                         source,
-                        "which has no path on the host (check 6)",
+                        format!("`{name}` has no path on the host (check 6)"),
                         Some(hint),
                     );
                 }
@@ -195,9 +196,9 @@ impl Check<'_> {
         let wanted = container.instances.iter().map(|instance| instance.as_str()).chain(unnamed);
         let missing: Vec<&str> = wanted.filter(|instance| !has(instance)).collect();
         for instance in missing {
-            let problem = format!("which has no host path for instance `{instance}` (check 12)");
+            let message = format!("`{name}` has no host path for instance `{instance}` (check 12)");
             // A warning: the configuration may never run. Using it is an error.
-            self.warn(FindingKind::Integrity, source, &problem, None);
+            self.warn(FindingKind::Integrity, source, message, None);
         }
     }
 
@@ -211,13 +212,12 @@ impl Check<'_> {
                 let (first, first_path) = *paths.entry(&attach.name).or_insert((config, path));
                 if first_path != path {
                     let message = format!(
-                        "volume `{}` of map `{}` is attached at `{}` by `{first}` and at `{}` by `{config}`",
+                        "volume `{}` is attached at `{}` by `{first}` and at `{}` by `{config}`",
                         attach.name,
-                        map.name,
                         first_path.key(),
                         path.key()
                     );
-                    let finding = Finding::error(FindingKind::Integrity, message);
+                    let finding = Finding::error(FindingKind::Integrity, message).about(in_map(&map.name));
                     let finding = finding.hint("set `use_attached_parent_name: true`, or use one path");
                     let property = format!("attaches.{}", attach.name);
                     self.findings.push(written_at(finding, &container.origins, &property, &attach.name));
