@@ -13,7 +13,7 @@ use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, Observe
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Properties, VolumeSpec};
 
-use crate::error::Error;
+use crate::error::{Cause, Error};
 
 /// The result of a call to an engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -146,11 +146,20 @@ pub trait Backend: Send + Sync {
     /// Removes a volume that no container holds; one that is held is [`Error::is_conflict`].
     async fn remove_volume(&self, name: &str) -> Result<()>;
 
-    /// Sets owner and mode of a volume by commands on the engine's host, where this backend can run
-    /// some there. `false` means that it cannot, and that nothing was done.
-    async fn prepare_volume_on_host(&self, spec: &PrepareSpec) -> Result<bool> {
-        let _ = spec;
-        Ok(false)
+    /// Tells whether this backend can run commands on the engine's host, see
+    /// [`Backend::prepare_volume_on_host`].
+    fn runs_on_host(&self) -> bool {
+        false
+    }
+
+    /// Sets owner and mode of a volume by commands on the engine's host. Called only where
+    /// [`Backend::runs_on_host`] says that it can.
+    async fn prepare_volume_on_host(&self, spec: &PrepareSpec) -> Result<()> {
+        Err(Error {
+            operation: format!("prepare volume `{}`", spec.volume),
+            host: self.host().to_owned(),
+            cause: Cause::Unsupported("this backend runs no commands on the host".into()),
+        })
     }
 
     /// Pulls an image and reports progress lines as they come. An error inside the stream is an

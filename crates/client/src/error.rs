@@ -41,9 +41,24 @@ pub enum Cause {
     /// The engine is too old or too new.
     #[error("{0}")]
     Unsupported(String),
+    /// A command ended with a status other than zero.
+    #[error("the command ended with status {status}{}", separated(output))]
+    Failed {
+        /// Exit status.
+        status: i64,
+        /// What it printed.
+        output: String,
+    },
+    /// The run was cancelled while this was waited for.
+    #[error("cancelled")]
+    Cancelled,
     /// The call itself cannot be made from what was given.
     #[error("{0}")]
     Input(String),
+}
+
+fn separated(output: &str) -> String {
+    if output.is_empty() { String::new() } else { format!(": {output}") }
 }
 
 impl Error {

@@ -1,6 +1,7 @@
 //! Observing Docker engines and applying plans.
 
 pub mod api;
+pub mod apply;
 pub mod backend;
 pub mod connector;
 pub mod engine_json;
@@ -9,6 +10,7 @@ pub mod local;
 pub mod observe;
 
 pub use api::{ApiBackend, ApiOptions};
+pub use apply::apply;
 pub use backend::Backend;
 pub use connector::Connector;
 pub use error::Error;

@@ -1,0 +1,236 @@
+//! Owner and mode of a new volume (engine §6.11), set by commands on the engine's host or, where the
+//! backend has none, in a helper container.
+//!
+//! Three things make it more than `chown`:
+//!
+//! * **Interruption.** The helper container is created first, and it is its mount that creates the
+//!   volume. So there is never an unprepared volume without a container named [`helper_name`]; a
+//!   later run finds that, and prepares again.
+//! * **Copied content.** An engine copies what an image holds at the mount path into an empty volume
+//!   when a container is created, owner and mode included. A second container, never started, makes
+//!   it do so before the owner is set.
+//! * **No image.** Where the first image is absent and cannot be pulled, the next one is taken.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dfab_map::image::ImageName;
+use dfab_map::plan::Step;
+use dfab_map::property::Property;
+use dfab_map::spec::{ContainerSpec, PrepareSpec, Properties, VolumeSpec};
+use serde_json::{Map, Value, json};
+
+use super::Run;
+use super::call::gone;
+use crate::backend::{Backend, LogOptions, Result};
+use crate::error::{Cause, Error};
+
+/// The label of helper containers; its value is the volume.
+pub const HELPER_LABEL: &str = "dfab.helper";
+
+/// Where the helper sees the volume. No image has anything there, so nothing is copied.
+const MOUNT: &str = "/volume-tmp";
+
+/// Returns the name of the container that prepares a volume. One that exists without a run under way
+/// says that the volume was not finished.
+pub fn helper_name(volume: &str) -> String {
+    format!("dfab.prepare.{volume}")
+}
+
+impl Run<'_> {
+    /// Prepares a volume; `volume` is given where it has to be made first.
+    pub(super) async fn prepare_volume(
+        &self,
+        backend: &Arc<dyn Backend>,
+        step: &Step,
+        volume: Option<&VolumeSpec>,
+        spec: &PrepareSpec,
+    ) -> Result<()> {
+        let script = commands(spec);
+        if script.is_empty() || (spec.local && backend.runs_on_host()) {
+            if let Some(volume) = volume {
+                backend.create_volume(volume).await?;
+            }
+            return if script.is_empty() { Ok(()) } else { backend.prepare_volume_on_host(spec).await };
+        }
+        // What somebody else made in the meantime is never removed again.
+        let is_new = volume.is_some() && !backend.list_volumes().await?.contains_key(&spec.volume);
+        let image = self.helper_image(backend, step, spec).await?;
+        let helper = helper(&spec.volume, volume, &image, &script);
+        let prepared = self.in_helper(backend, step, volume, spec, &helper).await;
+        // The helper goes in every case; its own error counts only where the rest went well.
+        let removed = gone(backend.remove_container(&helper.name, true, true).await);
+        match prepared {
+            Ok(()) => removed,
+            Err(error) => {
+                if is_new && removed.is_ok() {
+                    // An unprepared volume would be taken for a finished one by the next run.
+                    let _ = backend.remove_volume(&spec.volume).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn in_helper(
+        &self,
+        backend: &Arc<dyn Backend>,
+        step: &Step,
+        volume: Option<&VolumeSpec>,
+        spec: &PrepareSpec,
+        helper: &ContainerSpec,
+    ) -> Result<()> {
+        create_anew(backend, helper).await?;
+        if let Some((image, path)) = &spec.content_from
+            && backend.image_id(image).await?.is_some()
+        {
+            copy_content(backend, volume, spec, image, path).await?;
+        }
+        backend.start_container(&helper.name).await?;
+        let failed = |cause| {
+            let operation = format!("prepare volume `{}`", spec.volume);
+            Error { operation, host: backend.host().to_owned(), cause }
+        };
+        match backend.wait_container(&helper.name, self.options.wait_timeout).await? {
+            Some(0) => Ok(()),
+            Some(status) => {
+                let log = backend.container_logs(&helper.name, LogOptions::default()).await?;
+                let output = String::from_utf8_lossy(&log).trim().to_owned();
+                output.lines().for_each(|line| self.log(step.id, line));
+                Err(failed(Cause::Failed { status, output }))
+            }
+            None => Err(failed(Cause::Timeout(self.options.wait_timeout.unwrap_or_default()))),
+        }
+    }
+
+    /// Returns the first image that is there or can be pulled.
+    async fn helper_image(
+        &self,
+        backend: &Arc<dyn Backend>,
+        step: &Step,
+        spec: &PrepareSpec,
+    ) -> Result<ImageName> {
+        let mut last = None;
+        for image in &spec.images {
+            if backend.image_id(image).await?.is_some() {
+                return Ok(image.clone());
+            }
+            let key = (step.client.clone(), image.clone());
+            let known = self.unpullable.lock().expect("no panic inside the lock").contains(&key);
+            if known {
+                continue;
+            }
+            match self.pull(backend, step, image).await {
+                Ok(()) => return Ok(image.clone()),
+                Err(error) if error.is_unreachable() => return Err(error),
+                Err(error) => {
+                    self.log(step.id, format!("image `{image}` is absent and cannot be pulled"));
+                    self.unpullable.lock().expect("no panic inside the lock").insert(key);
+                    last = Some(error);
+                }
+            }
+        }
+        let images: Vec<String> = spec.images.iter().map(|image| format!("`{image}`")).collect();
+        let reason = last.map(|error| format!("; {}", error.cause)).unwrap_or_default();
+        Err(Error {
+            operation: format!("prepare volume `{}`", spec.volume),
+            host: backend.host().to_owned(),
+            cause: Cause::Input(format!(
+                "its helper container has no image: none of {} is present or can be pulled{reason}",
+                images.join(", ")
+            )),
+        })
+    }
+}
+
+/// Returns the commands for a shell, empty when nothing is to be set.
+fn commands(spec: &PrepareSpec) -> String {
+    let command = |program: &str, argument: &Option<String>| {
+        argument.as_ref().map(|argument| format!("{program} -R {} {MOUNT}", shell_words::quote(argument)))
+    };
+    let commands = [command("chown", &spec.owner), command("chmod", &spec.mode)];
+    commands.into_iter().flatten().collect::<Vec<_>>().join(" && ")
+}
+
+fn helper(name: &str, volume: Option<&VolumeSpec>, image: &ImageName, script: &str) -> ContainerSpec {
+    let properties = Properties::from([
+        (Property::User, "0:0".into()),
+        (Property::Entrypoint, json!(["sh", "-c"])),
+        (Property::Command, json!([script])),
+        (Property::WorkingDir, "/".into()),
+        (Property::NetworkDisabled, true.into()),
+        (Property::NetworkMode, "none".into()),
+        (Property::Healthcheck, json!({"Test": ["NONE"]})),
+        (Property::Mounts, json!([mount(name, volume, MOUNT)])),
+    ]);
+    temporary(helper_name(name), image, properties, name)
+}
+
+/// Creates and removes a container of `image`, so that the engine fills the volume.
+async fn copy_content(
+    backend: &Arc<dyn Backend>,
+    volume: Option<&VolumeSpec>,
+    spec: &PrepareSpec,
+    image: &ImageName,
+    path: &str,
+) -> Result<()> {
+    let properties = Properties::from([
+        // Images without a command of their own are refused otherwise; it is never started.
+        (Property::Entrypoint, json!(["true"])),
+        (Property::NetworkDisabled, true.into()),
+        (Property::Mounts, json!([mount(&spec.volume, volume, path)])),
+    ]);
+    let container = temporary(format!("dfab.content.{}", spec.volume), image, properties, &spec.volume);
+    create_anew(backend, &container).await?;
+    gone(backend.remove_container(&container.name, true, true).await)
+}
+
+fn temporary(name: String, image: &ImageName, properties: Properties, volume: &str) -> ContainerSpec {
+    let own_labels = BTreeMap::from([(HELPER_LABEL.to_owned(), volume.to_owned())]);
+    ContainerSpec { name, image: image.clone(), properties, first_endpoint: None, own_labels }
+}
+
+/// A mount in the engine's shape, which also says how the volume is made when it is not there.
+fn mount(name: &str, volume: Option<&VolumeSpec>, target: &str) -> Value {
+    let mut options = Map::new();
+    if let Some(volume) = volume {
+        let labels: BTreeMap<_, _> = volume.labels.iter().chain(&volume.own_labels).collect();
+        options.insert("Labels".into(), json!(labels));
+        options.insert("DriverConfig".into(), json!({"Name": volume.driver, "Options": volume.driver_opts}));
+    }
+    json!({"Type": "volume", "Source": name, "Target": target, "VolumeOptions": options})
+}
+
+/// Creates a helper container; one of that name was left by a run that was killed.
+async fn create_anew(backend: &Arc<dyn Backend>, spec: &ContainerSpec) -> Result<()> {
+    match backend.create_container(spec).await {
+        Err(error) if error.is_conflict() => {
+            gone(backend.remove_container(&spec.name, true, true).await)?;
+            backend.create_container(spec).await.map(drop)
+        }
+        other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_for_a_shell_and_quoted_where_needed() {
+        let spec = |owner: Option<&str>, mode: Option<&str>| PrepareSpec {
+            owner: owner.map(str::to_owned),
+            mode: mode.map(str::to_owned),
+            ..PrepareSpec::default()
+        };
+        for (owner, mode, expected) in [
+            (Some("2000:2000"), Some("0750"), "chown -R 2000:2000 /volume-tmp && chmod -R 0750 /volume-tmp"),
+            (Some("app:app"), None, "chown -R app:app /volume-tmp"),
+            (None, Some("u=rwX,g=rX"), "chmod -R u=rwX,g=rX /volume-tmp"),
+            (Some("a b;c"), None, "chown -R 'a b;c' /volume-tmp"),
+            (None, None, ""),
+        ] {
+            assert_eq!(commands(&spec(owner, mode)), expected);
+        }
+    }
+}
