@@ -9,10 +9,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod check;
+mod delay;
+mod demo;
+mod integration;
 mod interrupt;
 mod lab;
+mod layers;
 mod project;
 mod run;
+mod site;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Project chores of dfab", version)]
@@ -25,12 +32,24 @@ struct Args {
 enum Chore {
     /// Make, use and remove a lab of Docker hosts behind sshd on this machine
     Lab(lab::LabArgs),
+    /// Show the main job in a lab: create, nothing to do, a new image, list, remove
+    Demo,
+    /// Make a lab and run all tests of the workspace, the live ones in it
+    Integration(integration::IntegrationArgs),
+    /// Measure the main job in a lab
+    Bench(bench::BenchArgs),
+    /// Check formatting, lints, documentation, dependencies and layers
+    Check,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let result = interrupt::install().and_then(|()| match args.chore {
         Chore::Lab(args) => lab::run(args),
+        Chore::Demo => demo::run(),
+        Chore::Integration(args) => integration::run(args),
+        Chore::Bench(args) => bench::run(&args),
+        Chore::Check => check::run(),
     });
     match result {
         Ok(code) => code,

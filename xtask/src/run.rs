@@ -2,9 +2,11 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::interrupt;
 
@@ -29,8 +31,8 @@ pub trait Runs {
 impl Runs for Command {
     fn run(&mut self) -> Result<()> {
         interrupt::check()?;
-        let status = self.status().with_context(|| cannot_start(self))?;
-        interrupt::check()?;
+        let mut child = self.spawn().with_context(|| cannot_start(self))?;
+        let status = wait(&mut child)?;
         if !status.success() {
             bail!("`{}` failed ({status})", self.line());
         }
@@ -74,6 +76,27 @@ impl Runs for Command {
     fn line(&self) -> String {
         let words = std::iter::once(self.get_program()).chain(self.get_args());
         words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Waits for a child, and ends it when this program is asked to end.
+///
+/// Ctrl-C reaches the child by itself; a signal to this program alone does not.
+pub fn wait(child: &mut Child) -> Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait().context("cannot wait for a program")? {
+            interrupt::check()?;
+            return Ok(status);
+        }
+        if interrupt::requested() {
+            if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
+                // It may have ended meanwhile.
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            child.wait().context("cannot wait for a program")?;
+            bail!("interrupted");
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -102,14 +102,10 @@ impl Images {
 fn busybox(root: &Path) -> Result<()> {
     let program = find("busybox").context("no `busybox` (package busybox-static)")?;
     let bin = root.join("bin");
-    for folder in ["bin", "etc", "root"] {
+    for folder in ["bin", "etc", "root", "tmp"] {
         fs::create_dir(root.join(folder)).context("cannot make an image's folder")?;
     }
-    for folder in ["tmp"] {
-        fs::create_dir(root.join(folder)).context("cannot make an image's folder")?;
-        fs::set_permissions(root.join(folder), fs::Permissions::from_mode(0o1777))
-            .context("cannot open `/tmp`")?;
-    }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).context("cannot open `/tmp`")?;
     fs::copy(&program, bin.join("busybox")).context("cannot copy busybox")?;
     for applet in Command::new(&program).arg("--list").read()?.lines() {
         if applet != "busybox" {

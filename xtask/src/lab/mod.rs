@@ -216,7 +216,7 @@ fn build(wanted: &Wanted, folder: &std::path::Path) -> Result<Lab> {
 /// Works from what is recorded in the state folder, so it also removes what a killed run left behind.
 pub fn down(folder: &std::path::Path) -> Result<bool> {
     let Some(lab) = Lab::load(folder)? else {
-        return Ok(state::remove(folder)?);
+        return state::remove(folder);
     };
     for machine in lab.machines() {
         machine.end()?;
