@@ -14,6 +14,7 @@ use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Properties, VolumeSpec};
 
 use crate::error::{Cause, Error};
+use crate::information::Information;
 
 /// The result of a call to an engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -72,6 +73,16 @@ pub trait Backend: Send + Sync {
 
     /// Returns the limits that the engine accepts but cannot hold, see [`EngineInfo::unsupported`].
     async fn unsupported_limits(&self) -> Result<BTreeSet<Property>>;
+
+    /// Asks for something that only people and scripts want to see; the answer is JSON in the shape of
+    /// the Engine API. A backend that cannot tell fails with [`Cause::Unsupported`].
+    async fn information(&self, what: Information) -> Result<serde_json::Value> {
+        Err(Error {
+            operation: what.operation().to_owned(),
+            host: self.host().to_owned(),
+            cause: Cause::Unsupported("this backend cannot tell".to_owned()),
+        })
+    }
 
     /// Lists all containers by name, running or not.
     async fn list_containers(&self) -> Result<BTreeMap<String, Listed>>;

@@ -6,6 +6,7 @@ pub mod backend;
 pub mod connector;
 pub mod engine_json;
 pub mod error;
+pub mod information;
 pub mod local;
 pub mod observe;
 
@@ -14,5 +15,6 @@ pub use apply::apply;
 pub use backend::Backend;
 pub use connector::Connector;
 pub use error::Error;
+pub use information::Information;
 pub use local::LocalConnector;
 pub use observe::observe;

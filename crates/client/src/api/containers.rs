@@ -23,6 +23,7 @@ use super::{ApiBackend, encoded};
 use crate::backend::{Backend, Health, Listed, LogOptions, PullProgress, Result};
 use crate::engine_json;
 use crate::error::{Cause, Error};
+use crate::information::Information;
 
 /// What an engine waits before it kills, where neither the call nor the container says (engine §6.6).
 const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +45,10 @@ impl Backend for ApiBackend {
     async fn unsupported_limits(&self) -> Result<BTreeSet<Property>> {
         let answer = self.json("ask for the engine's limits", Method::GET, "/info", None).await?;
         Ok(engine_json::unsupported_limits(&answer))
+    }
+
+    async fn information(&self, what: Information) -> Result<Value> {
+        self.json(what.operation(), Method::GET, what.path(), None).await
     }
 
     async fn list_containers(&self) -> Result<BTreeMap<String, Listed>> {
