@@ -47,7 +47,7 @@ const PUBLISHED: [Image; 5] = [
 const APP: &[&str] = &["CMD [\"/bin/app\"]"];
 
 /// Raised when what is made below changes, so that caches of older checkouts are not used.
-const RECIPE: &str = "1";
+const RECIPE: &str = "3";
 
 impl Images {
     /// Makes the images that are not in the cache.
@@ -59,6 +59,7 @@ impl Images {
         images.make("nginx", RECIPE, nginx).context("cannot make the image `nginx`")?;
         let source = project::root().join("xtask/images/app.rs");
         let recipe = fs::read_to_string(&source).context("cannot read the example's application")?;
+        let recipe = format!("{RECIPE}\n{recipe}");
         for version in ["1", "2"] {
             images
                 .make(&format!("app-{version}"), &recipe, |root| app(root, &source, version))
@@ -105,7 +106,8 @@ fn busybox(root: &Path) -> Result<()> {
     for folder in ["bin", "etc", "root", "tmp"] {
         fs::create_dir(root.join(folder)).context("cannot make an image's folder")?;
     }
-    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).context("cannot open `/tmp`")?;
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))
+        .context("cannot open `/tmp`")?;
     fs::copy(&program, bin.join("busybox")).context("cannot copy busybox")?;
     for applet in Command::new(&program).arg("--list").read()?.lines() {
         if applet != "busybox" {
@@ -115,10 +117,12 @@ fn busybox(root: &Path) -> Result<()> {
     write_users(root, "")
 }
 
-/// Writes the users that an image knows: `root`, `nobody`, and `more` lines of `passwd`.
+/// Writes the users that an image knows: `root`, `app`, `nobody`, and `more` lines of `passwd`.
 fn write_users(root: &Path, more: &str) -> Result<()> {
-    let passwd = format!("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n{more}");
-    // Group 2000 is the example's application (`user: 2000`); web servers that talk to its socket are in it.
+    let passwd = format!(
+        "root:x:0:0:root:/root:/bin/sh\napp:x:2000:2000:app:/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n{more}"
+    );
+    // User and group 2000 are the example's application (`user: 2000`); web servers that talk to its socket are in it.
     let group = "root:x:0:\nwww-data:x:33:\napp:x:2000:www-data\nnogroup:x:65534:\n";
     fs::write(root.join("etc/passwd"), passwd)
         .and_then(|()| fs::write(root.join("etc/group"), group))
@@ -133,7 +137,9 @@ fn nginx(root: &Path) -> Result<()> {
     while let Some(package) = packages.get(seen).cloned() {
         seen += 1;
         for dependency in apt.dependencies(&package)? {
-            if dependency.starts_with("lib") && !packages.contains(&dependency) {
+            if (dependency.starts_with("lib") || dependency.starts_with("zlib"))
+                && !packages.contains(&dependency)
+            {
                 packages.push(dependency);
             }
         }
