@@ -9,6 +9,7 @@ pub mod extend;
 pub mod graph;
 pub mod image;
 pub mod item;
+pub mod load;
 pub mod merge;
 pub mod model;
 pub mod names;

@@ -134,6 +134,11 @@ impl Node {
         self.tag.is_none() && self.scalar().is_some_and(|scalar| scalar.kind() == ScalarKind::Null)
     }
 
+    /// Tells whether this is an untagged plain number.
+    pub fn is_number(&self) -> bool {
+        self.tag.is_none() && self.scalar().is_some_and(|scalar| scalar.kind() == ScalarKind::Number)
+    }
+
     /// Returns the scalar, whatever the tag.
     pub fn scalar(&self) -> Option<&Scalar> {
         match &self.content {

@@ -1,0 +1,154 @@
+//! What every reader carries: the findings so far, and what is being read.
+
+use crate::diagnostic::{Finding, FindingKind, Place, Severity, Subject, nearest};
+use crate::names::InvalidName;
+use crate::position::Origins;
+use crate::yaml::{Entry, Key, Node};
+
+/// Collects findings and knows what is being read.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    findings: Vec<Finding>,
+    subject: Subject,
+    /// Accepted forms of the property that is being read, the hint of what has no better one.
+    forms: &'static str,
+    /// Positions of the object that is being read.
+    pub(super) origins: Origins,
+}
+
+impl Context {
+    /// Adds a finding about what is being read.
+    pub(super) fn push(&mut self, finding: Finding) {
+        let finding = if finding.subject.is_empty() { finding.about(self.subject.clone()) } else { finding };
+        self.findings.push(finding);
+    }
+
+    /// Reports a value that is not accepted; the hint shows the accepted forms.
+    pub(super) fn invalid(&mut self, node: &Node, message: impl Into<String>) {
+        let forms = self.forms;
+        self.invalid_hint(node, message, forms);
+    }
+
+    /// Reports a value that is not accepted, with a hint of its own.
+    pub(super) fn invalid_hint(&mut self, node: &Node, message: impl Into<String>, hint: impl Into<String>) {
+        let finding = node.error(FindingKind::InvalidInput, message);
+        self.push(with_hint(finding, hint.into()));
+    }
+
+    /// Reports a value of the wrong type: `expected …, found …`.
+    pub(super) fn expected(&mut self, node: &Node, expected: &str) {
+        self.invalid(node, format!("expected {expected}, found {}", node.describe()));
+    }
+
+    /// Reports a name that breaks its rule.
+    pub(super) fn invalid_name(&mut self, place: Place, error: &InvalidName) {
+        let hint = format!("allowed are {}", error.rule);
+        self.push(Finding::error(FindingKind::InvalidInput, error.to_string()).at(place).hint(hint));
+    }
+
+    /// Reports something that is accepted but worth knowing.
+    pub(super) fn warn(&mut self, node: &Node, message: impl Into<String>, hint: impl Into<String>) {
+        let finding = node.error(FindingKind::InvalidInput, message);
+        self.push(with_hint(Finding { severity: Severity::Warning, ..finding }, hint.into()));
+    }
+
+    /// Reports a key that is not among `known`. `what` names the owner: `a volume`.
+    pub(super) fn unknown_key(&mut self, key: &Key, what: &str, known: &[&str]) {
+        let message = format!("unknown key `{}` in {what}", crate::yaml::shortened(&key.text));
+        let hint = match nearest(&key.text, known.iter().copied()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("known keys are {}", list(known)),
+        };
+        self.push(Finding::error(FindingKind::UnknownKey, message).at(key.place()).hint(hint));
+    }
+
+    /// Reads something inside the map of this name.
+    pub(super) fn in_map(&mut self, name: &str) {
+        self.subject.map = Some(name.to_owned());
+    }
+
+    /// Reads an object; yields what was read and its positions, of which `key` is the first.
+    pub(super) fn object<T>(
+        &mut self,
+        kind: &'static str,
+        key: &Key,
+        origins: Origins,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Origins) {
+        let outer = std::mem::replace(&mut self.origins, origins);
+        self.origins.set("", key.position.clone());
+        let property = self.subject.property.take();
+        self.subject.object = Some((kind, key.text.clone()));
+        let value = read(self);
+        self.subject.object = None;
+        self.subject.property = property;
+        (value, std::mem::replace(&mut self.origins, outer))
+    }
+
+    /// Reads a property of the object and records where it was written.
+    pub(super) fn property<T>(
+        &mut self,
+        key: &Key,
+        forms: &'static str,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        self.origins.forget(&key.text);
+        self.origins.set(key.text.clone(), key.position.clone());
+        self.forms_of(key, forms, read)
+    }
+
+    /// Reads a property without touching recorded positions.
+    pub(super) fn forms_of<T>(
+        &mut self,
+        key: &Key,
+        forms: &'static str,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let outer = std::mem::replace(&mut self.forms, forms);
+        let value = self.within(&key.text, read);
+        self.forms = outer;
+        value
+    }
+
+    /// Reads a part of a property: `part` is added to its path, `[0]` or `.key`.
+    pub(super) fn within<T>(&mut self, part: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.subject.property.clone();
+        let separator = if part.starts_with('[') || outer.is_none() { "" } else { "." };
+        let inner = format!("{}{separator}{part}", outer.as_deref().unwrap_or_default());
+        self.subject.property = Some(inner);
+        let value = read(self);
+        self.subject.property = outer;
+        value
+    }
+
+    /// Records where a part of the object was written.
+    pub(super) fn record(&mut self, path: String, node: &Node) {
+        self.origins.set(path, node.position.clone());
+    }
+
+    /// Goes through the entries of a mapping; anything else is reported. Null is empty.
+    pub(super) fn entries<'a>(&mut self, node: &'a Node, what: &str) -> &'a [Entry] {
+        match node.mapping() {
+            Some(entries) => entries,
+            None => {
+                if !node.is_null() && !node.is_failed() {
+                    self.expected(node, what);
+                }
+                &[]
+            }
+        }
+    }
+
+    pub(super) fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+}
+
+fn with_hint(finding: Finding, hint: String) -> Finding {
+    if hint.is_empty() { finding } else { finding.hint(hint) }
+}
+
+/// Lists names in backticks.
+pub(super) fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,190 @@
+//! From text to the model: every input form of map-model §1–§4, and every rejection.
+//!
+//! Loading has three stages. [`crate::yaml`] reads the text into nodes with positions. Eager tags
+//! (`!path`, `!env`) are applied to the nodes. Then each property's reader turns its nodes into normal
+//! form, and reports what it cannot; one file here is one family of properties. All findings of a
+//! text are reported together, at most [`MAX_FINDINGS`]. Nothing late is looked up.
+//!
+//! What depends on other configurations is not judged here: see [`crate::extend`] and
+//! [`crate::check`](crate) for inheritance and cross-references.
+
+mod attaches;
+mod binds;
+mod clients;
+mod container;
+mod context;
+mod elements;
+mod endpoints;
+mod exec_commands;
+mod exposes;
+mod healthcheck;
+mod links;
+mod map;
+mod network_mode;
+mod options;
+mod scalars;
+mod signals;
+mod tags;
+mod user;
+mod uses;
+mod volumes;
+
+use crate::diagnostic::{Finding, FindingKind, Findings, Severity, Sources};
+use crate::model::{Clients, Map};
+use crate::names::MapName;
+use crate::value::Lookup;
+use crate::yaml::{self, Node};
+use context::Context;
+
+/// The most findings that one load reports; a last one says how many more there are.
+pub const MAX_FINDINGS: usize = 500;
+
+/// What loading needs beside the text.
+#[derive(Clone, Copy)]
+pub struct LoadOptions<'a> {
+    /// Name of the text for positions, usually its path.
+    pub file: &'a str,
+    /// Name of the map (map-model §10.1): `None` takes the root key `name`; an empty text takes the
+    /// file's base name without its last extension; anything else is the name. Clients ignore it.
+    pub name: Option<&'a str>,
+    /// Variables for eager tags.
+    pub lookup: &'a dyn Lookup,
+}
+
+/// A loaded value with what its reader should hear about it.
+#[derive(Clone, Debug)]
+pub struct Loaded<T> {
+    /// The value.
+    pub value: T,
+    /// Findings that do not stop the work, with their source lines.
+    pub warnings: Vec<Finding>,
+    /// The text, for findings that later work makes from positions.
+    pub sources: Sources,
+}
+
+/// Loads a map from YAML.
+///
+/// The map is complete and valid in itself; cross-references are not checked (map-model §9).
+///
+/// # Errors
+///
+/// All findings of the text, in the order of their places: `Load`, `InvalidInput`, `UnknownKey`,
+/// `Unresolved`. Warnings are among them.
+pub fn map(text: &str, options: &LoadOptions<'_>) -> Result<Loaded<Map>, Findings> {
+    let root = yaml::parse(text, options.file)?;
+    map_node(root, Sources::of(options.file, text), options)
+}
+
+/// Loads a map from a node, for maps that stand inside another document.
+///
+/// `sources` holds the text of the document.
+///
+/// # Errors
+///
+/// As [`map`].
+pub fn map_node(root: Node, sources: Sources, options: &LoadOptions<'_>) -> Result<Loaded<Map>, Findings> {
+    finish(sources, options, root, |root, context| map::read(root, options, context))
+}
+
+/// Updates a map with a map-shaped text (map-model §5.5, *update*): given properties are replaced,
+/// including by empty lists; a `name` in the text is ignored.
+///
+/// # Errors
+///
+/// As [`map`].
+pub fn update(map: &Map, text: &str, options: &LoadOptions<'_>) -> Result<Loaded<Map>, Findings> {
+    let root = yaml::parse(text, options.file)?;
+    finish(Sources::of(options.file, text), options, root, |root, context| {
+        let mut map = map.clone();
+        context.in_map(&map.name);
+        map::update(&mut map, root, context);
+        Some(map)
+    })
+}
+
+/// Loads client configurations from YAML (map-model §4).
+///
+/// # Errors
+///
+/// As [`map`].
+pub fn clients(text: &str, options: &LoadOptions<'_>) -> Result<Loaded<Clients>, Findings> {
+    let root = yaml::parse(text, options.file)?;
+    clients_node(root, Sources::of(options.file, text), options)
+}
+
+/// Loads client configurations from a node, see [`map_node`].
+///
+/// # Errors
+///
+/// As [`map`].
+pub fn clients_node(
+    root: Node,
+    sources: Sources,
+    options: &LoadOptions<'_>,
+) -> Result<Loaded<Clients>, Findings> {
+    finish(sources, options, root, |root, context| Some(clients::read(root, context)))
+}
+
+/// Applies eager tags, reads, and puts the findings in order.
+fn finish<T>(
+    sources: Sources,
+    options: &LoadOptions<'_>,
+    root: Node,
+    read: impl FnOnce(&Node, &mut Context) -> Option<T>,
+) -> Result<Loaded<T>, Findings> {
+    let mut context = Context::default();
+    let root = tags::apply(root, options.lookup, &mut context);
+    let value = read(&root, &mut context);
+    let mut findings = Findings(in_order(context.into_findings()));
+    sources.fill_all(&mut findings);
+    match value {
+        Some(value) if !findings.has_errors() => Ok(Loaded { value, warnings: findings.0, sources }),
+        _ => Err(findings),
+    }
+}
+
+/// Sorts findings by place, drops repetitions (aliased nodes are read more than once) and cuts
+/// the list at [`MAX_FINDINGS`].
+fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by(|a, b| position(a).cmp(&position(b)));
+    findings.dedup();
+    let more = findings.len().saturating_sub(MAX_FINDINGS);
+    if more > 0 {
+        // Errors first: a cut must never hide the reason of a refusal behind warnings.
+        findings.sort_by_key(|finding| finding.severity);
+        findings.truncate(MAX_FINDINGS);
+        findings.sort_by(|a, b| position(a).cmp(&position(b)));
+        let message = format!("{more} further findings are not shown");
+        findings.push(Finding { severity: Severity::Warning, ..Finding::error(FindingKind::Load, message) });
+    }
+    findings
+}
+
+fn position(finding: &Finding) -> Option<(u32, u32)> {
+    finding.place.as_ref().map(|place| (place.position.line, place.position.column))
+}
+
+/// Returns the name that a file gives its map: the base name without its last extension.
+fn name_of_file(file: &str) -> &str {
+    let base = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    match base.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => base,
+    }
+}
+
+/// Checks the name of a map that did not come from the text.
+fn given_name(name: &str, context: &mut Context) -> Option<MapName> {
+    match MapName::new(name) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            context.push(
+                Finding::error(FindingKind::Load, error.to_string()).hint(format!("use {}", error.rule)),
+            );
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
