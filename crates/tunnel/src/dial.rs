@@ -1,0 +1,160 @@
+//! Getting a connected socket to a server: by TCP, through a jump host, or over a local command.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+
+use crate::options::{ConnectOptions, Proxy};
+use crate::{Error, Session};
+
+/// What must live as long as the socket.
+#[derive(Debug)]
+pub(crate) enum Guard {
+    None,
+    /// The connection to the jump host, and the task that carries bytes.
+    Jump {
+        _session: Box<Session>,
+        carrier: tokio::task::JoinHandle<()>,
+    },
+    /// The proxy command; ended with the connection.
+    Command(Child),
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        match self {
+            Self::None => {}
+            Self::Jump { carrier, .. } => carrier.abort(),
+            Self::Command(child) => {
+                // Its own process group: `ssh -W` and what a shell started end together.
+                if let Some(group) = rustix::process::Pid::from_raw(child.id() as i32) {
+                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+                }
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
+/// Connects once, within `connect_timeout`.
+pub(crate) async fn dial(options: &ConnectOptions) -> Result<(OwnedFd, Guard), Error> {
+    match &options.proxy {
+        Proxy::None => Ok((tcp(options).await?, Guard::None)),
+        Proxy::Command(command) => command_socket(options, command),
+        Proxy::Jump(hops) => jump(options, hops).await,
+    }
+}
+
+async fn tcp(options: &ConnectOptions) -> Result<OwnedFd, Error> {
+    let host = options.label().to_owned();
+    let deadline = Instant::now() + options.connect_timeout;
+    let late = || Error::Timeout {
+        host: host.clone(),
+        doing: format!("connecting to port {}", options.port),
+        after: options.connect_timeout,
+    };
+    let lookup = tokio::net::lookup_host((options.host.as_str(), options.port));
+    let addresses: Vec<SocketAddr> = match timeout_at(deadline, lookup).await {
+        Err(_) => {
+            return Err(Error::Timeout {
+                host: host.clone(),
+                doing: "looking up the name".into(),
+                after: options.connect_timeout,
+            });
+        }
+        Ok(Err(error)) => return Err(Error::Lookup { host, source: error.into() }),
+        Ok(Ok(addresses)) => addresses.collect(),
+    };
+    let failed =
+        |source: crate::Cause| Error::Connect { host: host.clone(), port: options.port, attempts: 1, source };
+    let mut last = failed("the name has no address".into());
+    let count = addresses.len() as u32;
+    for (index, address) in addresses.into_iter().enumerate() {
+        // Each address gets its part of the time that is left, so that a dead IPv6 route leaves some
+        // for IPv4.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / (count - index as u32);
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                let socket = prepare(stream).map_err(|error| failed(error.into()))?;
+                return Ok(socket);
+            }
+            Ok(Err(error)) => last = failed(format!("{}: {error}", address.ip()).into()),
+            Err(_) => last = late(),
+        }
+    }
+    Err(last)
+}
+
+/// Small packets leave at once; TCP's own keepalive notices what ours is switched off for.
+fn prepare(stream: TcpStream) -> std::io::Result<OwnedFd> {
+    stream.set_nodelay(true)?;
+    let socket = OwnedFd::from(stream.into_std()?);
+    rustix::net::sockopt::set_socket_keepalive(&socket, true)?;
+    Ok(socket)
+}
+
+fn pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+fn command_socket(options: &ConnectOptions, command: &str) -> Result<(OwnedFd, Guard), Error> {
+    let failed = |error: std::io::Error| Error::Connect {
+        host: options.label().to_owned(),
+        port: options.port,
+        attempts: 1,
+        source: format!("proxy command `{command}`: {error}").into(),
+    };
+    let (ours, theirs) = pair().map_err(failed)?;
+    // Programs expect standard streams that wait.
+    rustix::io::ioctl_fionbio(&theirs, false).map_err(|error| failed(error.into()))?;
+    let input = theirs.try_clone().map_err(failed)?;
+    let child = std::process::Command::new("/bin/sh")
+        .arg("-c")
+        .arg(command)
+        .stdin(Stdio::from(input))
+        .stdout(Stdio::from(theirs))
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    Ok((ours, Guard::Command(child)))
+}
+
+/// Goes through the hops, nearest first; the last one opens a channel to the server.
+async fn jump(options: &ConnectOptions, hops: &[ConnectOptions]) -> Result<(OwnedFd, Guard), Error> {
+    let Some((last, before)) = hops.split_last() else {
+        return Ok((tcp(options).await?, Guard::None));
+    };
+    let mut hop = last.clone();
+    if !before.is_empty() {
+        hop.proxy = Proxy::Jump(before.to_vec());
+    }
+    let session = Box::pin(Session::connect(hop)).await?;
+    let mut channel = session.open_tcp(&options.host, options.port).await?;
+    let failed = |error: std::io::Error| Error::Connect {
+        host: options.label().to_owned(),
+        port: options.port,
+        attempts: 1,
+        source: error.into(),
+    };
+    let (ours, theirs) = pair().map_err(failed)?;
+    let mut theirs = UnixStream::from_std(theirs.into()).map_err(failed)?;
+    let carrier = tokio::spawn(async move {
+        // Either end ends both: the session above sees a closed connection.
+        let _ =
+            tokio::io::copy_bidirectional_with_sizes(&mut theirs, &mut channel, 64 * 1024, 64 * 1024).await;
+    });
+    Ok((ours, Guard::Jump { _session: Box::new(session), carrier }))
+}
+
+/// Between two attempts.
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);

@@ -1,0 +1,397 @@
+//! One channel's share of the owner's turns: starting a command, reading, writing, ending, freeing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{Job, LINGER, OpenFailure, Target, WINDOW, answer};
+use crate::port::{ERR, Handle, OUT, Port};
+use crate::raw::{Buffers, Channel, Failure, Output};
+use crate::{Exit, Pty, Signal, lock};
+
+/// Above this much unsent data channels stop writing, so that the socket sets the pace.
+pub(super) const HIGH_WATER: usize = 512 * 1024;
+
+/// Bytes that one channel may move in one turn before the others have theirs.
+const SHARE: usize = 512 * 1024;
+
+/// The largest receive window: 16 MiB carry 320 MB/s over 50 ms.
+const WINDOW_MAX: u32 = 16 * 1024 * 1024;
+
+/// A channel that libssh2 knows.
+pub(super) struct Live {
+    pub(super) port: Arc<Port>,
+    /// `None` once freed.
+    channel: Option<Channel>,
+    phase: Phase,
+    exec: bool,
+    end_on_drop: bool,
+    _permit: Option<OwnedSemaphorePermit>,
+    /// Something may have happened to it.
+    pub(super) look: bool,
+    /// Bytes given to libssh2 and not all taken; it must get the same ones again.
+    inflight: BytesMut,
+    eof_sent: bool,
+    ended: bool,
+    /// The peer closed the channel.
+    closed: bool,
+    /// Nobody holds it any more, since then.
+    let_go: Option<Instant>,
+    window: Window,
+}
+
+enum Phase {
+    Pty(Pty, Start),
+    Exec(Start),
+    Running,
+}
+
+struct Start {
+    command: Vec<u8>,
+    reply: oneshot::Sender<Result<Handle, OpenFailure>>,
+}
+
+/// How a turn ended.
+pub(super) enum Turn {
+    Wait,
+    Again,
+    Gone,
+}
+
+impl Live {
+    pub(super) fn new(channel: Channel, port: Arc<Port>, job: Option<Job>) -> Self {
+        let mut live = Self {
+            port,
+            channel: Some(channel),
+            phase: Phase::Running,
+            exec: false,
+            end_on_drop: false,
+            _permit: None,
+            look: true,
+            inflight: BytesMut::new(),
+            eof_sent: false,
+            ended: false,
+            closed: false,
+            let_go: None,
+            window: Window::default(),
+        };
+        if let Some(job) = job {
+            live._permit = job.permit;
+            match job.target {
+                Target::Exec { command, pty, end_on_drop } => {
+                    live.exec = true;
+                    live.end_on_drop = end_on_drop;
+                    let start = Start { command, reply: job.reply };
+                    live.phase = match pty {
+                        Some(pty) => Phase::Pty(pty, start),
+                        None => Phase::Exec(start),
+                    };
+                }
+                Target::Streamlocal(_) | Target::Tcp(..) => answer(&live.port, job.reply),
+            }
+        }
+        live
+    }
+
+    pub(super) fn is_exec(&self) -> bool {
+        self.exec
+    }
+
+    /// Whether a turn can change something. Channels with unsent bytes wait while the socket is full.
+    pub(super) fn wants_turn(&self, flooded: bool) -> bool {
+        self.look || (!flooded && !self.inflight.is_empty())
+    }
+
+    pub(super) fn let_go(&mut self) {
+        self.let_go.get_or_insert_with(Instant::now);
+        self.look = true;
+    }
+
+    /// When it must be looked at even if nothing happens.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.let_go.filter(|since| since.elapsed() < LINGER).map(|since| since + LINGER)
+    }
+
+    /// Has libssh2 read from the connection, through any channel that can.
+    pub(super) fn drive(&mut self) -> Result<(), Failure> {
+        match self.channel.as_ref().map(Channel::drive) {
+            Some(Err(failure)) if !failure.would_block() => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what can be done now.
+    pub(super) fn turn(&mut self, scratch: &mut [u8], round_trip: Duration) -> Result<Turn, Failure> {
+        self.look = false;
+        match self.steps(scratch, round_trip) {
+            Err(failure) if failure.would_block() => Ok(Turn::Wait),
+            Err(failure) if failure.is_of_channel() => {
+                // The server broke off this channel only; what follows is its end.
+                self.closed = true;
+                self.port.end();
+                self.port.exited(Exit::Unknown);
+                self.free()
+            }
+            result => result,
+        }
+    }
+
+    fn steps(&mut self, scratch: &mut [u8], round_trip: Duration) -> Result<Turn, Failure> {
+        if !self.start()? {
+            return self.free();
+        }
+        if self.let_go.is_none() && matches!(self.phase, Phase::Running) && self.port.abandoned() {
+            self.let_go = Some(Instant::now());
+        }
+        let mut again = false;
+        if self.let_go.is_none() {
+            again |= self.read(scratch, round_trip)?;
+        }
+        self.signal()?;
+        if !self.closed {
+            again |= self.write()?;
+        }
+        if let Some(since) = self.let_go {
+            let done = self.eof_sent || self.closed || since.elapsed() >= LINGER;
+            if done {
+                return self.free();
+            }
+        } else if self.closed {
+            return self.free();
+        }
+        Ok(if again { Turn::Again } else { Turn::Wait })
+    }
+
+    /// Asks for what was ordered. Returns whether there is a channel to go on with.
+    fn start(&mut self) -> Result<bool, Failure> {
+        let Some(channel) = &self.channel else { return Ok(false) };
+        loop {
+            match std::mem::replace(&mut self.phase, Phase::Running) {
+                Phase::Running => return Ok(true),
+                Phase::Pty(pty, start) => match channel.request_pty(&pty.term, pty.columns, pty.rows) {
+                    Ok(()) => self.phase = Phase::Exec(start),
+                    Err(failure) if failure.would_block() => {
+                        self.phase = Phase::Pty(pty, start);
+                        return Err(failure);
+                    }
+                    Err(failure) if failure.is_of_channel() => {
+                        let reason = "the server refuses a pseudo-terminal (PermitTTY in sshd_config)";
+                        let _ = start.reply.send(Err(OpenFailure::Refused(reason.into())));
+                        self.let_go();
+                        self.eof_sent = true;
+                        return Ok(false);
+                    }
+                    Err(failure) => return Err(failure),
+                },
+                Phase::Exec(start) => match channel.exec(&start.command) {
+                    Ok(()) => answer(&self.port, start.reply),
+                    Err(failure) if failure.would_block() => {
+                        self.phase = Phase::Exec(start);
+                        return Err(failure);
+                    }
+                    Err(failure) if failure.is_of_channel() => {
+                        let _ = start.reply.send(Err(OpenFailure::Refused(failure.message)));
+                        self.let_go();
+                        self.eof_sent = true;
+                        return Ok(false);
+                    }
+                    Err(failure) => return Err(failure),
+                },
+            }
+        }
+    }
+
+    /// Hands on what has arrived, as far as there is room. Returns whether more waits.
+    fn read(&mut self, scratch: &mut [u8], round_trip: Duration) -> Result<bool, Failure> {
+        let Some(channel) = &self.channel else { return Ok(false) };
+        let outputs: &[(usize, Output)] = if self.exec {
+            &[(OUT, Output::Standard), (ERR, Output::Error)]
+        } else {
+            &[(OUT, Output::Standard)]
+        };
+        let mut again = false;
+        for &(which, output) in outputs {
+            let mut share = SHARE;
+            while !self.ended {
+                let room = lock(&self.port.state).inbound[which].room();
+                let length = room.unwrap_or(scratch.len()).min(scratch.len());
+                if length == 0 {
+                    break;
+                }
+                if share == 0 {
+                    again = true;
+                    break;
+                }
+                match channel.read(output, &mut scratch[..length]) {
+                    Ok(0) => break,
+                    Ok(length) => {
+                        self.port.deliver(which, &scratch[..length]);
+                        share = share.saturating_sub(length);
+                        if let Some(more) = self.window.consumed(length as u32, round_trip) {
+                            channel.widen(more)?;
+                        }
+                    }
+                    Err(failure) if failure.would_block() => break,
+                    Err(failure) => return Err(failure),
+                }
+            }
+        }
+        if !self.ended && channel.ended() {
+            self.ended = true;
+            self.port.end();
+        }
+        if self.ended && !self.closed {
+            match channel.wait_closed() {
+                Ok(()) => {
+                    self.closed = true;
+                    let exit = match (channel.exit_signal(), channel.exit_status()) {
+                        (Some(name), _) => Exit::Signal(name),
+                        (None, Some(status)) => Exit::Status(status),
+                        (None, None) => Exit::Unknown,
+                    };
+                    self.port.exited(exit);
+                }
+                Err(failure) if failure.would_block() => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(again)
+    }
+
+    fn signal(&mut self) -> Result<(), Failure> {
+        let Some(channel) = &self.channel else { return Ok(()) };
+        if self.let_go.is_some() && self.end_on_drop && !self.closed {
+            self.end_on_drop = false;
+            lock(&self.port.state).signals.push(Signal::Term);
+        }
+        loop {
+            let Some(signal) = lock(&self.port.state).signals.first().copied() else { return Ok(()) };
+            channel.signal(signal.name())?;
+            lock(&self.port.state).signals.remove(0);
+        }
+    }
+
+    /// Sends what was written, and the end of it. Returns whether more waits.
+    fn write(&mut self) -> Result<bool, Failure> {
+        let Some(channel) = &self.channel else { return Ok(false) };
+        let mut share = SHARE;
+        loop {
+            if self.inflight.is_empty() {
+                self.inflight = self.port.take_outbound();
+                if self.inflight.is_empty() {
+                    break;
+                }
+            }
+            if Buffers::with(|buffers| buffers.outbound.len()) > HIGH_WATER {
+                return Ok(false);
+            }
+            if share == 0 {
+                return Ok(true);
+            }
+            match channel.write(&self.inflight) {
+                // The peer's window is closed; its opening arrives like data.
+                Ok(0) => return Ok(false),
+                Ok(length) => {
+                    self.inflight.advance(length);
+                    share = share.saturating_sub(length);
+                }
+                Err(failure) if failure.would_block() => return Ok(false),
+                Err(failure) => return Err(failure),
+            }
+        }
+        let finished = {
+            let state = lock(&self.port.state);
+            state.outbound.is_empty() && (state.finished || self.let_go.is_some())
+        };
+        if finished && !self.eof_sent {
+            channel.send_eof()?;
+            self.eof_sent = true;
+        }
+        Ok(false)
+    }
+
+    fn free(&mut self) -> Result<Turn, Failure> {
+        let Some(channel) = self.channel.take() else { return Ok(Turn::Gone) };
+        match channel.free() {
+            Ok(()) => Ok(Turn::Gone),
+            Err((channel, _)) => {
+                self.channel = Some(channel);
+                self.let_go();
+                self.look = false;
+                // From here on every turn comes back to this call.
+                self.closed = true;
+                Ok(Turn::Wait)
+            }
+        }
+    }
+}
+
+/// The receive window of a channel. libssh2 keeps it at [`WINDOW`]; this widens it while the stream
+/// takes half of it or more within a round trip, which means that the window sets its speed.
+#[derive(Debug)]
+struct Window {
+    size: u32,
+    consumed: u32,
+    since: Option<Instant>,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { size: WINDOW, consumed: 0, since: None }
+    }
+}
+
+impl Window {
+    /// Notes that the caller took bytes. Returns by how much to widen what libssh2 granted.
+    fn consumed(&mut self, bytes: u32, round_trip: Duration) -> Option<u32> {
+        self.consumed += bytes;
+        if self.consumed < self.size / 4 {
+            return None;
+        }
+        let now = Instant::now();
+        let took = self.since.replace(now).map(|since| now - since);
+        let consumed = std::mem::take(&mut self.consumed);
+        // What libssh2 does not give back by itself: everything beyond its own window.
+        let give_back = if self.size == WINDOW { 0 } else { consumed };
+        let limited = took.is_some_and(|took| {
+            f64::from(consumed) * round_trip.as_secs_f64() >= f64::from(self.size / 2) * took.as_secs_f64()
+        });
+        let grow = if limited && self.size < WINDOW_MAX { self.size } else { 0 };
+        self.size += grow;
+        let more = give_back + grow;
+        (more > 0).then_some(more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_grow_only_when_they_limit_the_stream() {
+        let mut far = Window::default();
+        for _ in 0..200 {
+            far.consumed(WINDOW / 8, Duration::from_secs(1));
+        }
+        assert_eq!(far.size, WINDOW_MAX);
+        let mut near = Window::default();
+        for _ in 0..200 {
+            assert_eq!(near.consumed(WINDOW / 8, Duration::ZERO), None);
+            std::thread::sleep(Duration::from_micros(10));
+        }
+        assert_eq!(near.size, WINDOW);
+    }
+
+    #[test]
+    fn a_grown_window_gives_back_what_was_taken() {
+        let mut window = Window { size: WINDOW_MAX, consumed: 0, since: None };
+        let mut given = 0;
+        for _ in 0..1000 {
+            given += u64::from(window.consumed(64 * 1024, Duration::ZERO).unwrap_or_default());
+        }
+        let taken = 1000 * 64 * 1024;
+        assert!(taken - given <= u64::from(WINDOW_MAX / 4), "{taken} taken, {given} given back");
+    }
+}

@@ -1,0 +1,516 @@
+//! The first steps on a new connection: key exchange, host key, login.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::link::{Link, Stop};
+use crate::known_hosts::{self, Key, KnownHosts, Verdict};
+use crate::options::{Auth, ConnectOptions, Event, KeyFile, Question, QuestionKind, UnknownHost};
+use crate::raw::Failure;
+use crate::{Error, HostKeyProblem, Secret};
+
+/// Why there is no session.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Failed(Error),
+    /// The server ended the connection after this many keys (`MaxAuthTries`); the rest may be tried
+    /// on a new one.
+    TooManyKeys(usize),
+    Cancelled,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Exchanges keys and checks the host's.
+pub(crate) fn handshake(
+    link: &mut Link,
+    options: &ConnectOptions,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(), Refusal> {
+    let host = options.label().to_owned();
+    let deadline = Instant::now() + options.connect_timeout;
+    let known = KnownHosts::read(&options.host_keys.files)?;
+    let name = options.host_key_alias.as_deref().unwrap_or(&options.host);
+    // An alias stands for the host whatever its port, as in ssh.
+    let port = if options.host_key_alias.is_some() { 22 } else { options.port };
+    let failed = |stop: Stop, link: &Link| match stop {
+        Stop::Cancelled => Refusal::Cancelled,
+        Stop::Deadline => Refusal::Failed(Error::Timeout {
+            host: host.clone(),
+            doing: "waiting for the SSH handshake".into(),
+            after: options.connect_timeout,
+        }),
+        Stop::Failed(failure) => Refusal::Failed(Error::Handshake {
+            host: host.clone(),
+            source: link.epitaph(Some(&failure)).into(),
+        }),
+    };
+    let prefer = |kind, list: &str| {
+        // libssh2 drops what it does not know from the list; an empty rest would be an error, and then
+        // its own defaults serve.
+        let _ = link.session.method_pref(kind, list);
+    };
+    prefer(ssh2::MethodType::HostKey, &known.algorithms(name, port).join(","));
+    let ciphers = ciphers();
+    prefer(ssh2::MethodType::CryptCs, ciphers);
+    prefer(ssh2::MethodType::CryptSc, ciphers);
+    link.session.set_compress(options.compression);
+    link.until(deadline, cancelled, |link| Ok(link.session.handshake()?))
+        .map_err(|stop| failed(stop, link))?;
+    let Some((blob, _)) = link.session.host_key() else {
+        let source = "the server showed no host key".into();
+        return Err(Refusal::Failed(Error::Handshake { host, source }));
+    };
+    let key = Key { blob: blob.to_vec() };
+    match known.check(name, port, &key) {
+        Verdict::Known => Ok(()),
+        Verdict::Refused(problem) => Err(Refusal::Failed(Error::HostKey { host, problem })),
+        Verdict::Unknown if options.host_keys.unknown == UnknownHost::Refuse => {
+            let problem =
+                HostKeyProblem::Unknown { algorithm: key.algorithm(), fingerprint: key.fingerprint() };
+            Err(Refusal::Failed(Error::HostKey { host, problem }))
+        }
+        Verdict::Unknown => {
+            options.events.tell(&Event::NewHostKey {
+                host,
+                algorithm: key.algorithm(),
+                fingerprint: key.fingerprint(),
+            });
+            if let Some(file) = &options.host_keys.learn_to {
+                known_hosts::learn(file, &known_hosts::line(name, port, &key))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Ciphers in order of preference: AES-GCM where the processor has instructions for it, which is
+/// several times faster there than libssh2's ChaCha20.
+fn ciphers() -> &'static str {
+    const AES_FIRST: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,\
+                             aes256-ctr,aes192-ctr,aes128-ctr";
+    const CHACHA_FIRST: &str = "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,\
+                                aes256-ctr,aes192-ctr,aes128-ctr";
+    #[cfg(target_arch = "x86_64")]
+    let aes = std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    let aes = std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let aes = false;
+    if aes { AES_FIRST } else { CHACHA_FIRST }
+}
+
+/// Logs in. `skip` keys were tried on an earlier connection.
+pub(crate) fn login(
+    link: &mut Link,
+    options: &ConnectOptions,
+    skip: usize,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(), Refusal> {
+    let deadline = Instant::now() + link.paused + options.auth_timeout;
+    let mut login = Login { link, options, deadline, cancelled, tried: Vec::new(), keys_tried: skip };
+    let offered = login.methods()?;
+    let Some(offered) = offered else { return Ok(()) };
+    let offers = |method: &str| offered.split(',').any(|offer| offer == method);
+    if offers("publickey") && login.keys(skip)? {
+        return Ok(());
+    }
+    if offers("keyboard-interactive") && login.interactive()? {
+        return Ok(());
+    }
+    if offers("password") && login.password()? {
+        return Ok(());
+    }
+    if login.tried.is_empty() {
+        login.tried.push("nothing that the server accepts was given".into());
+    }
+    Err(Refusal::Failed(Error::Login {
+        host: options.label().to_owned(),
+        user: options.user.clone(),
+        tried: login.tried,
+        offered,
+    }))
+}
+
+struct Login<'a> {
+    link: &'a mut Link,
+    options: &'a ConnectOptions,
+    deadline: Instant,
+    cancelled: &'a dyn Fn() -> bool,
+    tried: Vec<String>,
+    keys_tried: usize,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    In,
+    /// The server says no, or wants more besides.
+    Refused,
+    /// The attempt could not be made; why.
+    Unusable(String),
+}
+
+/// A key to offer, in the order of [`Login::candidates`].
+enum Candidate {
+    Agent(ssh2::PublicKey),
+    File(KeyFile),
+}
+
+impl Login<'_> {
+    fn call<T>(
+        &mut self,
+        call: impl FnMut(&mut Link) -> Result<T, Failure>,
+    ) -> Result<Result<T, Failure>, Refusal> {
+        match self.link.until(self.deadline, self.cancelled, call) {
+            Ok(value) => Ok(Ok(value)),
+            Err(Stop::Failed(failure)) => Ok(Err(failure)),
+            Err(Stop::Cancelled) => Err(Refusal::Cancelled),
+            Err(Stop::Deadline) => Err(Refusal::Failed(Error::Timeout {
+                host: self.options.label().to_owned(),
+                doing: "logging in".into(),
+                after: self.options.auth_timeout,
+            })),
+        }
+    }
+
+    /// Sorts a failed attempt: refusals go on to the next, anything else is the end.
+    fn attempt(&mut self, call: impl FnMut(&mut Link) -> Result<(), Failure>) -> Result<Attempt, Refusal> {
+        match self.call(call)? {
+            Ok(()) => Ok(Attempt::In),
+            Err(failure) => match failure.code {
+                libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED
+                | libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => Ok(Attempt::Refused),
+                libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+                | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
+                | libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND => Err(Refusal::Failed(Error::Disconnected {
+                    host: self.options.label().to_owned(),
+                    source: self.link.epitaph(Some(&failure)).into(),
+                })),
+                _ => Ok(Attempt::Unusable(failure.message)),
+            },
+        }
+    }
+
+    /// Returns what the server offers, or `None` if it needs nothing.
+    fn methods(&mut self) -> Result<Option<String>, Refusal> {
+        let user = self.options.user.clone();
+        let result = self.call(|link| Ok(link.session.auth_methods(&user).map(str::to_owned)?))?;
+        match result {
+            _ if self.link.session.authenticated() => Ok(None),
+            Ok(methods) => Ok(Some(methods)),
+            Err(failure) => Err(Refusal::Failed(Error::Disconnected {
+                host: self.options.label().to_owned(),
+                source: self.link.epitaph(Some(&failure)).into(),
+            })),
+        }
+    }
+
+    fn ask(&mut self, kind: QuestionKind) -> Option<Secret> {
+        let prompt = self.options.auth.prompt.as_ref()?;
+        let question =
+            Question { host: self.options.label().to_owned(), user: self.options.user.clone(), kind };
+        let before = Instant::now();
+        let answer = prompt.ask(&question);
+        self.link.paused += before.elapsed();
+        answer.filter(|answer| !answer.is_empty())
+    }
+
+    fn keys(&mut self, skip: usize) -> Result<bool, Refusal> {
+        let mut agent = None;
+        let candidates = self.candidates(&mut agent);
+        for candidate in candidates.into_iter().skip(skip) {
+            let attempt = match &candidate {
+                Candidate::Agent(key) => self.agent_key(agent.as_ref(), key),
+                Candidate::File(file) => self.key_file(file),
+            };
+            let name = match &candidate {
+                Candidate::Agent(key) => format!("key `{}` of the agent", key.comment()),
+                Candidate::File(file) => format!("key `{}`", file.path.display()),
+            };
+            match attempt {
+                Ok(Attempt::In) => return Ok(true),
+                Ok(Attempt::Refused) => self.tried.push(format!("{name}: refused")),
+                Ok(Attempt::Unusable(why)) => self.tried.push(format!("{name}: {why}")),
+                // Servers count keys and hang up (`MaxAuthTries`). The others get another connection.
+                Err(Refusal::Failed(Error::Disconnected { .. })) if self.keys_tried > skip => {
+                    return Err(Refusal::TooManyKeys(self.keys_tried));
+                }
+                Err(refusal) => return Err(refusal),
+            }
+            self.keys_tried += 1;
+        }
+        Ok(false)
+    }
+
+    /// Returns the keys to offer: first those that were named, from the agent if it has them, then
+    /// the agent's others, then the files that are used if they are there.
+    fn candidates(&mut self, agent: &mut Option<ssh2::Agent>) -> Vec<Candidate> {
+        let auth: &Auth = &self.options.auth;
+        let mut held = Vec::new();
+        if let Some(socket) = &auth.agent {
+            match open_agent(&self.link.session, socket) {
+                Ok((opened, identities)) => {
+                    *agent = Some(opened);
+                    held = identities;
+                }
+                Err(error) => self.tried.push(format!("agent `{}`: {error}", socket.display())),
+            }
+        }
+        let mut candidates = Vec::new();
+        let mut optional = Vec::new();
+        for file in &auth.keys {
+            let blob = public_blob(&file.path);
+            let at = held.iter().position(|key| Some(key.blob()) == blob.as_deref());
+            let candidate = match at {
+                Some(at) => Candidate::Agent(held.remove(at)),
+                None => Candidate::File(file.clone()),
+            };
+            match candidate {
+                Candidate::File(file) if file.optional => optional.push(Candidate::File(file)),
+                candidate => candidates.push(candidate),
+            }
+        }
+        if !auth.identities_only {
+            candidates.extend(held.into_iter().map(Candidate::Agent));
+        }
+        candidates.extend(optional.into_iter().filter(|candidate| match candidate {
+            Candidate::File(file) => file.path.exists(),
+            Candidate::Agent(_) => true,
+        }));
+        candidates
+    }
+
+    fn agent_key(&mut self, agent: Option<&ssh2::Agent>, key: &ssh2::PublicKey) -> Result<Attempt, Refusal> {
+        let user = self.options.user.clone();
+        let Some(agent) = agent else { return Ok(Attempt::Unusable("the agent is gone".into())) };
+        self.attempt(|_| Ok(agent.userauth(&user, key)?))
+    }
+
+    fn key_file(&mut self, file: &KeyFile) -> Result<Attempt, Refusal> {
+        let text = match std::fs::read_to_string(&file.path) {
+            Ok(text) => text,
+            Err(error) => return Ok(Attempt::Unusable(error.to_string())),
+        };
+        let certificate = std::fs::read_to_string(beside(&file.path, "-cert.pub")).ok();
+        if !is_locked(&text) {
+            return self.key_text(&text, None, certificate.as_deref());
+        }
+        if let Some(password) = self.options.auth.password.clone()
+            && let tried @ (Attempt::In | Attempt::Refused) =
+                self.key_text(&text, Some(&password), certificate.as_deref())?
+        {
+            return Ok(tried);
+        }
+        for _ in 0..3 {
+            let Some(passphrase) = self.ask(QuestionKind::Passphrase(file.path.clone())) else {
+                break;
+            };
+            match self.key_text(&text, Some(&passphrase), certificate.as_deref())? {
+                Attempt::Unusable(_) => {}
+                tried => return Ok(tried),
+            }
+        }
+        Ok(Attempt::Unusable("locked, and the passphrase is not known".into()))
+    }
+
+    fn key_text(
+        &mut self,
+        text: &str,
+        passphrase: Option<&Secret>,
+        certificate: Option<&str>,
+    ) -> Result<Attempt, Refusal> {
+        let user = self.options.user.clone();
+        let passphrase = passphrase.map(|passphrase| passphrase.reveal().to_owned());
+        let public = [certificate, None];
+        let public = if certificate.is_some() { &public[..] } else { &public[1..] };
+        let mut last = Attempt::Refused;
+        for public in public {
+            last = self.attempt(|link| {
+                Ok(link.session.userauth_pubkey_memory(&user, *public, text, passphrase.as_deref())?)
+            })?;
+            if matches!(last, Attempt::In) {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    fn interactive(&mut self) -> Result<bool, Refusal> {
+        // A wrong password may be given again as often as the server asks; three times as in ssh.
+        for round in 0..3 {
+            let user = self.options.user.clone();
+            let password = self.options.auth.password.clone().filter(|_| round == 0);
+            let mut answers = Answers {
+                password,
+                prompt: self.options.auth.prompt.clone(),
+                host: self.options.label().to_owned(),
+                user: user.clone(),
+                waited: Duration::ZERO,
+                unanswered: None,
+            };
+            let attempt = self.attempt(|link| {
+                let result = link.session.userauth_keyboard_interactive(&user, &mut answers);
+                link.paused += std::mem::take(&mut answers.waited);
+                Ok(result?)
+            });
+            match attempt? {
+                Attempt::In => return Ok(true),
+                Attempt::Unusable(why) => {
+                    self.tried.push(format!("keyboard-interactive: {why}"));
+                    return Ok(false);
+                }
+                Attempt::Refused => {}
+            }
+            if let Some(question) = answers.unanswered {
+                self.tried.push(format!("keyboard-interactive: nobody answers `{question}`"));
+                return Ok(false);
+            }
+            if self.options.auth.prompt.is_none() {
+                break;
+            }
+        }
+        self.tried.push("keyboard-interactive: refused".into());
+        Ok(false)
+    }
+
+    fn password(&mut self) -> Result<bool, Refusal> {
+        let user = self.options.user.clone();
+        let mut given = self.options.auth.password.clone();
+        for _ in 0..3 {
+            let secret = match given.take() {
+                Some(secret) => Some(secret),
+                None => self.ask(QuestionKind::Password),
+            };
+            let Some(secret) = secret else {
+                if !self.tried.iter().any(|line| line.starts_with("password")) {
+                    self.tried.push("password: not given, and nobody may be asked".into());
+                }
+                return Ok(false);
+            };
+            match self.attempt(|link| Ok(link.session.userauth_password(&user, secret.reveal())?))? {
+                Attempt::In => return Ok(true),
+                Attempt::Refused => self.tried.push("password: refused".into()),
+                Attempt::Unusable(why) => self.tried.push(format!("password: {why}")),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Answers a server's questions: the password for what must not be shown, a person for the rest.
+struct Answers {
+    password: Option<Secret>,
+    prompt: Option<std::sync::Arc<dyn crate::options::Prompt>>,
+    host: String,
+    user: String,
+    waited: Duration,
+    unanswered: Option<String>,
+}
+
+impl ssh2::KeyboardInteractivePrompt for Answers {
+    fn prompt<'a>(&mut self, _: &str, _: &str, prompts: &[ssh2::Prompt<'a>]) -> Vec<String> {
+        let mut answers = Vec::new();
+        for prompt in prompts {
+            let text = prompt.text.trim().to_owned();
+            let answer = match self.password.take_if(|_| !prompt.echo) {
+                Some(password) => Some(password),
+                None => self.prompt.as_ref().and_then(|asked| {
+                    let before = Instant::now();
+                    let kind = QuestionKind::Server { text: text.clone(), echo: prompt.echo };
+                    let answer =
+                        asked.ask(&Question { host: self.host.clone(), user: self.user.clone(), kind });
+                    self.waited += before.elapsed();
+                    answer
+                }),
+            };
+            match answer {
+                Some(answer) => answers.push(answer.reveal().to_owned()),
+                None => {
+                    self.unanswered.get_or_insert(text);
+                    answers.push(String::new());
+                }
+            }
+        }
+        answers
+    }
+}
+
+fn open_agent(
+    session: &ssh2::Session,
+    socket: &Path,
+) -> Result<(ssh2::Agent, Vec<ssh2::PublicKey>), ssh2::Error> {
+    let mut agent = session.agent()?;
+    agent.set_identity_path(socket)?;
+    agent.connect()?;
+    agent.list_identities()?;
+    let identities = agent.identities()?;
+    Ok((agent, identities))
+}
+
+fn beside(path: &Path, suffix: &str) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Returns the public key beside a private one, in wire format.
+fn public_blob(path: &Path) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    let text = std::fs::read_to_string(beside(path, ".pub")).ok()?;
+    let encoded = text.split_ascii_whitespace().nth(1)?;
+    base64::engine::general_purpose::STANDARD.decode(encoded).ok()
+}
+
+/// Whether a private key is encrypted: an OpenSSH key whose cipher is not `none`, PKCS#8 with
+/// `ENCRYPTED` in its name, or PEM with a `Proc-Type` that says so.
+fn is_locked(text: &str) -> bool {
+    use base64::Engine as _;
+    let Some(body) = text.trim_start().strip_prefix("-----BEGIN OPENSSH PRIVATE KEY-----") else {
+        return text.contains("ENCRYPTED");
+    };
+    let encoded: String = body.chars().take_while(|&c| c != '-').filter(|c| !c.is_whitespace()).collect();
+    let head = &encoded.as_bytes()[..encoded.len().min(64)];
+    match base64::engine::general_purpose::STANDARD.decode(head) {
+        // "openssh-key-v1\0", then the cipher's name with its length.
+        Ok(bytes) => bytes.get(15..23) != Some(b"\0\0\0\x04none"),
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generated(args: &[&str], passphrase: &str) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let status = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-N", passphrase, "-f"])
+            .arg(&path)
+            .args(args)
+            .status()
+            .ok()?;
+        assert!(status.success());
+        Some(std::fs::read_to_string(path).unwrap())
+    }
+
+    #[test]
+    fn locked_keys_are_recognised() {
+        let kinds: [&[&str]; 3] =
+            [&["-t", "ed25519"], &["-t", "ecdsa", "-m", "PEM"], &["-t", "ecdsa", "-m", "PKCS8"]];
+        for kind in kinds {
+            let (Some(open), Some(locked)) = (generated(kind, ""), generated(kind, "secret")) else {
+                eprintln!("skipped: no ssh-keygen");
+                return;
+            };
+            assert!(!is_locked(&open), "{kind:?}");
+            assert!(is_locked(&locked), "{kind:?}");
+        }
+        assert!(!is_locked("nonsense"));
+        assert!(!is_locked("-----BEGIN OPENSSH PRIVATE KEY-----\n*\n"));
+    }
+}

@@ -1,0 +1,511 @@
+//! The few calls of libssh2 that the `ssh2` crate cannot make. The only `unsafe` of the crate.
+//!
+//! Three things make it necessary:
+//!
+//! * **Sending.** libssh2 demands that a packet which went out in part is sent to its end, from the
+//!   same address, before anything else; and it builds some packets on its own stack
+//!   (`channel_send_eof`, `keepalive`), so that a caller cannot promise the address. Here libssh2
+//!   never sees a partial send: its send callback puts every packet whole into [`Buffers::outbound`],
+//!   from which the owner thread feeds the socket in order.
+//! * **Receiving.** One `libssh2_channel_read` reads from the socket until it is empty. The receive
+//!   callback serves it from [`Buffers::inbound`], which bounds the work of one turn and saves most
+//!   system calls.
+//! * **Channels.** `ssh2::Channel` has neither the receive window of a streamlocal channel, nor
+//!   signals, nor "no exit status was sent", and frees itself with a call that may not finish.
+//!
+//! [`Channel`] holds a raw pointer and so is not `Send`: the compiler holds the rule that only the
+//! owner thread touches a session.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
+use std::ptr::{self, NonNull};
+
+use bytes::BytesMut;
+use libssh2_sys as sys;
+
+/// Bytes between the socket and libssh2, of the one session that this thread owns.
+pub(crate) struct Buffers {
+    /// Received and not yet taken by libssh2: `inbound[start..end]`.
+    inbound: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Made by libssh2 and not yet sent. Bounded by the owner, which stops writing above a limit.
+    pub(crate) outbound: BytesMut,
+    /// The peer's end of the stream was reached, or the socket failed.
+    pub(crate) ended: Option<String>,
+    /// What the server said when it ended the connection.
+    pub(crate) farewell: Option<String>,
+}
+
+/// Size of the receive buffer: some eight packets of the largest size.
+const INBOUND: usize = 256 * 1024;
+
+thread_local! {
+    /// A thread-local and not libssh2's own "abstract" pointer, which `ssh2` uses for
+    /// keyboard-interactive prompts.
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
+        inbound: Box::default(),
+        start: 0,
+        end: 0,
+        outbound: BytesMut::new(),
+        ended: None,
+        farewell: None,
+    });
+}
+
+impl Buffers {
+    /// Runs `f` with this thread's buffers. No libssh2 call may be made inside.
+    pub(crate) fn with<T>(f: impl FnOnce(&mut Self) -> T) -> T {
+        BUFFERS.with_borrow_mut(f)
+    }
+
+    /// Returns the free part of the receive buffer.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        if self.inbound.is_empty() {
+            self.inbound = vec![0; INBOUND].into_boxed_slice();
+        }
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        &mut self.inbound[self.end..]
+    }
+
+    /// Notes that `length` bytes were put into [`Buffers::space`].
+    pub(crate) fn received(&mut self, length: usize) {
+        self.end = (self.end + length).min(self.inbound.len());
+    }
+
+    /// Whether received bytes wait for libssh2.
+    pub(crate) fn has_inbound(&self) -> bool {
+        self.start < self.end
+    }
+
+    /// Gives `target` what was received; the callback's side of [`Buffers::space`].
+    fn take(&mut self, target: &mut [u8]) -> usize {
+        let length = target.len().min(self.end - self.start);
+        target[..length].copy_from_slice(&self.inbound[self.start..self.start + length]);
+        self.start += length;
+        length
+    }
+}
+
+unsafe extern "C" {
+    // In libssh2.h since 1.11.1; libssh2-sys 0.3.4 builds it and does not declare it.
+    fn libssh2_session_callback_set2(
+        session: *mut sys::LIBSSH2_SESSION,
+        kind: c_int,
+        callback: *const c_void,
+    ) -> *const c_void;
+    // In libssh2.h since 1.11.0.
+    fn libssh2_channel_signal_ex(
+        channel: *mut sys::LIBSSH2_CHANNEL,
+        name: *const c_char,
+        length: usize,
+    ) -> c_int;
+    // In libssh2.h of the vendored version; tells "status 0" from "no status".
+    fn libssh2_channel_has_exit_status(channel: *mut sys::LIBSSH2_CHANNEL) -> c_int;
+}
+
+const CALLBACK_DISCONNECT: c_int = 2;
+const CALLBACK_SEND: c_int = 5;
+const CALLBACK_RECV: c_int = 6;
+
+/// `EAGAIN` as libssh2's callbacks return it: negative.
+const AGAIN: isize = -(rustix::io::Errno::AGAIN.raw_os_error() as isize);
+
+/// Takes a whole packet. Never partial, never "again".
+extern "C" fn send(_: c_int, buffer: *const c_void, length: usize, _: c_int, _: *mut *mut c_void) -> isize {
+    // SAFETY: libssh2 passes a packet of `length` initialised bytes that lives during the call.
+    let packet = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), length) };
+    Buffers::with(|buffers| {
+        if buffers.ended.is_some() {
+            return -(rustix::io::Errno::PIPE.raw_os_error() as isize);
+        }
+        buffers.outbound.extend_from_slice(packet);
+        length as isize
+    })
+}
+
+/// Gives what was received, or "again", or the end.
+extern "C" fn receive(_: c_int, buffer: *mut c_void, length: usize, _: c_int, _: *mut *mut c_void) -> isize {
+    if length == 0 {
+        return AGAIN;
+    }
+    // SAFETY: libssh2 passes its packet buffer, part of the zeroed session structure, with room for
+    // `length` bytes, and does not touch it during the call.
+    let target = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
+    Buffers::with(|buffers| match buffers.take(target) {
+        0 if buffers.ended.is_some() => 0,
+        0 => AGAIN,
+        taken => taken as isize,
+    })
+}
+
+/// Notes why the server ends the connection (`SSH_MSG_DISCONNECT`).
+extern "C" fn farewell(
+    _: *mut sys::LIBSSH2_SESSION,
+    _reason: c_int,
+    message: *const c_char,
+    length: c_int,
+    _: *const c_char,
+    _: c_int,
+    _: *mut *mut c_void,
+) {
+    let Ok(length) = usize::try_from(length) else { return };
+    if message.is_null() || length == 0 {
+        return;
+    }
+    // SAFETY: libssh2 checked that the message lies within the packet, which lives during the call.
+    let message = unsafe { std::slice::from_raw_parts(message.cast::<u8>(), length) };
+    let text = String::from_utf8_lossy(message).trim().to_owned();
+    Buffers::with(|buffers| buffers.farewell = Some(text));
+}
+
+/// Makes `session` send to and receive from this thread's [`Buffers`].
+pub(crate) fn install(session: &ssh2::Session) {
+    Buffers::with(|buffers| {
+        (buffers.start, buffers.end) = (0, 0);
+        buffers.outbound.clear();
+        buffers.ended = None;
+        buffers.farewell = None;
+    });
+    let raw = pointer(session);
+    // SAFETY: the session is alive; the functions have the signatures that libssh2.h gives for these
+    // kinds (LIBSSH2_SEND_FUNC, LIBSSH2_RECV_FUNC, LIBSSH2_DISCONNECT_FUNC) and live forever.
+    unsafe {
+        libssh2_session_callback_set2(raw, CALLBACK_SEND, send as *const c_void);
+        libssh2_session_callback_set2(raw, CALLBACK_RECV, receive as *const c_void);
+        libssh2_session_callback_set2(raw, CALLBACK_DISCONNECT, farewell as *const c_void);
+    }
+}
+
+fn pointer(session: &ssh2::Session) -> *mut sys::LIBSSH2_SESSION {
+    ptr::from_mut(&mut *session.raw())
+}
+
+/// A failed call of libssh2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// `LIBSSH2_ERROR_…`.
+    pub(crate) code: i32,
+    /// libssh2's words.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    /// The call must be made again, with the same arguments, when there is something new.
+    pub(crate) fn would_block(&self) -> bool {
+        self.code == sys::LIBSSH2_ERROR_EAGAIN
+    }
+
+    /// Whether only the channel is affected and the session lives on.
+    pub(crate) fn is_of_channel(&self) -> bool {
+        matches!(
+            self.code,
+            sys::LIBSSH2_ERROR_CHANNEL_FAILURE
+                | sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED
+                | sys::LIBSSH2_ERROR_CHANNEL_UNKNOWN
+                | sys::LIBSSH2_ERROR_CHANNEL_CLOSED
+                | sys::LIBSSH2_ERROR_CHANNEL_EOF_SENT
+        )
+    }
+}
+
+impl From<ssh2::Error> for Failure {
+    fn from(error: ssh2::Error) -> Self {
+        let code = match error.code() {
+            ssh2::ErrorCode::Session(code) | ssh2::ErrorCode::SFTP(code) => code,
+        };
+        Self { code, message: error.message().to_owned() }
+    }
+}
+
+/// A channel of the session that this thread owns.
+///
+/// Dropping it frees nothing: [`Channel::free`] does, and what was not freed goes with the session.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    channel: NonNull<sys::LIBSSH2_CHANNEL>,
+    session: NonNull<sys::LIBSSH2_SESSION>,
+}
+
+/// Which of the two streams that a peer sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Standard,
+    Error,
+}
+
+impl Channel {
+    /// Opens a channel (RFC 4254 §5.1); to be called again with the same arguments while it would
+    /// block, and for no other channel meanwhile: the state of an open belongs to the session.
+    pub(crate) fn open(
+        session: &ssh2::Session,
+        kind: &str,
+        window: u32,
+        packet: u32,
+        message: &[u8],
+    ) -> Result<Self, Failure> {
+        let session = NonNull::from(&mut *session.raw());
+        // SAFETY: the session is alive and owned by this thread; lengths belong to the pointers;
+        // libssh2 copies `kind` and `message` before it returns.
+        let channel = unsafe {
+            sys::libssh2_channel_open_ex(
+                session.as_ptr(),
+                kind.as_ptr().cast::<c_char>(),
+                kind.len() as c_uint,
+                window,
+                packet,
+                message.as_ptr().cast::<c_char>(),
+                message.len() as c_uint,
+            )
+        };
+        match NonNull::new(channel) {
+            Some(channel) => Ok(Self { channel, session }),
+            None => Err(last_failure(session)),
+        }
+    }
+
+    fn check(&self, code: c_int) -> Result<(), Failure> {
+        if code >= 0 {
+            return Ok(());
+        }
+        // The session remembers only its latest error, which may be an older one.
+        let last = last_failure(self.session);
+        Err(if last.code == code { last } else { Failure { code, message: format!("libssh2 error {code}") } })
+    }
+
+    /// Reads what has arrived. Zero is the end only together with [`Channel::ended`].
+    pub(crate) fn read(&self, output: Output, target: &mut [u8]) -> Result<usize, Failure> {
+        let stream = match output {
+            Output::Standard => 0,
+            // `SSH_EXTENDED_DATA_STDERR` in libssh2.h.
+            Output::Error => 1,
+        };
+        // SAFETY: the channel is alive (see `free`); `target` has room for its length.
+        let code = unsafe {
+            sys::libssh2_channel_read_ex(
+                self.channel.as_ptr(),
+                stream,
+                target.as_mut_ptr().cast::<c_char>(),
+                target.len(),
+            )
+        };
+        self.check(code as c_int)?;
+        Ok(code as usize)
+    }
+
+    /// Writes a part of `source`, at most one packet. After "would block" the next write must begin
+    /// with the same bytes.
+    pub(crate) fn write(&self, source: &[u8]) -> Result<usize, Failure> {
+        // SAFETY: the channel is alive; `source` has its length.
+        let code = unsafe {
+            sys::libssh2_channel_write_ex(
+                self.channel.as_ptr(),
+                0,
+                source.as_ptr().cast::<c_char>(),
+                source.len(),
+            )
+        };
+        self.check(code as c_int)?;
+        Ok(code as usize)
+    }
+
+    /// Whether the peer has ended its output and all of it has been read, both streams.
+    pub(crate) fn ended(&self) -> bool {
+        // SAFETY: the channel is alive.
+        unsafe { sys::libssh2_channel_eof(self.channel.as_ptr()) != 0 }
+    }
+
+    /// Has libssh2 take what was received, for whichever channel it is. "Would block" is the usual
+    /// answer.
+    pub(crate) fn drive(&self) -> Result<(), Failure> {
+        // SAFETY: the channel is alive. In non-blocking mode this reads until there is nothing more,
+        // or returns at once when the peer has ended its output.
+        self.check(unsafe { sys::libssh2_channel_wait_eof(self.channel.as_ptr()) })
+    }
+
+    /// Ends our output.
+    pub(crate) fn send_eof(&self) -> Result<(), Failure> {
+        // SAFETY: the channel is alive.
+        self.check(unsafe { sys::libssh2_channel_send_eof(self.channel.as_ptr()) })
+    }
+
+    /// Waits for the peer's close; only after [`Channel::ended`].
+    pub(crate) fn wait_closed(&self) -> Result<(), Failure> {
+        // SAFETY: the channel is alive.
+        self.check(unsafe { sys::libssh2_channel_wait_closed(self.channel.as_ptr()) })
+    }
+
+    /// Asks for a pseudo-terminal.
+    pub(crate) fn request_pty(&self, term: &str, columns: u32, rows: u32) -> Result<(), Failure> {
+        // SAFETY: the channel is alive; lengths belong to the pointers; modes may be empty.
+        self.check(unsafe {
+            sys::libssh2_channel_request_pty_ex(
+                self.channel.as_ptr(),
+                term.as_ptr().cast::<c_char>(),
+                term.len() as c_uint,
+                ptr::null(),
+                0,
+                columns as c_int,
+                rows as c_int,
+                0,
+                0,
+            )
+        })
+    }
+
+    /// Starts a command.
+    pub(crate) fn exec(&self, command: &[u8]) -> Result<(), Failure> {
+        const EXEC: &[u8] = b"exec";
+        // SAFETY: the channel is alive; lengths belong to the pointers; libssh2 copies both.
+        self.check(unsafe {
+            sys::libssh2_channel_process_startup(
+                self.channel.as_ptr(),
+                EXEC.as_ptr().cast::<c_char>(),
+                EXEC.len() as c_uint,
+                command.as_ptr().cast::<c_char>(),
+                command.len() as c_uint,
+            )
+        })
+    }
+
+    /// Sends a signal to the command, named without `SIG` (RFC 4254 §6.9). There is no answer.
+    pub(crate) fn signal(&self, name: &str) -> Result<(), Failure> {
+        // SAFETY: the channel is alive; the length belongs to the pointer.
+        self.check(unsafe {
+            libssh2_channel_signal_ex(self.channel.as_ptr(), name.as_ptr().cast::<c_char>(), name.len())
+        })
+    }
+
+    /// Returns the exit status, if one was sent.
+    pub(crate) fn exit_status(&self) -> Option<i32> {
+        // SAFETY: the channel is alive.
+        unsafe {
+            (libssh2_channel_has_exit_status(self.channel.as_ptr()) != 0)
+                .then(|| sys::libssh2_channel_get_exit_status(self.channel.as_ptr()))
+        }
+    }
+
+    /// Returns the signal that ended the command, without `SIG`, if one was sent.
+    pub(crate) fn exit_signal(&self) -> Option<String> {
+        let mut name: *mut c_char = ptr::null_mut();
+        let mut length = 0;
+        // SAFETY: the channel is alive; libssh2 accepts null for what is not wanted and gives a
+        // buffer of `length` bytes of its own, which is given back to it.
+        unsafe {
+            let code = sys::libssh2_channel_get_exit_signal(
+                self.channel.as_ptr(),
+                &mut name,
+                &mut length,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            );
+            if code != 0 || name.is_null() {
+                return None;
+            }
+            let text = String::from_utf8_lossy(std::slice::from_raw_parts(name.cast::<u8>(), length));
+            let text = text.into_owned();
+            sys::libssh2_free(self.session.as_ptr(), name.cast::<c_void>());
+            Some(text)
+        }
+    }
+
+    /// Lets the peer send `more` bytes beyond what libssh2 granted.
+    pub(crate) fn widen(&self, more: u32) -> Result<(), Failure> {
+        let mut window = 0;
+        // SAFETY: the channel is alive.
+        self.check(unsafe {
+            sys::libssh2_channel_receive_window_adjust2(
+                self.channel.as_ptr(),
+                c_ulong::from(more),
+                1,
+                &mut window,
+            )
+        })
+    }
+
+    /// Closes the channel, waits for the peer's close and frees it; to be called again while it
+    /// would block. Gives the channel back in that case.
+    pub(crate) fn free(self) -> Result<(), (Self, Failure)> {
+        // SAFETY: the channel is alive: `self` is consumed unless libssh2 says that it is not freed
+        // (`LIBSSH2_ERROR_EAGAIN` is the only such answer), and sessions outlive their channels
+        // because the owner drops them in that order.
+        let code = unsafe { sys::libssh2_channel_free(self.channel.as_ptr()) };
+        match self.check(code) {
+            Err(failure) if failure.would_block() => Err((self, failure)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn last_failure(session: NonNull<sys::LIBSSH2_SESSION>) -> Failure {
+    let mut message: *mut c_char = ptr::null_mut();
+    let mut length = 0;
+    // SAFETY: the session is alive; with `want_buf` 0 the message stays libssh2's own and is copied
+    // before anything else is called.
+    unsafe {
+        let code = sys::libssh2_session_last_error(session.as_ptr(), &mut message, &mut length, 0);
+        let message = match usize::try_from(length) {
+            Ok(length) if !message.is_null() => {
+                let text = std::slice::from_raw_parts(message.cast::<u8>(), length);
+                String::from_utf8_lossy(text).into_owned()
+            }
+            _ => String::new(),
+        };
+        Failure { code, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Design §5: a half-sent packet must be retried before anything else. The callback never lets
+    /// libssh2 see one, and keeps packets in the order in which they were made.
+    #[test]
+    fn packets_are_taken_whole_and_in_order() {
+        let first = vec![1_u8; 35_000];
+        let second = [2_u8; 5];
+        for packet in [&first[..], &second[..]] {
+            let taken = send(0, packet.as_ptr().cast(), packet.len(), 0, ptr::null_mut());
+            assert_eq!(taken, packet.len() as isize);
+        }
+        Buffers::with(|buffers| {
+            assert_eq!(buffers.outbound.len(), 35_005);
+            assert_eq!(buffers.outbound[34_999..35_001], [1, 2]);
+            buffers.outbound.clear();
+        });
+    }
+
+    #[test]
+    fn receiving_says_again_until_the_end_is_known() {
+        let mut target = [0_u8; 4];
+        let mut receive = || receive(0, target.as_mut_ptr().cast(), 4, 0, ptr::null_mut());
+        assert_eq!(receive(), AGAIN);
+        Buffers::with(|buffers| {
+            buffers.space()[..6].copy_from_slice(b"abcdef");
+            buffers.received(6);
+        });
+        assert_eq!([receive(), receive(), receive()], [4, 2, AGAIN]);
+        Buffers::with(|buffers| buffers.ended = Some("end".into()));
+        assert_eq!(receive(), 0);
+        Buffers::with(|buffers| buffers.ended = None);
+    }
+
+    /// Design §5: only the owner thread touches a session. `Channel` not being `Send` holds that at
+    /// compile time; this line stops compiling when it becomes `Send`, because then both
+    /// implementations apply.
+    #[test]
+    fn channels_cannot_leave_their_thread() {
+        trait AmbiguousIfSend<A> {
+            fn check() {}
+        }
+        impl<T: ?Sized> AmbiguousIfSend<()> for T {}
+        impl<T: ?Sized + Send> AmbiguousIfSend<u8> for T {}
+        <Channel as AmbiguousIfSend<_>>::check();
+    }
+}

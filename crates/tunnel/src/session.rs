@@ -1,0 +1,371 @@
+//! A connection as callers see it: opens streams, runs commands, closes.
+
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::options::ConnectOptions;
+use crate::owner::link::Link;
+use crate::owner::login::{self, Refusal};
+use crate::owner::{Job, OpenFailure, Order, Owner, Target};
+use crate::port::Handle;
+use crate::wake::Wake;
+use crate::{Error, Process, Stream, Way, dial, lock, unix};
+
+/// A pseudo-terminal for a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pty {
+    /// Terminal type, the remote `TERM`.
+    pub term: String,
+    /// Width in characters.
+    pub columns: u32,
+    /// Height in characters.
+    pub rows: u32,
+}
+
+impl Default for Pty {
+    /// `vt100`, 80 by 24.
+    fn default() -> Self {
+        Self { term: "vt100".into(), columns: 80, rows: 24 }
+    }
+}
+
+/// A logged-in SSH connection.
+///
+/// All methods take `&self` and may be called from many tasks at once; put it into an `Arc` to share
+/// it. Streams and commands do not keep it alive: dropping it ends its thread, and with it all of
+/// them. [`Session::close`] does the same in order and reports.
+#[derive(Debug)]
+pub struct Session {
+    options: ConnectOptions,
+    orders: Mutex<Sender<Order>>,
+    wake: Arc<Wake>,
+    /// Why the thread ended, once it has.
+    end: Arc<OnceLock<Error>>,
+    execs: Arc<Semaphore>,
+    banner: String,
+    pub(crate) ways: unix::Ways,
+}
+
+impl Session {
+    /// Connects, checks the host key and logs in.
+    ///
+    /// Attempts that do not reach the server are repeated as `attempts` says. Dropping the future ends
+    /// the attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lookup`], [`Error::Connect`], [`Error::Timeout`], [`Error::Handshake`],
+    /// [`Error::HostKey`], [`Error::Login`], [`Error::Disconnected`].
+    pub async fn connect(options: ConnectOptions) -> Result<Self, Error> {
+        let mut attempt = 0;
+        let mut skip = 0;
+        loop {
+            attempt += 1;
+            match Self::connect_once(&options, skip).await {
+                Ok(session) => return Ok(session),
+                // The server counted keys; each round tries at least one more, so this ends.
+                Err(Refusal::TooManyKeys(tried)) => {
+                    tracing::debug!(host = options.label(), tried, "too many keys for one connection");
+                    skip = tried;
+                    attempt -= 1;
+                }
+                Err(Refusal::Cancelled) => return Err(Error::Closed { host: options.label().to_owned() }),
+                Err(Refusal::Failed(error)) => {
+                    if attempt >= options.attempts.max(1) || !is_worth_repeating(&error) {
+                        return Err(match error {
+                            Error::Connect { host, port, source, .. } => {
+                                Error::Connect { host, port, attempts: attempt, source }
+                            }
+                            other => other,
+                        });
+                    }
+                    tracing::debug!(host = options.label(), attempt, %error, "trying again");
+                    tokio::time::sleep(dial::PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn connect_once(options: &ConnectOptions, skip: usize) -> Result<Self, Refusal> {
+        let started = Instant::now();
+        let (socket, guard) = dial::dial(options).await?;
+        let round_trip = started.elapsed();
+        let failed = |error: std::io::Error| Error::Handshake {
+            host: options.label().to_owned(),
+            source: error.into(),
+        };
+        let wake = Arc::new(Wake::new().map_err(failed)?);
+        let (orders, inbox) = mpsc::channel();
+        let (ready, connected) = oneshot::channel();
+        let end = Arc::new(OnceLock::new());
+        let thread = {
+            let (options, wake, end) = (options.clone(), Arc::clone(&wake), Arc::clone(&end));
+            move || {
+                // Dropped last: the connection says goodbye through it.
+                let _guard = guard;
+                let mut ready = Some(ready);
+                let result = prepare(socket, &wake, &options, skip, &|| {
+                    ready.as_ref().is_some_and(oneshot::Sender::is_closed)
+                });
+                let Some(ready) = ready.take() else { return };
+                let link = match result {
+                    Ok(link) => link,
+                    Err(refusal) => {
+                        let _ = ready.send(Err(refusal));
+                        return;
+                    }
+                };
+                let banner = link.session.banner().unwrap_or_default().to_owned();
+                let host = options.label().to_owned();
+                let owner = Owner::new(link, inbox, host, options.keepalive, round_trip);
+                if ready.send(Ok(banner)).is_ok() {
+                    let _ = end.set(owner.run());
+                }
+            }
+        };
+        let name = format!("ssh {}", options.label());
+        // Linux shows 15 bytes of a thread's name; the builder refuses none but NUL.
+        std::thread::Builder::new().name(name.replace('\0', "")).spawn(thread).map_err(failed)?;
+        let ring = RingOnDrop(Arc::clone(&wake));
+        let banner = match connected.await {
+            Ok(Ok(banner)) => banner,
+            Ok(Err(refusal)) => return Err(refusal),
+            Err(_) => {
+                let source = "the connection's thread ended".into();
+                return Err(Error::Disconnected { host: options.label().to_owned(), source }.into());
+            }
+        };
+        drop(ring);
+        Ok(Self {
+            execs: Arc::new(Semaphore::new(options.max_exec_channels.max(1))),
+            options: options.clone(),
+            orders: Mutex::new(orders),
+            wake,
+            end,
+            banner,
+            ways: unix::Ways::default(),
+        })
+    }
+
+    /// Returns the host as messages name it.
+    pub fn host(&self) -> &str {
+        self.options.label()
+    }
+
+    /// Returns what the connection was made from.
+    pub fn options(&self) -> &ConnectOptions {
+        &self.options
+    }
+
+    /// Returns the server's own name and version, for example `SSH-2.0-OpenSSH_9.2p1`.
+    pub fn server(&self) -> &str {
+        &self.banner
+    }
+
+    /// Whether the connection stands, as far as is known.
+    pub fn is_alive(&self) -> bool {
+        self.end.get().is_none()
+    }
+
+    /// Opens a stream to a Unix socket of the remote host, the way that `way` says; see
+    /// [`Way`]. With [`Way::Auto`] the first way that works is remembered for the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Socket`] with what was found out and how to mend it; [`Error::Disconnected`],
+    /// [`Error::Closed`], [`Error::Timeout`].
+    pub async fn open_unix(&self, path: &str) -> Result<Stream, Error> {
+        unix::open(self, path, self.options.way).await
+    }
+
+    /// Opens a stream to a Unix socket in one particular way.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::open_unix`].
+    pub async fn open_unix_by(&self, path: &str, way: Way) -> Result<Stream, Error> {
+        unix::open(self, path, way).await
+    }
+
+    /// Opens a stream to a TCP port as seen from the remote host (`direct-tcpip`). Names are resolved
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forward`] when the server or the port refuses; [`Error::Disconnected`],
+    /// [`Error::Closed`], [`Error::Timeout`].
+    pub async fn open_tcp(&self, host: &str, port: u16) -> Result<Stream, Error> {
+        let target = Target::Tcp(host.to_owned(), port);
+        match self.open(target, "opening a TCP stream").await? {
+            Ok(handle) => Ok(Stream::direct(handle)),
+            Err(why) => Err(Error::Forward {
+                host: self.host().to_owned(),
+                address: format!("{host}:{port}"),
+                why: self.explain(&why),
+            }),
+        }
+    }
+
+    /// Starts a command line, as the login shell of the remote user reads it. Nothing is quoted or
+    /// wrapped; see [`crate::Command`] for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exec`] when the server refuses; [`Error::Disconnected`], [`Error::Closed`],
+    /// [`Error::Timeout`]. A command that is not found is no error here: shells say so by status 127.
+    pub async fn exec(&self, command: &str) -> Result<Process, Error> {
+        self.exec_with(command, command, None).await
+    }
+
+    /// Starts a command line under another name for messages, perhaps with a terminal.
+    pub(crate) async fn exec_with(
+        &self,
+        command: &str,
+        shown: &str,
+        pty: Option<Pty>,
+    ) -> Result<Process, Error> {
+        let handle = self.exec_handle(command, shown, pty, true).await?;
+        Ok(Process::new(self.host().to_owned(), shown.to_owned(), handle))
+    }
+
+    pub(crate) async fn exec_handle(
+        &self,
+        command: &str,
+        shown: &str,
+        pty: Option<Pty>,
+        end_on_drop: bool,
+    ) -> Result<Handle, Error> {
+        let target = Target::Exec { command: command.as_bytes().to_vec(), pty, end_on_drop };
+        match self.open(target, "starting a command").await? {
+            Ok(handle) => Ok(handle),
+            Err(why) => Err(Error::Exec {
+                host: self.host().to_owned(),
+                command: shown.to_owned(),
+                why: self.explain(&why),
+            }),
+        }
+    }
+
+    pub(crate) async fn streamlocal(&self, path: &str) -> Result<Result<Handle, String>, Error> {
+        self.open(Target::Streamlocal(path.to_owned()), "opening a stream to a socket").await
+    }
+
+    /// Opens a channel. The inner error is the server's reason to refuse it.
+    async fn open(&self, target: Target, doing: &str) -> Result<Result<Handle, String>, Error> {
+        let limit = self.options.open_timeout;
+        let late = || Error::Timeout { host: self.host().to_owned(), doing: doing.to_owned(), after: limit };
+        let opened = async {
+            let permit = match &target {
+                Target::Exec { .. } => {
+                    let permit = Arc::clone(&self.execs).acquire_owned().await;
+                    Some(permit.expect("the semaphore is never closed"))
+                }
+                Target::Streamlocal(_) | Target::Tcp(..) => None,
+            };
+            let (reply, answer) = oneshot::channel();
+            let deadline = Instant::now() + limit.mul_f64(0.95);
+            self.order(Order::Open(Job { target, reply, permit, deadline }))?;
+            match answer.await {
+                Ok(Ok(handle)) => Ok(Ok(handle)),
+                Ok(Err(OpenFailure::Refused(why))) => Ok(Err(why)),
+                Ok(Err(OpenFailure::Failed(error))) => Err(error),
+                Err(_) => Err(self.gone()),
+            }
+        };
+        tokio::time::timeout(limit, opened).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    fn order(&self, order: Order) -> Result<(), Error> {
+        lock(&self.orders).send(order).map_err(|_| self.gone())?;
+        self.wake.ring();
+        Ok(())
+    }
+
+    fn gone(&self) -> Error {
+        self.end.get().cloned().unwrap_or_else(|| Error::Disconnected {
+            host: self.host().to_owned(),
+            source: "the connection's thread ended".into(),
+        })
+    }
+
+    /// libssh2's words for a refused channel, without its prefix.
+    fn explain(&self, why: &str) -> String {
+        why.strip_prefix("Channel open failure (")
+            .and_then(|why| why.strip_suffix(')'))
+            .map_or_else(|| why.to_owned(), |why| format!("the server refuses: {why}"))
+    }
+
+    /// Closes the connection: streams get their last bytes out (5 s at most), the server is told, and
+    /// the thread ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disconnected`] when the connection had broken before, [`Error::Timeout`] when the
+    /// thread does not answer within 10 s. The connection is gone in any case.
+    pub async fn close(&self) -> Result<(), Error> {
+        const LIMIT: Duration = Duration::from_secs(10);
+        let (reply, answer) = oneshot::channel();
+        match self.order(Order::Close(reply)) {
+            Err(Error::Closed { .. }) => return Ok(()),
+            result => result?,
+        }
+        match tokio::time::timeout(LIMIT, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => match self.gone() {
+                Error::Closed { .. } => Ok(()),
+                error => Err(error),
+            },
+            Err(_) => Err(Error::Timeout {
+                host: self.host().to_owned(),
+                doing: "closing the connection".into(),
+                after: LIMIT,
+            }),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The owner sees the sender go only after the fields are dropped; this order wakes it, and
+        // asks for the same.
+        let (reply, _) = oneshot::channel();
+        let _ = self.order(Order::Close(reply));
+    }
+}
+
+/// Wakes the thread when the caller gives up, so that it notices.
+struct RingOnDrop(Arc<Wake>);
+
+impl Drop for RingOnDrop {
+    fn drop(&mut self) {
+        self.0.ring();
+    }
+}
+
+fn prepare(
+    socket: std::os::fd::OwnedFd,
+    wake: &Arc<Wake>,
+    options: &ConnectOptions,
+    skip: usize,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Link, Refusal> {
+    let mut link = Link::new(socket, Arc::clone(wake)).map_err(|failure| Error::Handshake {
+        host: options.label().to_owned(),
+        source: failure.message.into(),
+    })?;
+    login::handshake(&mut link, options, cancelled)?;
+    login::login(&mut link, options, skip, cancelled)?;
+    Ok(link)
+}
+
+/// Whether another attempt may end otherwise: the server was not reached, or was too busy to go on
+/// (`MaxStartups` closes connections during the handshake).
+fn is_worth_repeating(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Connect { .. } | Error::Timeout { .. } | Error::Handshake { .. } | Error::Lookup { .. }
+    )
+}

@@ -1,0 +1,5 @@
+//! Tests against a real sshd on this machine. They run when `DFAB_LIVE` is set, and otherwise say that
+//! they were skipped. Each starts its own sshd on a free port of 127.0.0.1.
+
+mod sshd;
+mod streams;

@@ -1,0 +1,277 @@
+//! A private sshd on 127.0.0.1 with its own keys and configuration, and small servers behind it.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dfab_tunnel::ConnectOptions;
+use dfab_tunnel::options::KeyFile;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+
+/// Whether live tests run; says so when not.
+pub fn enabled(test: &str) -> bool {
+    if std::env::var_os("DFAB_LIVE").is_none() {
+        eprintln!("{test}: skipped, DFAB_LIVE is not set");
+        return false;
+    }
+    if !Path::new("/usr/sbin/sshd").exists() {
+        eprintln!("{test}: SKIPPED, /usr/sbin/sshd is missing (Debian package openssh-server)");
+        return false;
+    }
+    true
+}
+
+/// A running sshd. Ends with the value.
+pub struct Sshd {
+    folder: TempDir,
+    pub port: u16,
+    child: Child,
+}
+
+impl Sshd {
+    /// Starts one with these lines before its defaults; the first value of a keyword counts.
+    pub fn start(lines: &str) -> Self {
+        Self::start_with(lines, "ed25519")
+    }
+
+    pub fn start_with(lines: &str, host_key_kind: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("dfab-sshd").tempdir().unwrap();
+        keygen(&folder.path().join("host_key"), host_key_kind, "");
+        keygen(&folder.path().join("user_key"), "ed25519", "");
+        std::fs::copy(folder.path().join("user_key.pub"), folder.path().join("authorized_keys")).unwrap();
+        let port = free_port();
+        let at = folder.path().display();
+        let config = format!(
+            "{lines}\nListenAddress 127.0.0.1\nPort {port}\nHostKey {at}/host_key\nPidFile none\n\
+             AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel DEBUG1\n\
+             MaxStartups 200\n"
+        );
+        std::fs::write(folder.path().join("sshd_config"), config).unwrap();
+        let mut sshd = Self { child: spawn(folder.path()), folder, port };
+        sshd.wait_until_up();
+        sshd
+    }
+
+    fn wait_until_up(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "sshd does not start:\n{}", self.log());
+            assert!(self.child.try_wait().unwrap().is_none(), "sshd ended:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it again after it was killed, with the same keys and port.
+    pub fn restart(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.child = spawn(self.folder.path());
+        self.wait_until_up();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes known_hosts with the server's key under a name and returns its path.
+    pub fn known_hosts(&self) -> PathBuf {
+        let path = self.path("known_hosts");
+        let key = std::fs::read_to_string(self.path("host_key.pub")).unwrap();
+        std::fs::write(&path, format!("[127.0.0.1]:{} {key}", self.port)).unwrap();
+        path
+    }
+
+    /// Options that log in.
+    pub fn options(&self) -> ConnectOptions {
+        let mut options = ConnectOptions::new("127.0.0.1", whoami());
+        options.port = self.port;
+        options.label = "lab".into();
+        options.auth.keys = vec![KeyFile::named(self.path("user_key"))];
+        options.host_keys.files = vec![self.known_hosts()];
+        options
+    }
+
+    /// Processes that sshd forked for connections, with their own children.
+    pub fn descendants(&self) -> Vec<u32> {
+        let mut found = vec![self.pid()];
+        let mut at = 0;
+        while at < found.len() {
+            let children = format!("/proc/{0}/task/{0}/children", found[at]);
+            let text = std::fs::read_to_string(children).unwrap_or_default();
+            found.extend(text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+            at += 1;
+        }
+        found.split_off(1)
+    }
+
+    /// Sends a signal to what sshd forked, and to sshd itself.
+    pub fn signal_all(&self, signal: &str) {
+        for pid in self.descendants().into_iter().chain([self.pid()]) {
+            let _ = Command::new("kill").arg(signal).arg(pid.to_string()).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+fn spawn(folder: &Path) -> Child {
+    if whoami() == "root" {
+        std::fs::create_dir_all("/run/sshd").unwrap();
+    }
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new("/usr/sbin/sshd")
+        .args(["-D", "-e", "-f"])
+        .arg(folder.join("sshd_config"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.signal_all("-CONT");
+        self.signal_all("-KILL");
+        let _ = self.child.wait();
+    }
+}
+
+pub fn keygen(path: &Path, kind: &str, passphrase: &str) {
+    let status = Command::new("ssh-keygen")
+        .args(["-q", "-t", kind, "-N", passphrase, "-C", "test", "-f"])
+        .arg(path)
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+pub fn whoami() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A Unix socket that sends back what it gets, after a greeting line.
+pub struct Echo {
+    pub path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Echo {
+    pub fn start(path: PathBuf, greeting: &str) -> Self {
+        let listener = UnixListener::bind(&path).unwrap();
+        let greeting = greeting.to_owned();
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let greeting = greeting.clone();
+                tokio::spawn(async move {
+                    let _ = stream.write_all(greeting.as_bytes()).await;
+                    let (mut from, mut to) = stream.split();
+                    let _ = tokio::io::copy(&mut from, &mut to).await;
+                    let _ = to.shutdown().await;
+                });
+            }
+        });
+        Self { path, task }
+    }
+
+    pub fn path(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A Unix socket that takes everything ("sink"), or sends `length` bytes of [`pattern`] after the
+/// first byte it gets ("source").
+pub struct Bulk {
+    pub path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Bulk {
+    pub fn start(path: PathBuf, length: u64) -> Self {
+        let listener = UnixListener::bind(&path).unwrap();
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut first = [0];
+                    if stream.read_exact(&mut first).await.is_err() {
+                        return;
+                    }
+                    match first[0] {
+                        b'<' => {
+                            let mut sent = 0;
+                            let mut block = vec![0; 64 * 1024];
+                            while sent < length {
+                                let size = block.len().min((length - sent) as usize);
+                                pattern(sent, &mut block[..size]);
+                                if stream.write_all(&block[..size]).await.is_err() {
+                                    return;
+                                }
+                                sent += size as u64;
+                            }
+                        }
+                        _ => {
+                            let mut block = vec![0; 64 * 1024];
+                            let mut expected = vec![0; 64 * 1024];
+                            let mut taken = 0;
+                            let mut good = true;
+                            loop {
+                                match stream.read(&mut block).await {
+                                    Ok(0) | Err(_) => break,
+                                    Ok(size) => {
+                                        pattern(taken, &mut expected[..size]);
+                                        good &= block[..size] == expected[..size];
+                                        taken += size as u64;
+                                    }
+                                }
+                            }
+                            let _ = stream.write_all(format!("{taken} {good}").as_bytes()).await;
+                        }
+                    }
+                });
+            }
+        });
+        Self { path, task }
+    }
+
+    pub fn path(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+}
+
+impl Drop for Bulk {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Fills a block with bytes that depend on their position, so that lost, doubled or swapped blocks
+/// show.
+pub fn pattern(offset: u64, block: &mut [u8]) {
+    for (index, byte) in block.iter_mut().enumerate() {
+        let position = offset + index as u64;
+        *byte = (position ^ (position >> 8) ^ (position >> 16)) as u8;
+    }
+}

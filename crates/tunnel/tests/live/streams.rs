@@ -1,0 +1,107 @@
+//! Streams to sockets behind a host.
+
+use std::sync::Arc;
+
+use dfab_tunnel::{Session, Way};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::sshd::{Bulk, Echo, Sshd, enabled, pattern};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_reaches_the_socket_and_half_closes() {
+    if !enabled("a_stream_reaches_the_socket_and_half_closes") {
+        return;
+    }
+    let sshd = Sshd::start("");
+    let echo = Echo::start(sshd.path("echo"), "hello\n");
+    let session = Session::connect(sshd.options()).await.unwrap();
+    let mut stream = session.open_unix(echo.path()).await.unwrap();
+    stream.write_all(b"ping").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "hello\nping");
+    assert_eq!(session.way_to(echo.path()), Some(Way::Streamlocal));
+    session.close().await.unwrap();
+    assert!(!session.is_alive());
+}
+
+/// Design §5: the state of an open belongs to the session, so opens are serial. Were a second one
+/// started before the first is answered, streams would come out at the wrong socket.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_opens_at_once_reach_their_own_sockets() {
+    if !enabled("many_opens_at_once_reach_their_own_sockets") {
+        return;
+    }
+    let sshd = Sshd::start("");
+    let echoes: Vec<Echo> =
+        (0..8).map(|n| Echo::start(sshd.path(&format!("echo{n}")), &format!("socket {n}\n"))).collect();
+    let session = Arc::new(Session::connect(sshd.options()).await.unwrap());
+    let mut tasks = Vec::new();
+    for n in 0..200 {
+        let (session, path) = (Arc::clone(&session), echoes[n % 8].path().to_owned());
+        tasks.push(tokio::spawn(async move {
+            let mut stream = session.open_unix(&path).await.unwrap();
+            stream.write_all(format!("stream {n}").as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, format!("socket {}\nstream {n}", n % 8));
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    session.close().await.unwrap();
+}
+
+pub async fn download(session: &Session, path: &str, length: u64) {
+    let mut stream = session.open_unix(path).await.unwrap();
+    stream.write_all(b"<").await.unwrap();
+    let (mut block, mut expected) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    let mut taken = 0;
+    loop {
+        let size = stream.read(&mut block).await.unwrap();
+        if size == 0 {
+            break;
+        }
+        pattern(taken, &mut expected[..size]);
+        assert!(block[..size] == expected[..size], "wrong bytes near {taken}");
+        taken += size as u64;
+    }
+    assert_eq!(taken, length);
+}
+
+pub async fn upload(session: &Session, path: &str, length: u64) {
+    let mut stream = session.open_unix(path).await.unwrap();
+    stream.write_all(b">").await.unwrap();
+    let mut block = vec![0; 64 * 1024];
+    let mut sent = 0;
+    while sent < length {
+        let size = block.len().min((length - sent) as usize);
+        pattern(sent, &mut block[..size]);
+        stream.write_all(&block[..size]).await.unwrap();
+        sent += size as u64;
+    }
+    stream.shutdown().await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, format!("{length} true"));
+}
+
+/// Also the re-key deadlock of old libssh2 versions, and the rule that a half-sent packet goes first:
+/// both directions are full while keys are exchanged every megabyte.
+#[tokio::test(flavor = "multi_thread")]
+async fn up_and_down_at_once_with_rekeying_every_megabyte() {
+    if !enabled("up_and_down_at_once_with_rekeying_every_megabyte") {
+        return;
+    }
+    const LENGTH: u64 = 200 * 1024 * 1024;
+    let sshd = Sshd::start("RekeyLimit 1M");
+    let bulk = Bulk::start(sshd.path("bulk"), LENGTH);
+    let session = Session::connect(sshd.options()).await.unwrap();
+    tokio::join!(download(&session, bulk.path(), LENGTH), upload(&session, bulk.path(), LENGTH));
+    let rekeys = sshd.log().matches("rekey").count();
+    assert!(rekeys > 100, "sshd exchanged keys {rekeys} times only");
+    session.close().await.unwrap();
+}
