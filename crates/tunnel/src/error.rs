@@ -45,7 +45,7 @@ pub enum Error {
         /// The host.
         host: String,
         /// What is wrong with it.
-        problem: HostKeyProblem,
+        problem: Box<HostKeyProblem>,
     },
     /// The server did not let us in.
     #[error("`{host}` refused the login of `{user}` ({})", .tried.join("; "))]
@@ -224,7 +224,7 @@ impl Error {
                 "check that the host is up, that sshd listens on this port, and that no firewall is in between"
                     .into()
             }
-            Self::HostKey { host, problem } => match problem {
+            Self::HostKey { host, problem } => match &**problem {
                 HostKeyProblem::Unknown { .. } => format!(
                     "compare the fingerprint with the host's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
                      there), then add the key with `ssh-keyscan {host} >> ~/.ssh/known_hosts` or use --accept-new"

@@ -222,7 +222,9 @@ pub enum Event {
 
 /// A function that is told of [`Event`]s.
 #[derive(Clone, Default)]
-pub struct Events(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
+pub struct Events(Option<Arc<Listener>>);
+
+type Listener = dyn Fn(&Event) + Send + Sync;
 
 impl Events {
     /// Tells `listener` of everything.

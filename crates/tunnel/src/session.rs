@@ -122,7 +122,7 @@ impl Session {
                 let host = options.label().to_owned();
                 let owner = Owner::new(link, inbox, host, options.keepalive, round_trip);
                 if ready.send(Ok(banner)).is_ok() {
-                    let _ = end.set(owner.run());
+                    owner.run(&end);
                 }
             }
         };

@@ -68,11 +68,11 @@ pub(crate) fn handshake(
     let key = Key { blob: blob.to_vec() };
     match known.check(name, port, &key) {
         Verdict::Known => Ok(()),
-        Verdict::Refused(problem) => Err(Refusal::Failed(Error::HostKey { host, problem })),
+        Verdict::Refused(problem) => Err(Refusal::Failed(Error::HostKey { host, problem: problem.into() })),
         Verdict::Unknown if options.host_keys.unknown == UnknownHost::Refuse => {
             let problem =
                 HostKeyProblem::Unknown { algorithm: key.algorithm(), fingerprint: key.fingerprint() };
-            Err(Refusal::Failed(Error::HostKey { host, problem }))
+            Err(Refusal::Failed(Error::HostKey { host, problem: problem.into() }))
         }
         Verdict::Unknown => {
             options.events.tell(&Event::NewHostKey {

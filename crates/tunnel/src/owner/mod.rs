@@ -15,8 +15,8 @@ pub(crate) mod link;
 pub(crate) mod login;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -31,8 +31,11 @@ use crate::{Error, Pty};
 /// What callers ask of the owner.
 pub(crate) enum Order {
     Open(Job),
-    Close(oneshot::Sender<Result<(), Error>>),
+    Close(Closed),
 }
+
+/// Where a caller waits for the end of the session.
+type Closed = oneshot::Sender<Result<(), Error>>;
 
 /// A channel to open.
 pub(crate) struct Job {
@@ -90,7 +93,7 @@ pub(crate) struct Owner {
     /// The shortest time that an open took, as a measure of a round trip.
     round_trip: Duration,
     scratch: Vec<u8>,
-    closing: Option<(Instant, Vec<oneshot::Sender<Result<(), Error>>>)>,
+    closing: Option<(Instant, Vec<Closed>)>,
 }
 
 struct Opening {
@@ -132,9 +135,9 @@ impl Owner {
         }
     }
 
-    /// Serves the connection until it is closed or breaks, and tells everybody. Returns the error that
-    /// later callers get.
-    pub(crate) fn run(mut self) -> Error {
+    /// Serves the connection until it is closed or breaks, and tells everybody. `gone` is set to the
+    /// error that later callers get, before anybody hears of the end.
+    pub(crate) fn run(mut self, gone: &OnceLock<Error>) {
         let end = loop {
             match self.turn() {
                 Ok(()) => {}
@@ -148,6 +151,7 @@ impl Owner {
                 Error::Disconnected { host: self.host.clone(), source: reason.as_str().into() }
             }
         };
+        let _ = gone.set(error.clone());
         self.fail_all(&error);
         if let (End::Closed, Some((_, replies))) = (&end, self.closing.take()) {
             let result = self.goodbye();
@@ -155,7 +159,6 @@ impl Owner {
                 let _ = reply.send(result.clone());
             }
         }
-        error
     }
 
     fn fail_all(&mut self, error: &Error) {
@@ -242,7 +245,7 @@ impl Owner {
         }
     }
 
-    fn start_closing(&mut self, reply: Option<oneshot::Sender<Result<(), Error>>>) {
+    fn start_closing(&mut self, reply: Option<Closed>) {
         let closing = self.closing.get_or_insert_with(|| (Instant::now() + LINGER, Vec::new()));
         closing.1.extend(reply);
         let error = Error::Closed { host: self.host.clone() };

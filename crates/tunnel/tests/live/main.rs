@@ -1,5 +1,6 @@
 //! Tests against a real sshd on this machine. They run when `DFAB_LIVE` is set, and otherwise say that
 //! they were skipped. Each starts its own sshd on a free port of 127.0.0.1.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod sshd;
 mod streams;
