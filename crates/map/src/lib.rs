@@ -14,6 +14,7 @@ pub mod merge;
 pub mod model;
 pub mod names;
 pub mod observed;
+pub mod picture;
 mod place;
 pub mod plan;
 pub mod position;
