@@ -67,6 +67,12 @@ pub trait Backend: Send + Sync {
     /// Returns how many requests this backend has sent so far.
     fn requests(&self) -> u64;
 
+    /// Returns how many calls a caller with many should have under way. A backend that makes one
+    /// message of calls that come together wants more of them than one with a connection for each.
+    fn at_once(&self) -> usize {
+        16
+    }
+
     /// Asks what the engine can do, and fixes the API version of all later calls. Asked once; later
     /// calls answer from memory.
     async fn engine_info(&self) -> Result<EngineInfo>;

@@ -9,9 +9,6 @@ use futures_util::{StreamExt, TryStreamExt, future, stream, try_join};
 
 use crate::backend::{Backend, Result};
 
-/// Inspections under way at a time.
-const AT_ONCE: usize = 16;
-
 /// Reads the state of one engine.
 ///
 /// Membership of networks and holders of volumes come from the list of containers, which shows
@@ -58,7 +55,7 @@ pub async fn observe(backend: &dyn Backend, wanted: &Wanted) -> Result<Observed>
         Ok(inspected.map(|container| (name, container)))
     });
     let containers =
-        stream::iter(inspections).buffer_unordered(AT_ONCE).try_filter_map(future::ok).try_collect().await?;
+        stream::iter(inspections).buffer_unordered(backend.at_once()).try_filter_map(future::ok).try_collect().await?;
     Ok(Observed { engine, containers, networks, volumes, images })
 }
 

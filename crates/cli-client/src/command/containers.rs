@@ -281,6 +281,16 @@ const CONTAINER_LINE: &str = concat!(
     r#""NetworkSettings":{"Networks":{{json .NetworkSettings.Networks}}}}"#,
 );
 
+/// `docker ps [--all]`, one JSON object a line, for people: see [`list_containers`] for plans.
+pub fn container_table(all: bool) -> Command {
+    let mut words = Words::new("ps");
+    words.flag("no-trunc", true).flag("format", "{{json .}}");
+    if all {
+        words.flag("all", true);
+    }
+    Command::query("list containers", words)
+}
+
 /// `docker inspect --type=container NAME…`: a JSON array of those that exist; the others are named
 /// on standard error.
 pub fn inspect_containers(containers: &[&str]) -> Built {

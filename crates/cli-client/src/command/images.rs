@@ -3,15 +3,29 @@
 use std::time::Duration;
 
 use dfab_client::error::Cause;
+use dfab_tunnel::Secret;
 
 use super::words::{Words, name};
-use super::{Built, Command, Login, Secret};
+use super::{Built, Command, Login};
 
 /// `docker images`, one JSON object a line, tags and digests included.
 pub fn list_images() -> Command {
     let mut words = Words::new("images");
     words.flag("no-trunc", true).flag("digests", true).flag("format", "{{json .}}");
     Command::query("list images", words)
+}
+
+/// `docker images --quiet [--all]`, then `docker inspect` of them: a JSON array in which an image
+/// stands once for each of its tags.
+pub fn image_details(all: bool) -> Command {
+    let mut words = Words::new("images");
+    words.flag("no-trunc", true).flag("quiet", true);
+    if all {
+        words.flag("all", true);
+    }
+    let mut details = Words::new("inspect");
+    details.flag("type", "image");
+    Command { then: Some(details.0), ..Command::query("list images", words) }
 }
 
 /// `docker inspect --type=image NAME…`: a JSON array.
@@ -69,7 +83,7 @@ pub fn login(registry: Option<&str>, username: &str, password: &Secret) -> Built
     if username.is_empty() {
         return Err(Cause::Input("a registry login needs a user name".to_owned()));
     }
-    if password.expose().contains(['\n', '\r']) {
+    if password.reveal().contains(['\n', '\r']) {
         return Err(Cause::Input("a registry password with a line break cannot be sent".to_owned()));
     }
     let mut words = Words::new("login");

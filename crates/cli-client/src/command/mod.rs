@@ -23,6 +23,7 @@ pub use system::*;
 pub use volumes::*;
 
 use dfab_client::error::Cause;
+use dfab_tunnel::Secret;
 
 use words::Words;
 
@@ -62,28 +63,6 @@ pub enum Kind {
     Query,
     /// Changes something; echoed.
     Action,
-}
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Returns the text, for the one place that sends it.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(hidden)")
-    }
 }
 
 /// Credentials for one registry.

@@ -7,6 +7,7 @@ use dfab_client::error::Cause;
 use dfab_map::image::{ImageName, ImageVersion};
 use dfab_map::property::{OnChange, Property};
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
+use dfab_tunnel::Secret;
 use serde_json::{Value, json};
 
 use super::*;

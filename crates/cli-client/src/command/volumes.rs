@@ -38,3 +38,10 @@ pub fn inspect_volume(volume: &str) -> Built {
     words.positional(volume)?;
     Ok(Command::query(format!("inspect volume `{volume}`"), words))
 }
+
+/// `docker volume inspect --format={{.Mountpoint}} NAME`: its folder on the engine's host.
+pub fn volume_folder(volume: &str) -> Built {
+    let mut words = Words::new("volume inspect");
+    words.flag("format", "{{.Mountpoint}}").positional(volume)?;
+    Ok(Command::query(format!("prepare volume `{volume}`"), words))
+}

@@ -1,0 +1,438 @@
+//! [`Backend`] over the `docker` command line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dfab_client::backend::{Backend, Health, Listed, LogOptions, PullProgress, Result};
+use dfab_client::engine_json::{self, Unreadable};
+use dfab_client::error::{Cause, Error};
+use dfab_client::information::Information;
+use dfab_map::image::ImageName;
+use dfab_map::model::Auth;
+use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};
+use dfab_map::property::Property;
+use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Properties, VolumeSpec};
+use dfab_tunnel::Secret;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use crate::batch::Batches;
+use crate::command::{self, Built, Command, Generation, Login};
+use crate::failure::{self, Unusable};
+use crate::frame::Finished;
+use crate::host::{self, Host};
+use crate::options::CliOptions;
+use crate::shell::Shell;
+use crate::{parse, script};
+
+/// The oldest API version that is spoken (design §4, O-02).
+const OLDEST_API: (u32, u32) = (1, 40);
+
+/// Inspections that a caller may have under way: all of them share one channel.
+const AT_ONCE: usize = 1000;
+
+/// What stands for Docker Hub in the program's configuration.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// A Docker engine, spoken to by the `docker` program on this machine or on a remote host.
+///
+/// Nothing is run before the first call. Calls need a Tokio runtime. Dropping it gives up the
+/// commands under way; a command on a remote host may go on until it ends by itself.
+pub struct CliBackend {
+    pub(crate) host: Arc<Host>,
+    batches: Batches,
+    engine: OnceCell<Engine>,
+}
+
+/// What is known about the engine and the program.
+struct Engine {
+    info: EngineInfo,
+    version: Value,
+    generation: Generation,
+}
+
+impl CliBackend {
+    /// Makes a backend that runs the program in `shell`.
+    pub fn new(shell: Arc<dyn Shell>, options: CliOptions) -> Self {
+        let host = Arc::new(Host::new(shell, options));
+        Self { batches: Batches::new(Arc::clone(&host)), host, engine: OnceCell::new() }
+    }
+
+    /// Returns how many exec channels (local: shells) have been opened so far.
+    pub fn channels(&self) -> u64 {
+        self.host.opened()
+    }
+
+    pub(crate) fn error(&self, operation: impl Into<String>, cause: Cause) -> Error {
+        Error { operation: operation.into(), host: self.host.name().to_owned(), cause }
+    }
+
+    /// Checks a built command. A word with a NUL byte cannot be an argument of any program.
+    pub(crate) fn built(&self, operation: &str, built: Built) -> Result<Command> {
+        let command = built.map_err(|cause| self.error(operation, cause))?;
+        if command.words.iter().chain(&command.before).any(|word| word.contains('\0')) {
+            return Err(self.error(operation, Cause::Input("an argument has a NUL byte in it".to_owned())));
+        }
+        Ok(command)
+    }
+
+    /// Runs a command that must succeed.
+    pub(crate) async fn run(&self, command: Command) -> Result<Finished> {
+        let (operation, merged) = (command.operation.clone(), command.merged);
+        let finished = self.batches.run(command).await;
+        self.succeeded(&operation, merged, finished)
+    }
+
+    pub(crate) fn succeeded(
+        &self,
+        operation: &str,
+        merged: bool,
+        finished: std::result::Result<Finished, Unusable>,
+    ) -> Result<Finished> {
+        let mut finished =
+            finished.map_err(|unusable| self.error(operation, Cause::Unreachable(Box::new(unusable))))?;
+        if !failure::is_failure(&finished) {
+            return Ok(finished);
+        }
+        if merged {
+            finished.stderr = std::mem::take(&mut finished.stdout);
+        }
+        Err(self.error(operation, failure::cause(&finished, self.host.name(), &self.host.options)))
+    }
+
+    /// Runs the command that `build` makes.
+    pub(crate) async fn call(&self, operation: &str, build: impl FnOnce() -> Built) -> Result<Finished> {
+        self.run(self.built(operation, build())?).await
+    }
+
+    fn unreadable(&self, operation: &str) -> impl Fn(Unreadable) -> Error + '_ {
+        let operation = operation.to_owned();
+        move |error| self.error(operation.clone(), Cause::Answer(error.to_string()))
+    }
+
+    async fn engine(&self) -> Result<&Engine> {
+        self.engine.get_or_try_init(|| self.ask_version()).await
+    }
+
+    /// Asks the program for both versions; the API version is the lower one (clients-tasks §5.10).
+    async fn ask_version(&self) -> Result<Engine> {
+        let command = command::version();
+        let operation = command.operation.clone();
+        let finished = self.run(command).await?;
+        let failed = |cause| self.error(operation.clone(), cause);
+        let answer = parse::json(&finished.stdout).map_err(failed)?;
+        let no_server = || Cause::Answer("the docker command line names no engine".to_owned());
+        let version = parse::version(&answer).ok_or_else(|| failed(no_server()))?;
+        let mut info = engine_json::engine_info(&version).map_err(self.unreadable(&operation))?;
+        let client = |field: &str| answer.pointer(field).and_then(Value::as_str).unwrap_or_default();
+        if let Some(program) = engine_json::api_version(client("/Client/ApiVersion")) {
+            info.api_version = info.api_version.min(program);
+        }
+        if info.api_version < OLDEST_API {
+            let (major, minor) = info.api_version;
+            return Err(failed(Cause::Unsupported(format!(
+                "engine and command line speak API version {major}.{minor}, and 1.40 is the oldest that dfab speaks; \
+                 Docker 19.03 or later is needed"
+            ))));
+        }
+        let generation = generation(client("/Client/Version")).unwrap_or((19, 3));
+        Ok(Engine { info, version, generation })
+    }
+
+    async fn images(&self) -> Result<Value> {
+        let command = command::list_images();
+        let operation = command.operation.clone();
+        let finished = self.run(command).await?;
+        let lines = parse::lines(&finished.stdout).map_err(|cause| self.error(operation, cause))?;
+        Ok(parse::images(&lines))
+    }
+
+    /// Runs a list and the inspection of its elements. Elements that vanish in between are left out.
+    async fn inspected(&self, command: Command) -> Result<Vec<Value>> {
+        let operation = command.operation.clone();
+        let finished = self.batches.run(command).await;
+        let finished =
+            finished.map_err(|unusable| self.error(&operation, Cause::Unreachable(Box::new(unusable))))?;
+        let stderr = String::from_utf8_lossy(&finished.stderr).to_lowercase();
+        let is_vanished = |line: &str| line.contains("no such ") || line.contains(" not found");
+        let mut lines = stderr.lines().filter(|line| !line.trim().is_empty()).peekable();
+        if finished.status != 0 && (lines.peek().is_none() || !lines.all(is_vanished)) {
+            return Err(
+                self.error(&operation, failure::cause(&finished, self.host.name(), &self.host.options))
+            );
+        }
+        let is_array = finished.stdout.trim_ascii_start().first() == Some(&b'[');
+        let elements = if is_array { parse::array(&finished.stdout) } else { parse::lines(&finished.stdout) };
+        elements.map_err(|cause| self.error(&operation, cause))
+    }
+}
+
+#[async_trait]
+impl Backend for CliBackend {
+    fn host(&self) -> &str {
+        self.host.name()
+    }
+
+    /// Counts commands; several of them share a channel, see [`CliBackend::channels`].
+    fn requests(&self) -> u64 {
+        self.host.commands()
+    }
+
+    fn at_once(&self) -> usize {
+        AT_ONCE
+    }
+
+    async fn engine_info(&self) -> Result<EngineInfo> {
+        Ok(self.engine().await?.info.clone())
+    }
+
+    async fn unsupported_limits(&self) -> Result<BTreeSet<Property>> {
+        let command = command::info();
+        let operation = command.operation.clone();
+        let finished = self.run(command).await?;
+        let answer = parse::json(&finished.stdout).map_err(|cause| self.error(operation, cause))?;
+        Ok(engine_json::unsupported_limits(&answer))
+    }
+
+    async fn information(&self, what: Information) -> Result<Value> {
+        match what {
+            Information::Version => Ok(self.engine().await?.version.clone()),
+            Information::Images { all } => {
+                Ok(parse::image_list(&self.inspected(command::image_details(all)).await?))
+            }
+            Information::Containers { all } => {
+                let command = command::container_table(all);
+                let operation = command.operation.clone();
+                let finished = self.run(command).await?;
+                let lines = parse::lines(&finished.stdout).map_err(|cause| self.error(operation, cause))?;
+                Ok(lines.iter().map(parse::container_line).collect())
+            }
+            Information::Networks => Ok(self.inspected(command::list_networks()).await?.into()),
+            Information::Volumes => {
+                let volumes = self.inspected(command::list_volumes()).await?;
+                Ok(json!({"Volumes": volumes, "Warnings": null}))
+            }
+        }
+    }
+
+    async fn list_containers(&self) -> Result<BTreeMap<String, Listed>> {
+        let command = command::list_containers();
+        let operation = command.operation.clone();
+        let elements = self.inspected(command).await?;
+        let containers = elements.iter().map(|element| {
+            let (name, mut container) = engine_json::inspected_container(element)?;
+            let detail = container.detail.take().unwrap_or_default();
+            let volumes =
+                detail.mounts.into_values().filter(|mount| mount.is_volume).map(|mount| mount.source);
+            let networks = detail.endpoints.into_keys().collect();
+            Ok((name, Listed { container, networks, volumes: volumes.collect() }))
+        });
+        containers.collect::<std::result::Result<_, _>>().map_err(self.unreadable(&operation))
+    }
+
+    async fn list_networks(&self) -> Result<BTreeMap<String, ObservedNetwork>> {
+        let command = command::list_networks();
+        let operation = command.operation.clone();
+        let answer = Value::from(self.inspected(command).await?);
+        engine_json::networks_by_name(&answer).map_err(self.unreadable(&operation))
+    }
+
+    async fn list_volumes(&self) -> Result<BTreeMap<String, ObservedVolume>> {
+        let command = command::list_volumes();
+        let operation = command.operation.clone();
+        let elements = self.inspected(command).await?;
+        let volumes = elements.iter().map(|element| {
+            engine_json::listed_volume(element).map(|volume| (volume.spec.name.clone(), volume))
+        });
+        volumes.collect::<std::result::Result<_, _>>().map_err(self.unreadable(&operation))
+    }
+
+    async fn list_images(&self) -> Result<BTreeMap<String, String>> {
+        let images = self.images().await?;
+        engine_json::images_by_reference(&images).map_err(self.unreadable("list images"))
+    }
+
+    async fn image_id(&self, image: &ImageName) -> Result<Option<String>> {
+        let name = image.to_string();
+        let operation = format!("inspect image `{name}`");
+        match self.call(&operation, || command::inspect_images(&[&name])).await {
+            Ok(finished) => {
+                let images = parse::array(&finished.stdout).map_err(|cause| self.error(&operation, cause))?;
+                Ok(images
+                    .first()
+                    .and_then(|image| image.get("Id"))
+                    .and_then(Value::as_str)
+                    .map(str::to_owned))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn inspect_container(&self, name: &str) -> Result<Option<ObservedContainer>> {
+        let operation = format!("inspect container `{name}`");
+        self.built(&operation, command::inspect_containers(&[name]))?;
+        let inspected = self.batches.inspect(name).await.map_err(|cause| self.error(&operation, cause))?;
+        let container = inspected.map(|answer| engine_json::inspected_container(&answer)).transpose();
+        Ok(container.map_err(self.unreadable(&operation))?.map(|(_, container)| container))
+    }
+
+    async fn container_health(&self, name: &str) -> Result<Health> {
+        let operation = format!("ask for the health of container `{name}`");
+        self.built(&operation, command::inspect_containers(&[name]))?;
+        match self.batches.inspect(name).await.map_err(|cause| self.error(&operation, cause))? {
+            Some(answer) => Ok(engine_json::health(&answer)),
+            None => {
+                let message = format!("No such container: {name}");
+                Err(self.error(operation, Cause::Refused { status: 404, message }))
+            }
+        }
+    }
+
+    async fn container_processes(&self, name: &str) -> Result<Vec<(String, String)>> {
+        let operation = format!("list the processes of container `{name}`");
+        let finished = self.call(&operation, || command::top(name, &["-eo", "pid,user,args"])).await?;
+        engine_json::processes(&parse::top(&finished.stdout)).map_err(self.unreadable(&operation))
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<Vec<String>> {
+        let operation = format!("create container `{}`", spec.name);
+        let generation = self.engine().await?.generation;
+        let create = || command::create(spec, generation).map(command::without_pull);
+        let finished = self.call(&operation, create).await?;
+        if parse::container_id(&finished.stdout).is_none() {
+            return Err(
+                self.error(operation, Cause::Answer("the ID of the new container is missing".to_owned()))
+            );
+        }
+        Ok(parse::warnings(&finished.stderr))
+    }
+
+    async fn start_container(&self, name: &str) -> Result<()> {
+        self.call(&format!("start container `{name}`"), || command::start(name)).await.map(drop)
+    }
+
+    async fn stop_container(&self, name: &str, timeout: Option<Duration>) -> Result<()> {
+        self.call(&format!("stop container `{name}`"), || command::stop(name, timeout)).await.map(drop)
+    }
+
+    async fn kill_container(&self, name: &str, signal: Option<&str>) -> Result<()> {
+        let operation = format!("send {} to container `{name}`", signal.unwrap_or("SIGKILL"));
+        self.call(&operation, || command::kill(name, signal)).await.map(drop)
+    }
+
+    async fn wait_container(&self, name: &str, timeout: Option<Duration>) -> Result<Option<i64>> {
+        let operation = format!("wait for container `{name}`");
+        let command = self.built(&operation, command::wait(name, timeout))?;
+        let finished = self.batches.run(command).await;
+        // `timeout` says by this status that the time has passed.
+        if timeout.is_some() && matches!(&finished, Ok(finished) if finished.status == 124) {
+            return Ok(None);
+        }
+        let finished = self.succeeded(&operation, false, finished)?;
+        parse::exit_code(&finished.stdout).map(Some).map_err(|cause| self.error(operation, cause))
+    }
+
+    async fn remove_container(&self, name: &str, volumes: bool, force: bool) -> Result<()> {
+        let operation = format!("remove container `{name}`");
+        self.call(&operation, || command::remove(name, volumes, force)).await.map(drop)
+    }
+
+    async fn update_container(&self, name: &str, properties: &Properties) -> Result<()> {
+        let operation = format!("update container `{name}`");
+        if properties.is_empty() {
+            // The program refuses an update of nothing without asking the engine.
+            return self.container_health(name).await.map(drop);
+        }
+        let generation = self.engine().await?.generation;
+        self.call(&operation, || command::update(name, properties, generation)).await.map(drop)
+    }
+
+    async fn container_logs(&self, name: &str, log: LogOptions) -> Result<Vec<u8>> {
+        let operation = format!("read the log of container `{name}`");
+        let finished = self.call(&operation, || command::logs(name, log.tail, log.timestamps)).await?;
+        Ok(finished.stdout)
+    }
+
+    async fn exec(&self, name: &str, words: &[String], user: Option<&str>) -> Result<()> {
+        let program = words.first().map_or("", String::as_str);
+        let operation = format!("run `{program}` in container `{name}`");
+        self.call(&operation, || command::exec(name, words, user)).await.map(drop)
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
+        let operation = format!("create network `{}`", spec.name);
+        self.call(&operation, || command::create_network(spec)).await.map(drop)
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<()> {
+        self.call(&format!("remove network `{name}`"), || command::remove_network(name)).await.map(drop)
+    }
+
+    async fn connect_network(&self, container: &str, endpoint: &EndpointSpec) -> Result<()> {
+        let operation = format!("connect container `{container}` to network `{}`", endpoint.network);
+        self.call(&operation, || command::connect_network(container, endpoint)).await.map(drop)
+    }
+
+    async fn disconnect_network(&self, container: &str, network: &str) -> Result<()> {
+        let operation = format!("disconnect container `{container}` from network `{network}`");
+        self.call(&operation, || command::disconnect_network(container, network, false)).await.map(drop)
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        let operation = format!("create volume `{}`", spec.name);
+        self.call(&operation, || command::create_volume(spec)).await.map(drop)
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<()> {
+        self.call(&format!("remove volume `{name}`"), || command::remove_volume(name)).await.map(drop)
+    }
+
+    fn runs_on_host(&self) -> bool {
+        true
+    }
+
+    async fn prepare_volume_on_host(&self, spec: &PrepareSpec) -> Result<()> {
+        let operation = format!("prepare volume `{}`", spec.volume);
+        let inspect = self.built(&operation, command::volume_folder(&spec.volume))?;
+        let token = host::token();
+        let (owner, mode) = (spec.owner.as_deref(), spec.mode.as_deref());
+        let script = script::prepare(&inspect, owner, mode, &self.host.options, &token);
+        let finished = self.host.script(&script, &token, |_| {}).await;
+        self.succeeded(&operation, false, finished).map(drop)
+    }
+
+    async fn pull_image(
+        &self,
+        image: &ImageName,
+        auth: Option<&Auth>,
+        progress: &(dyn Fn(PullProgress) + Send + Sync),
+    ) -> Result<()> {
+        let operation = format!("pull image `{image}`");
+        let login =
+            auth.map(|auth| login(image, auth)).transpose().map_err(|cause| self.error(&operation, cause))?;
+        let command = self.built(&operation, command::pull(&image.to_string(), login))?;
+        let finished = self.host.live(&command, |line| progress(parse::pull_progress(line))).await;
+        self.succeeded(&operation, false, finished).map(drop)
+    }
+}
+
+/// The credentials of one image's registry.
+pub(crate) fn login(image: &ImageName, auth: &Auth) -> std::result::Result<Login, Cause> {
+    let registry = image.registry().unwrap_or(DOCKER_HUB).to_owned();
+    let (Some(username), Some(password)) = (auth.username.known(), auth.password.known()) else {
+        return Err(Cause::Input(format!("the login for `{registry}` was not looked up")));
+    };
+    Ok(Login { registry, username: username.clone(), password: Secret::new(password.clone()) })
+}
+
+/// Reads `20.10.24+dfsg1` as (20, 10).
+fn generation(version: &str) -> Option<Generation> {
+    let mut parts = version.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! Running scripts on one host: one exec channel each, at most so many at a time.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dfab_client::error::Source;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::Semaphore;
+
+use crate::command::Command;
+use crate::echo;
+use crate::failure::{Shared, Unusable};
+use crate::frame::{self, Broken, Finished};
+use crate::options::{CliOptions, Sudo};
+use crate::script;
+use crate::shell::{Exit, Running, Shell};
+
+/// Bytes of a standard error that are kept for a message.
+const ERROR_LIMIT: usize = 64 << 10;
+
+/// The command line that reads a script from standard input. It means the same to every login shell.
+const READ_SCRIPT: &str = "exec sh";
+
+/// One host and how the program is called there.
+pub(crate) struct Host {
+    shell: Arc<dyn Shell>,
+    pub(crate) options: CliOptions,
+    channels: Semaphore,
+    opened: AtomicU64,
+    commands: AtomicU64,
+}
+
+impl Host {
+    pub(crate) fn new(shell: Arc<dyn Shell>, options: CliOptions) -> Self {
+        let channels = Semaphore::new(options.channels.max(1));
+        Self { shell, options, channels, opened: AtomicU64::new(0), commands: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.shell.host()
+    }
+
+    /// Channels opened so far.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Commands sent so far.
+    pub(crate) fn commands(&self) -> u64 {
+        self.commands.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a free channel; it is free again when the permit is dropped.
+    pub(crate) async fn channel(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.channels.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// Runs commands in one channel and hands out each result as it comes.
+    ///
+    /// # Errors
+    ///
+    /// When no shell answers, or its answer ends early; commands without a result by then may or may
+    /// not have run.
+    pub(crate) async fn batch(
+        &self,
+        commands: &[&Command],
+        mut each: impl FnMut(usize, Finished) + Send,
+    ) -> Result<(), Unusable> {
+        commands.iter().for_each(|command| self.sent(command));
+        let token = token();
+        let script = script::batch(commands, &self.options, &token);
+        let Running { stdin, stdout, stderr, exit } = self.start(READ_SCRIPT).await?;
+        let frames = async {
+            let mut stdout = BufReader::new(stdout);
+            frame::skip_greeting(&mut stdout, &token).await?;
+            while let Some((index, finished)) = frame::next(&mut stdout).await? {
+                let Some(command) = commands.get(index) else {
+                    return Err(Broken::Header(format!("result {index} of {} commands", commands.len())));
+                };
+                echo::output(&self.options, command, finished.status, &finished.stdout, &finished.stderr);
+                each(index, finished);
+            }
+            Ok(())
+        };
+        self.converse((stdin, stderr, exit), script.as_bytes(), frames).await.map(drop)
+    }
+
+    /// Runs one command in a channel of its own and hands out its output line by line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::batch`].
+    pub(crate) async fn live(
+        &self,
+        command: &Command,
+        each: impl FnMut(&str) + Send,
+    ) -> Result<Finished, Unusable> {
+        self.sent(command);
+        let token = token();
+        let script = script::live(command, &self.options, &token);
+        let finished = self.script(&script, &token, each).await?;
+        echo::output(&self.options, command, finished.status, &finished.stdout, &finished.stderr);
+        Ok(finished)
+    }
+
+    /// Runs a script that prints `token` before everything else.
+    pub(crate) async fn script(
+        &self,
+        script: &str,
+        token: &str,
+        mut each: impl FnMut(&str) + Send,
+    ) -> Result<Finished, Unusable> {
+        let _channel = self.channel().await;
+        let Running { stdin, stdout, stderr, exit } = self.start(READ_SCRIPT).await?;
+        let lines = async {
+            let mut stdout = BufReader::new(stdout);
+            frame::skip_greeting(&mut stdout, token).await?;
+            let (mut output, mut line) = (Vec::new(), Vec::new());
+            while stdout.read_until(b'\n', &mut line).await? > 0 {
+                each(String::from_utf8_lossy(&line).trim_end());
+                output.append(&mut line);
+            }
+            Ok(output)
+        };
+        let (exit, output, stderr) = self.converse((stdin, stderr, exit), script.as_bytes(), lines).await?;
+        self.finished(exit, output, stderr)
+    }
+
+    /// Runs one command with its output going to `sink`, and `source` to its standard input.
+    pub(crate) async fn piped(
+        &self,
+        command: &Command,
+        source: &mut (dyn AsyncRead + Send + Unpin),
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
+    ) -> Result<Result<Finished, std::io::Error>, Unusable> {
+        self.sent(command);
+        let _channel = self.channel().await;
+        let token = token();
+        let Running { mut stdin, stdout, mut stderr, exit } =
+            self.start(&script::piped(command, &self.options, &token)).await?;
+        let mut stdout = BufReader::new(stdout);
+        let write = async {
+            if let Sudo::WithPassword(password) = &self.options.sudo {
+                stdin.write_all(format!("{}\n", password.reveal()).as_bytes()).await?;
+            }
+            tokio::io::copy(source, &mut stdin).await?;
+            stdin.shutdown().await
+        };
+        let read = async {
+            frame::skip_greeting(&mut stdout, &token).await?;
+            // A sink that fails must not leave the command waiting for somebody to read.
+            let copied = tokio::io::copy_buf(&mut stdout, sink).await;
+            if copied.is_err() {
+                tokio::io::copy_buf(&mut stdout, &mut tokio::io::sink()).await?;
+            }
+            Ok::<_, Broken>(copied)
+        };
+        let (written, read, stderr) = tokio::join!(write, read, errors(&mut stderr));
+        drop(stdin);
+        let exit = exit.await.map_err(|source| self.lost(source))?;
+        let copied = read.map_err(|broken| self.no_shell(broken, &exit, &stderr))?;
+        let finished = self.finished(exit, Vec::new(), stderr)?;
+        if finished.status == 0 {
+            // A command that ended well may leave input unread; only then is a broken pipe no error.
+            if let Err(error) = written.and(copied.map(drop)) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(finished))
+    }
+
+    fn sent(&self, command: &Command) {
+        self.commands.fetch_add(1, Ordering::Relaxed);
+        echo::run(&self.options, command);
+    }
+
+    async fn start(&self, command: &str) -> Result<Running, Unusable> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.shell.start(command).await.map_err(|source| self.lost(source))
+    }
+
+    /// Sends the input and reads both outputs at the same time, so that neither side waits for the
+    /// other; returns how the shell ended, what `read` made of the standard output, and the standard
+    /// error.
+    async fn converse<T>(
+        &self,
+        (mut stdin, mut stderr, exit): (Stdin, Stderr, BoxFuture<'static, Result<Exit, Source>>),
+        input: &[u8],
+        read: impl Future<Output = Result<T, Broken>>,
+    ) -> Result<(Exit, T, Vec<u8>), Unusable> {
+        let write = async move {
+            // A shell that is gone says so through its output and its end.
+            let _ = stdin.write_all(input).await;
+            let _ = stdin.shutdown().await;
+        };
+        let ((), read, stderr) = tokio::join!(write, read, errors(&mut stderr));
+        let exit = exit.await.map_err(|source| self.lost(source))?;
+        match read {
+            Ok(output) => Ok((exit, output, stderr)),
+            Err(broken) => Err(self.no_shell(broken, &exit, &stderr)),
+        }
+    }
+
+    fn finished(&self, exit: Exit, stdout: Vec<u8>, stderr: Vec<u8>) -> Result<Finished, Unusable> {
+        match exit {
+            Exit::Status(status) => Ok(Finished { status, stdout, stderr }),
+            Exit::Other(how) => {
+                Err(Unusable::NoShell { host: self.name().to_owned(), message: how, source: None })
+            }
+        }
+    }
+
+    fn lost(&self, source: Source) -> Unusable {
+        Unusable::NoHost { host: self.name().to_owned(), source: Shared::new(source) }
+    }
+
+    fn no_shell(&self, broken: Broken, exit: &Exit, stderr: &[u8]) -> Unusable {
+        let host = self.name().to_owned();
+        let stderr = String::from_utf8_lossy(stderr).trim().to_owned();
+        let how = match exit {
+            Exit::Status(script::NO_DIRECTORY) => "it cannot make a temporary folder".to_owned(),
+            Exit::Status(status) => format!("it ended with status {status}"),
+            Exit::Other(how) => format!("it {how}"),
+        };
+        let message = if stderr.is_empty() { how } else { format!("{how}: {stderr}") };
+        Unusable::NoShell { host, message, source: Some(Shared::new(Box::new(broken))) }
+    }
+}
+
+type Stdin = Box<dyn AsyncWrite + Send + Unpin>;
+type Stderr = Box<dyn AsyncRead + Send + Unpin>;
+
+/// Reads a standard error to its end and keeps its beginning.
+async fn errors(stderr: &mut (dyn AsyncRead + Send + Unpin)) -> Vec<u8> {
+    let mut kept = Vec::new();
+    // What breaks a connection is reported by those who read the standard output.
+    let _ = (&mut *stderr).take(ERROR_LIMIT as u64).read_to_end(&mut kept).await;
+    let _ = tokio::io::copy(stderr, &mut tokio::io::sink()).await;
+    kept
+}
+
+/// A line that no login script prints by chance.
+pub(crate) fn token() -> String {
+    let hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    format!("dfab-{:016x}", hasher.finish())
+}
