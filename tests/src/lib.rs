@@ -1,1 +1,34 @@
-//! Tests over all crates and the real lab.
+//! What the tests over all crates have in common: the lab's hosts, and calling `dfab` as a user does.
+//!
+//! Live tests run when `DFAB_LAB` names the state folder of a lab (`cargo xtask lab up --hosts 4`), which
+//! `cargo xtask integration` sets; otherwise each says that it was skipped. They look at a host from inside its
+//! namespaces, never through `dfab`, so that they find what `dfab` left there and did not tell.
+
+#![allow(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step is a failed test"
+)]
+
+pub mod call;
+pub mod lab;
+
+pub use call::{Dfab, Outcome, Project};
+pub use lab::{Host, Lab};
+
+/// Returns the lab, or says that the calling test is skipped and returns from it.
+#[macro_export]
+macro_rules! lab_or_skip {
+    () => {
+        match $crate::Lab::of_environment() {
+            Some(lab) => lab,
+            None => return $crate::skipped(module_path!()),
+        }
+    };
+}
+
+/// Says that a live test was skipped.
+pub fn skipped(subject: &str) {
+    eprintln!("skipped: a test of `{subject}` needs a lab; `cargo xtask integration` makes one (DFAB_LAB)");
+}

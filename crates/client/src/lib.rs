@@ -4,10 +4,12 @@ pub mod api;
 pub mod apply;
 pub mod backend;
 pub mod connector;
+pub mod contract;
 pub mod engine_json;
 pub mod error;
 pub mod information;
 pub mod local;
+pub mod memory;
 pub mod observe;
 
 pub use api::{ApiBackend, ApiOptions};
@@ -17,4 +19,5 @@ pub use connector::Connector;
 pub use error::Error;
 pub use information::Information;
 pub use local::LocalConnector;
+pub use memory::MemoryBackend;
 pub use observe::observe;

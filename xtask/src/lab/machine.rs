@@ -1,6 +1,7 @@
 //! A machine of the lab: namespaces that live as long as their first process.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -101,6 +102,9 @@ touch /run/lab/ready
 exec tini -- sleep infinity
 "#;
 
+/// Stands before the folder in the command line of a machine's `unshare`.
+const MARK: &str = "lab-init";
+
 /// Starts a machine. `engine` is a folder whose `usr` lies over the machine's own.
 pub fn start(bridge: &str, link: &str, folder: &Path, machine: &Spec<'_>) -> Result<Machine> {
     let Spec { name, address, engine } = *machine;
@@ -112,7 +116,7 @@ pub fn start(bridge: &str, link: &str, folder: &Path, machine: &Spec<'_>) -> Res
     // terminal's process group: Ctrl-C is for us, who then end it.
     let mut unshare = Command::new("unshare")
         .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child=KILL", "--"])
-        .args(["sh", "-c", INIT, "lab-init"])
+        .args(["sh", "-c", INIT, MARK])
         .arg(folder)
         .arg(name)
         .arg(engine.unwrap_or(Path::new("")))
@@ -244,6 +248,28 @@ impl Machine {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+}
+
+/// Ends machines of the lab in `folder` that are not on record: their maker was killed before it could write, or the
+/// record was deleted. They are told by the command line of their `unshare`, which names their folder.
+pub fn end_unrecorded(folder: &Path) {
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(process) = entry.file_name().to_str().and_then(|name| Process::find(name.parse().ok()?))
+        else {
+            continue;
+        };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        let ours = words.first() == Some(&b"unshare".as_slice())
+            && words.windows(2).any(|pair| {
+                pair[0] == MARK.as_bytes()
+                    && Path::new(std::ffi::OsStr::from_bytes(pair[1])).starts_with(folder)
+            });
+        if ours {
+            // Its child, the machine's first process, ends with it (`--kill-child`).
+            end(process);
+        }
     }
 }
 

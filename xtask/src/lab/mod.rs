@@ -215,13 +215,17 @@ fn build(wanted: &Wanted, folder: &std::path::Path) -> Result<Lab> {
 ///
 /// Works from what is recorded in the state folder, so it also removes what a killed run left behind.
 pub fn down(folder: &std::path::Path) -> Result<bool> {
+    machine::end_unrecorded(folder);
     let Some(lab) = Lab::load(folder)? else {
+        let id = state::id(folder);
+        network::remove(&id)?;
+        machine::remove_cgroups(&id)?;
         return state::remove(folder);
     };
     for machine in lab.machines() {
         machine.end()?;
     }
-    network::remove(&lab)?;
+    network::remove(&lab.id)?;
     machine::remove_cgroups(&lab.id)?;
     state::remove(folder)?;
     Ok(true)

@@ -55,14 +55,14 @@ pub fn create(lab: &mut Lab) -> Result<()> {
 }
 
 /// Removes the bridge, the hosts' links on it and the rule. Parts that are gone are fine.
-pub fn remove(lab: &Lab) -> Result<()> {
-    while rule("-C", &lab.id).succeeds() {
-        rule("-D", &lab.id).read()?;
+pub fn remove(lab_id: &str) -> Result<()> {
+    while rule("-C", lab_id).succeeds() {
+        rule("-D", lab_id).read()?;
     }
     // The links end with their peers, which the kernel removes a moment after the machines.
     let links = ip(&["-brief", "link", "show"])?;
     let names = links.lines().filter_map(|line| line.split(['@', ' ']).next());
-    for name in names.filter(|name| name.starts_with(&lab.id)) {
+    for name in names.filter(|name| name.starts_with(lab_id)) {
         let removed = ip(&["link", "delete", name]);
         if removed.is_err() && ip(&["link", "show", name]).is_ok() {
             removed?;

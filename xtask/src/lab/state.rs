@@ -59,6 +59,14 @@ pub fn folder(name: &str) -> PathBuf {
     base().join(name)
 }
 
+/// Returns the short text that marks what belongs to the lab in `folder`.
+pub fn id(folder: &Path) -> String {
+    let mut hasher = std::hash::DefaultHasher::new();
+    folder.hash(&mut hasher);
+    // Interface names have 15 characters at most: `dfl`, these six, and `-` with the host's number.
+    format!("dfl{:06x}", hasher.finish() & 0xff_ffff)
+}
+
 /// Makes sure that only one program changes this lab. The lock ends with the returned file.
 pub fn lock(folder: &Path) -> Result<File> {
     let base = base();
@@ -86,13 +94,10 @@ pub fn remove(folder: &Path) -> Result<bool> {
 impl Lab {
     /// Starts the record of a new lab.
     pub fn create(wanted: &Wanted, folder: &Path) -> Result<Lab> {
-        let mut hasher = std::hash::DefaultHasher::new();
-        folder.hash(&mut hasher);
         let lab = Lab {
             name: wanted.name.clone(),
             folder: folder.to_owned(),
-            // Interface names have 15 characters at most: `dfl` + 6 + host number.
-            id: format!("dfl{:06x}", hasher.finish() & 0xff_ffff),
+            id: id(folder),
             subnet: super::network::free_subnet()?,
             registry: None,
             hosts: Vec::new(),

@@ -226,7 +226,7 @@ mod tests {
         for (owner, mode, expected) in [
             (Some("2000:2000"), Some("0750"), "chown -R 2000:2000 /volume-tmp && chmod -R 0750 /volume-tmp"),
             (Some("app:app"), None, "chown -R app:app /volume-tmp"),
-            (None, Some("u=rwX,g=rX"), "chmod -R u=rwX,g=rX /volume-tmp"),
+            (None, Some("u=rwX,g=rX"), "chmod -R 'u=rwX,g=rX' /volume-tmp"),
             (Some("a b;c"), None, "chown -R 'a b;c' /volume-tmp"),
             (None, None, ""),
         ] {

@@ -209,13 +209,40 @@ impl std::error::Error for Findings {}
 
 /// Returns the known name nearest to `name`, when one is near enough to be meant.
 ///
-/// Near enough is as in cargo: a Damerau-Levenshtein distance of at most a third of the length.
+/// Near enough is as in cargo: a Damerau-Levenshtein distance of at most a third of the length. Where
+/// nothing is, the beginning of exactly one known name is taken for it (`ipv4` for `ipv4_address`).
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).max(1);
-    known
+    let mut beginning = Vec::new();
+    let near = known
         .into_iter()
+        .inspect(|candidate| beginning.extend(candidate.starts_with(name).then_some(*candidate)))
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    match (near, &beginning[..]) {
+        (None, [only]) if name.chars().count() > 2 => Some(only),
+        _ => near,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_nearest_name_is_offered_only_when_it_may_be_meant() {
+        let known = ["exec_commands", "exposes", "ipv4_address", "ipv6_address", "image"];
+        for (name, expected) in [
+            ("exec_comands", Some("exec_commands")),
+            ("imgae", Some("image")),
+            ("ipv4", Some("ipv4_address")),
+            ("ipv", None),
+            ("", None),
+            ("version", None),
+        ] {
+            assert_eq!(nearest(name, known), expected, "{name}");
+        }
+    }
 }

@@ -32,7 +32,9 @@ const BOOLEAN: &str = "accepted are `true` and `false`";
 const CLIENTS: &str = "accepted are one client name or a list of them";
 const GROUP: &str = "accepted are `config`, `config.instance`, or a list of these";
 const HOST: &str = "accepted are `{alias: path}` and `{alias: {instance: path}}`";
-const NOTHING: &str = "";
+const CONFIGURATIONS: &str = "accepted is a mapping of configuration names to their properties";
+const VOLUMES: &str = "accepted are an absolute path inside containers, or a mapping with `default_path`, `driver`, …";
+const NETWORKS: &str = "accepted is a mapping with `driver`, `internal`, …";
 
 /// Reads a whole map.
 pub(super) fn read(root: &Node, options: &LoadOptions<'_>, context: &mut Context) -> Option<Map> {
@@ -109,21 +111,21 @@ fn property(map: &mut Map, entry: &Entry, context: &mut Context) {
             });
         }
         "containers" => {
-            context.property(key, NOTHING, |context| {
+            context.property(key, CONFIGURATIONS, |context| {
                 for entry in context.entries(value, "a mapping of configurations") {
                     configuration(map, entry, context);
                 }
             });
         }
         "volumes" => {
-            context.property(key, NOTHING, |context| {
+            context.property(key, VOLUMES, |context| {
                 for entry in context.entries(value, "a mapping of volumes") {
                     one_volume(map, entry, context);
                 }
             });
         }
         "networks" => {
-            context.property(key, NOTHING, |context| {
+            context.property(key, NETWORKS, |context| {
                 for entry in context.entries(value, "a mapping of networks") {
                     one_network(map, entry, context);
                 }

@@ -86,22 +86,6 @@ pub fn map_node(root: Node, sources: Sources, options: &LoadOptions<'_>) -> Resu
     finish(sources, options, root, |root, context| map::read(root, options, context))
 }
 
-/// Updates a map with a map-shaped text (map-model §5.5, *update*): given properties are replaced,
-/// including by empty lists; a `name` in the text is ignored.
-///
-/// # Errors
-///
-/// As [`map`].
-pub fn update(map: &Map, text: &str, options: &LoadOptions<'_>) -> Result<Loaded<Map>, Findings> {
-    let root = yaml::parse(text, options.file)?;
-    finish(Sources::of(options.file, text), options, root, |root, context| {
-        let mut map = map.clone();
-        context.in_map(&map.name);
-        map::update(&mut map, root, context);
-        Some(map)
-    })
-}
-
 /// Loads client configurations from YAML (map-model §4).
 ///
 /// # Errors

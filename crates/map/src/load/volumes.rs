@@ -20,13 +20,13 @@ const INTERNAL_FORMS: &str = "accepted are `true` and `false`";
 /// Updates a volume with what is written for it: a text is its path and resets the rest.
 pub(super) fn volume(context: &mut Context, volume: &mut Volume, node: &Node) {
     if node.list().is_some() || node.is_number() {
-        let hint = "accepted are a path, or a mapping with `default_path`, `driver`, …";
-        context.invalid_hint(node, format!("expected a path or a mapping, found {}", node.describe()), hint);
+        context.expected(node, "a path or a mapping");
         return;
     }
     if node.text().is_some() || node.lazy().is_some() {
         let default_path = context.container_path(node);
-        context.record("default_path".to_owned(), node);
+        // No position under `default_path`: this tells `merge::update` that a text was written, which
+        // resets the other settings (map-model §5.5). Looking the path up yields the alias' position.
         *volume = Volume { default_path, ..Volume::default() };
         return;
     }

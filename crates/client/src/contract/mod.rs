@@ -1,0 +1,188 @@
+//! What every backend must do: one suite of checks over [`Backend`].
+//!
+//! It runs on the in-memory backend in this crate's tests, and on real engines wherever a test has
+//! one. Each check makes and removes its own objects, whose names start with [`Fixture::prefix`];
+//! what an earlier, interrupted run left is removed first.
+
+mod containers;
+mod resources;
+
+use std::fmt;
+use std::time::Duration;
+
+use dfab_map::image::ImageName;
+use dfab_map::property::Property;
+use dfab_map::spec::{ContainerSpec, Properties};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use crate::backend::Backend;
+use crate::error::Error;
+
+/// What the suite works with.
+#[derive(Clone, Debug)]
+pub struct Fixture {
+    /// An image that the engine has.
+    pub image: ImageName,
+    /// A command that keeps a container of it running, and ends at SIGTERM.
+    pub running: Vec<String>,
+    /// An image that the engine has, for a container that ends.
+    pub ending_image: ImageName,
+    /// A command that prints `hello` and `world` on two lines and ends with code 3.
+    pub ending: Vec<String>,
+    /// An image that neither the engine nor any registry has.
+    pub absent_image: ImageName,
+    /// First part of all names.
+    pub prefix: String,
+}
+
+impl Fixture {
+    /// For an engine that has `image`, which must hold a shell at `/bin/sh` and `sleep`.
+    pub fn with_shell(image: ImageName, prefix: impl Into<String>) -> Self {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let version = dfab_map::image::ImageVersion::Tag("latest".into());
+        Self {
+            ending_image: image.clone(),
+            image,
+            running: words(&["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]),
+            ending: words(&["sh", "-c", "echo hello; echo world; exit 3"]),
+            absent_image: ImageName { repository: "dfab-contract/no-such-image".into(), version },
+            prefix: prefix.into(),
+        }
+    }
+}
+
+/// The outcome of one check.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Name of the check: what it shows, as a sentence.
+    pub name: &'static str,
+    /// What was broken.
+    pub result: Result<(), Broken>,
+}
+
+/// A broken promise.
+#[derive(Debug)]
+pub struct Broken(String);
+
+type Checked = Result<(), Broken>;
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self(format!("{error}: {}", error.cause))
+    }
+}
+
+/// Runs every check, one after the other, and returns their outcomes.
+pub async fn run(backend: &dyn Backend, fixture: &Fixture) -> Vec<Outcome> {
+    let suite = Suite { backend, fixture };
+    let checks: Vec<(&'static str, BoxFuture<'_, Checked>)> =
+        containers::checks(&suite).into_iter().chain(resources::checks(&suite)).collect();
+    let mut outcomes = Vec::with_capacity(checks.len());
+    for (name, check) in checks {
+        let result = async {
+            suite.clean_up().await?;
+            let result = check.await;
+            suite.clean_up().await?;
+            result
+        };
+        outcomes.push(Outcome { name, result: result.boxed().await });
+    }
+    outcomes
+}
+
+/// The backend and what to check it with.
+struct Suite<'a> {
+    backend: &'a dyn Backend,
+    fixture: &'a Fixture,
+}
+
+impl Suite<'_> {
+    fn name(&self, name: &str) -> String {
+        format!("{}.{name}", self.fixture.prefix)
+    }
+
+    /// A container that runs until it is stopped.
+    fn running(&self, name: &str) -> ContainerSpec {
+        self.spec(name, &self.fixture.image, &self.fixture.running)
+    }
+
+    /// A container that ends by itself.
+    fn ending(&self, name: &str) -> ContainerSpec {
+        self.spec(name, &self.fixture.ending_image, &self.fixture.ending)
+    }
+
+    fn spec(&self, name: &str, image: &ImageName, command: &[String]) -> ContainerSpec {
+        ContainerSpec {
+            name: self.name(name),
+            image: image.clone(),
+            properties: Properties::from([(Property::Command, json!(command))]),
+            first_endpoint: None,
+            own_labels: std::collections::BTreeMap::new(),
+        }
+    }
+
+    async fn create_and_start(&self, spec: &ContainerSpec) -> Checked {
+        self.backend.create_container(spec).await?;
+        Ok(self.backend.start_container(&spec.name).await?)
+    }
+
+    async fn clean_up(&self) -> Checked {
+        let ours = |name: &String| name.starts_with(&format!("{}.", self.fixture.prefix));
+        for name in self.backend.list_containers().await?.into_keys().filter(ours) {
+            self.backend.remove_container(&name, true, true).await?;
+        }
+        for name in self.backend.list_networks().await?.into_keys().filter(ours) {
+            self.backend.remove_network(&name).await?;
+        }
+        for name in self.backend.list_volumes().await?.into_keys().filter(ours) {
+            self.backend.remove_volume(&name).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Time for what should not happen to happen.
+const SHORT: Duration = Duration::from_millis(300);
+
+fn expect(what: &str, holds: bool) -> Checked {
+    if holds { Ok(()) } else { Err(Broken(format!("expected that {what}"))) }
+}
+
+fn equal<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Checked {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Broken(format!("{what}: found {found:?}, expected {expected:?}")))
+}
+
+fn not_found<T>(what: &str, result: Result<T, Error>) -> Checked {
+    refused(what, "not found", result, Error::is_not_found)
+}
+
+fn conflict<T>(what: &str, result: Result<T, Error>) -> Checked {
+    refused(what, "a conflict", result, Error::is_conflict)
+}
+
+fn refused<T>(what: &str, kind: &str, result: Result<T, Error>, is: fn(&Error) -> bool) -> Checked {
+    match result {
+        Ok(_) => Err(Broken(format!("{what} succeeded, expected {kind}"))),
+        Err(error) if is(&error) => Ok(()),
+        Err(error) => Err(Broken(format!("{what}: expected {kind}, found {error}: {}", error.cause))),
+    }
+}
+
+/// Pairs each function with its name.
+macro_rules! checks {
+    ($suite:expr, $($name:ident),* $(,)?) => {
+        vec![$((stringify!($name), $name($suite).boxed())),*]
+    };
+}
+use checks;

@@ -1,0 +1,439 @@
+//! Containers of the engine in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dfab_map::canonical::canonical;
+use dfab_map::image::ImageName;
+use dfab_map::observed::{ContainerDetail, ContainerState, Mount, ObservedContainer, image_key};
+use dfab_map::property::{OnChange, Property};
+use dfab_map::spec::{ContainerSpec, EndpointSpec, Properties, VolumeSpec};
+use serde_json::{Value, json};
+
+use super::world::{Behaviour, Container, Refusal, World, refuse};
+use crate::apply::HELPER_LABEL;
+use crate::backend::Health;
+
+impl Container {
+    pub(super) fn observed(&self) -> ObservedContainer {
+        ObservedContainer {
+            detail: Some(ContainerDetail {
+                properties: self.properties.clone(),
+                mounts: self.mounts.clone(),
+                endpoints: self.endpoints.clone(),
+                network_ids: self.network_ids.clone(),
+                processes: None,
+            }),
+            ..self.listed()
+        }
+    }
+
+    pub(super) fn listed(&self) -> ObservedContainer {
+        ObservedContainer {
+            id: self.id.clone(),
+            state: self.state,
+            image_id: self.image_id.clone(),
+            labels: self.labels.clone(),
+            detail: None,
+        }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        match &self.behaviour {
+            _ if !self.state.is_running() => Health::Ended,
+            Behaviour::Checked(health) => *health,
+            _ => Health::Unchecked,
+        }
+    }
+
+    fn text(&self, property: Property) -> &str {
+        self.properties.get(&property).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn texts(&self, property: Property) -> impl Iterator<Item = &str> {
+        let value = self.properties.get(&property).and_then(Value::as_array);
+        value.into_iter().flatten().filter_map(Value::as_str)
+    }
+}
+
+impl World {
+    pub(super) fn create_container(&mut self, spec: &ContainerSpec) -> Refusal {
+        let name = &spec.name;
+        if let Some(holder) = self.containers.get(name) {
+            let id = &holder.id;
+            return refuse(
+                409,
+                format!("Conflict. The container name \"/{name}\" is already in use by \"{id}\""),
+            );
+        }
+        let image_id = self.image(&spec.image)?;
+        let image = &self.image_contents[&image_id];
+        let mut properties = merged(&image.defaults, &spec.properties);
+        let mode =
+            properties.get(&Property::NetworkMode).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if mode.starts_with("container:") && properties.contains_key(&Property::Hostname) {
+            return refuse(400, "conflicting options: hostname and the network mode");
+        }
+        let helper = spec.own_labels.contains_key(HELPER_LABEL);
+        let behaviour = if helper { Behaviour::Ends(0, String::new()) } else { image.behaviour.clone() };
+        let mut labels = labels(&properties);
+        labels.extend(spec.own_labels.clone());
+        let id = self.fresh_id();
+        stored_defaults(&mut properties, &id, &mode);
+        let mounts = self.mounts(&properties)?;
+        if let Some(links) = properties.get(&Property::Links).and_then(Value::as_array) {
+            let targets = links.iter().filter_map(Value::as_str).filter_map(|link| link.split(':').next());
+            for target in targets {
+                if !self.containers.contains_key(target) {
+                    return refuse(
+                        404,
+                        format!("could not get container for {target}: No such container: {target}"),
+                    );
+                }
+            }
+        }
+        let endpoints = endpoints(spec, &properties, &mode);
+        let container = Container {
+            id,
+            image_id,
+            state: ContainerState::Created,
+            labels,
+            properties,
+            mounts,
+            endpoints,
+            network_ids: BTreeMap::new(),
+            processes: Vec::new(),
+            log: String::new(),
+            behaviour,
+        };
+        self.containers.insert(name.clone(), container);
+        Ok(())
+    }
+
+    fn image(&self, image: &ImageName) -> Refusal<String> {
+        match self.images.get(&image_key(&image.to_string())) {
+            Some(id) => Ok(id.clone()),
+            None => refuse(404, format!("No such image: {image}")),
+        }
+    }
+
+    /// Makes missing volumes, as Docker does, and returns all mounts by path.
+    fn mounts(&mut self, properties: &Properties) -> Refusal<BTreeMap<String, Mount>> {
+        let texts = |property: Property| -> Vec<String> {
+            let value = properties.get(&property).and_then(Value::as_array);
+            value.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let mut mounts = BTreeMap::new();
+        for path in texts(Property::Shares) {
+            mounts.insert(path, None);
+        }
+        for from in texts(Property::VolumesFrom) {
+            let (name, mode) = from.split_once(':').unwrap_or((&from, "rw"));
+            for (path, mount) in self.container(name)?.mounts.clone() {
+                let writable = mount.writable && mode != "ro";
+                mounts.insert(path, Some(Mount { writable, ..mount }));
+            }
+        }
+        for bind in texts(Property::Binds) {
+            let mut parts = bind.splitn(3, ':');
+            let (Some(source), Some(path)) = (parts.next(), parts.next()) else {
+                return refuse(400, format!("invalid volume specification: '{bind}'"));
+            };
+            let writable = !parts.next().unwrap_or_default().split(',').any(|option| option == "ro");
+            let is_volume = !source.starts_with('/');
+            if is_volume {
+                self.ensure_volume(local_volume(source), false);
+            }
+            let source = source.to_owned();
+            mounts.insert(path.to_owned(), Some(Mount { source, is_volume, writable }));
+        }
+        let declared = properties.get(&Property::Mounts).and_then(Value::as_array);
+        for mount in declared.into_iter().flatten() {
+            let text = |field: &str| mount.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let is_volume = text("Type") == "volume";
+            if is_volume {
+                self.ensure_volume(declared_volume(&text("Source"), mount), false);
+            }
+            let writable = mount.get("ReadOnly").and_then(Value::as_bool) != Some(true);
+            mounts.insert(text("Target"), Some(Mount { source: text("Source"), is_volume, writable }));
+        }
+        let anonymous = |world: &mut Self| {
+            let source = world.fresh_id();
+            world.ensure_volume(local_volume(&source), true);
+            Mount { source, is_volume: true, writable: true }
+        };
+        Ok(mounts.into_iter().map(|(path, mount)| (path, mount.unwrap_or_else(|| anonymous(self)))).collect())
+    }
+
+    pub(super) fn start_container(&mut self, name: &str) -> Refusal {
+        let container = self.container(name)?.clone();
+        if container.state.is_running() {
+            return Ok(());
+        }
+        let mode = container.text(Property::NetworkMode);
+        if let Some(other) = mode.strip_prefix("container:") {
+            match self
+                .containers
+                .get(other)
+                .or_else(|| self.containers.values().find(|found| found.id == other))
+            {
+                None => return refuse(404, format!("No such container: {other}")),
+                Some(other) if !other.state.is_running() => {
+                    return refuse(
+                        409,
+                        format!("cannot join network of a non running container: {}", other.id),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        for (network, id) in
+            container.endpoints.keys().map(|network| (network, container.network_ids.get(network)))
+        {
+            match self.networks.get(network) {
+                Some(found) if id.is_none_or(|id| *id == found.id) => {}
+                _ => return refuse(404, format!("network {} not found", id.unwrap_or(network))),
+            }
+        }
+        if container.endpoints.contains_key("bridge") {
+            for link in container.texts(Property::Links) {
+                let target = link.split(':').next().unwrap_or_default();
+                if !self.containers.get(target).is_some_and(|target| target.state.is_running()) {
+                    return refuse(500, format!("Cannot link to a non running container: /{target}"));
+                }
+            }
+        }
+        let wanted = host_ports(&container.properties);
+        let running = self.containers.iter().filter(|(_, other)| other.state.is_running());
+        for (_, other) in running {
+            if let Some(port) = host_ports(&other.properties).intersection(&wanted).next() {
+                return refuse(
+                    500,
+                    format!("driver failed programming external connectivity: {port} is allocated"),
+                );
+            }
+        }
+        let ids = container.endpoints.keys().filter_map(|network| {
+            self.networks.get(network).map(|found| (network.clone(), found.id.clone()))
+        });
+        let ids: BTreeMap<String, String> = ids.collect();
+        let command: Vec<&str> =
+            container.texts(Property::Entrypoint).chain(container.texts(Property::Command)).collect();
+        let process = (user(&container.properties).to_owned(), command.join(" "));
+        if container.labels.contains_key(HELPER_LABEL) {
+            self.run_helper(&container);
+        }
+        let container = self.container(name)?;
+        container.network_ids = ids;
+        match &container.behaviour {
+            Behaviour::Ends(code, output) => {
+                container.state = ContainerState::Exited(*code);
+                container.log.push_str(output);
+            }
+            _ => {
+                container.state = ContainerState::Running;
+                container.processes = vec![process];
+            }
+        }
+        Ok(())
+    }
+
+    /// A helper container does its work at once: what it ran is noted at its volumes.
+    fn run_helper(&mut self, helper: &Container) {
+        let script: Vec<&str> = helper.texts(Property::Command).collect();
+        for mount in helper.mounts.values() {
+            if let Some(volume) = self.volumes.get_mut(&mount.source) {
+                volume.prepared.push(script.join(" "));
+            }
+        }
+    }
+
+    pub(super) fn stop_container(&mut self, name: &str) -> Refusal {
+        let container = self.container(name)?;
+        let code = if container.behaviour == Behaviour::IgnoresSignals { 137 } else { 143 };
+        self.end(name, code);
+        Ok(())
+    }
+
+    pub(super) fn kill_container(&mut self, name: &str, signal: &str) -> Refusal {
+        let container = self.container(name)?;
+        if !container.state.is_running() {
+            let id = &container.id;
+            return refuse(409, format!("Cannot kill container: {name}: Container {id} is not running"));
+        }
+        let stops = ["SIGTERM", "SIGINT", "SIGQUIT"].contains(&signal)
+            || container.text(Property::StopSignal) == signal;
+        match (&container.behaviour, signal) {
+            (_, "SIGKILL") => self.end(name, 137),
+            (Behaviour::IgnoresSignals, _) => {}
+            _ if stops => self.end(name, 143),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_container(&mut self, name: &str, volumes: bool, force: bool) -> Refusal {
+        let container = self.container(name)?;
+        if container.state.is_running() && !force {
+            let id = container.id.clone();
+            return refuse(
+                409,
+                format!("You cannot remove a running container {id}. Stop the container before"),
+            );
+        }
+        let mounts = std::mem::take(&mut container.mounts);
+        self.containers.remove(name);
+        for mount in mounts.into_values().filter(|mount| volumes && mount.is_volume) {
+            if self.volumes.get(&mount.source).is_some_and(|volume| volume.anonymous) {
+                // One that others still mount stays.
+                let _ = self.remove_volume(&mount.source);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn update_container(&mut self, name: &str, changes: &Properties) -> Refusal {
+        let container = self.container(name)?;
+        if let Some(property) = changes.keys().find(|property| property.on_change() != OnChange::Update) {
+            return refuse(400, format!("`{property}` cannot be updated"));
+        }
+        let number = |properties: &Properties, property| properties.get(&property).and_then(Value::as_i64);
+        let memory = number(changes, Property::MemLimit);
+        let swap = number(&container.properties, Property::MemswapLimit);
+        if !changes.contains_key(&Property::MemswapLimit)
+            && memory.zip(swap).is_some_and(|(memory, swap)| swap > 0 && memory > swap)
+        {
+            return refuse(
+                409,
+                "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+            );
+        }
+        for (&property, value) in changes {
+            match canonical(property, value) {
+                Value::Null => container.properties.remove(&property),
+                value => container.properties.insert(property, value),
+            };
+        }
+        Ok(())
+    }
+
+    pub(super) fn exec(&mut self, name: &str, command: &[String], by: Option<&str>) -> Refusal {
+        let container = self.container(name)?;
+        if !container.state.is_running() {
+            return refuse(409, format!("Container {} is not running", container.id));
+        }
+        let by = by.unwrap_or_else(|| user(&container.properties)).to_owned();
+        container.processes.push((by.split(':').next().unwrap_or_default().to_owned(), command.join(" ")));
+        Ok(())
+    }
+}
+
+fn user(properties: &Properties) -> &str {
+    let user = properties.get(&Property::User).and_then(Value::as_str).unwrap_or("root");
+    user.split(':').next().unwrap_or("root")
+}
+
+fn local_volume(name: &str) -> VolumeSpec {
+    VolumeSpec { name: name.into(), driver: "local".into(), ..VolumeSpec::default() }
+}
+
+fn declared_volume(name: &str, mount: &Value) -> VolumeSpec {
+    let options = mount.get("VolumeOptions").unwrap_or(&Value::Null);
+    let texts = |value: Option<&Value>| -> BTreeMap<String, String> {
+        let members = value.and_then(Value::as_object).into_iter().flatten();
+        members.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    };
+    let driver = options.get("DriverConfig");
+    let driver_name = driver.and_then(|driver| driver.get("Name")).and_then(Value::as_str);
+    VolumeSpec {
+        name: name.into(),
+        driver: driver_name.filter(|name| !name.is_empty()).unwrap_or("local").into(),
+        driver_opts: texts(driver.and_then(|driver| driver.get("Options"))),
+        labels: texts(options.get("Labels")),
+        own_labels: BTreeMap::new(),
+    }
+}
+
+/// What a container inherits from its image and what it sets itself.
+fn merged(defaults: &Properties, own: &Properties) -> Properties {
+    let mut merged = defaults.clone();
+    for (&property, value) in own {
+        let value = canonical(property, value);
+        let inherited = merged.get(&property).cloned();
+        let value = match (property, inherited) {
+            (Property::Environment, Some(inherited)) => environment(&inherited, &value),
+            (Property::Labels, Some(Value::Object(mut inherited))) => {
+                inherited.extend(value.as_object().cloned().unwrap_or_default());
+                canonical(property, &Value::Object(inherited))
+            }
+            (Property::Shares | Property::ExposedPorts, Some(Value::Array(mut inherited))) => {
+                inherited.extend(value.as_array().cloned().unwrap_or_default());
+                canonical(property, &Value::Array(inherited))
+            }
+            _ => value,
+        };
+        if !value.is_null() {
+            merged.insert(property, value);
+        }
+    }
+    merged
+}
+
+fn environment(inherited: &Value, own: &Value) -> Value {
+    let lines = |value: &Value| -> Vec<String> {
+        let lines = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+        lines.map(str::to_owned).collect()
+    };
+    let name = |line: &str| line.split('=').next().unwrap_or_default().to_owned();
+    let own = lines(own);
+    let own_names: BTreeSet<String> = own.iter().map(|line| name(line)).collect();
+    let inherited = lines(inherited).into_iter().filter(|line| !own_names.contains(&name(line)));
+    Value::from(inherited.chain(own).collect::<Vec<_>>())
+}
+
+fn labels(properties: &Properties) -> BTreeMap<String, String> {
+    let labels = properties.get(&Property::Labels).and_then(Value::as_object).into_iter().flatten();
+    labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// What an engine fills in by itself and shows at inspection.
+fn stored_defaults(properties: &mut Properties, id: &str, mode: &str) {
+    let memory = properties.get(&Property::MemLimit).and_then(Value::as_i64);
+    if let Some(memory) = memory {
+        properties.entry(Property::MemswapLimit).or_insert_with(|| (memory * 2).into());
+    }
+    if mode != "host" && !mode.starts_with("container:") {
+        properties.entry(Property::Hostname).or_insert_with(|| id[..12].into());
+    }
+    properties.entry(Property::ShmSize).or_insert_with(|| 67_108_864.into());
+    properties.entry(Property::IpcMode).or_insert_with(|| "private".into());
+    properties.entry(Property::Runtime).or_insert_with(|| "runc".into());
+    properties.entry(Property::LogConfig).or_insert_with(|| json!({"Type": "json-file"}));
+}
+
+fn endpoints(spec: &ContainerSpec, properties: &Properties, mode: &str) -> BTreeMap<String, EndpointSpec> {
+    let disabled = properties.get(&Property::NetworkDisabled) == Some(&Value::Bool(true));
+    let endpoint = match &spec.first_endpoint {
+        _ if disabled || mode.starts_with("container:") => return BTreeMap::new(),
+        Some(endpoint) => endpoint.clone(),
+        None => EndpointSpec {
+            network: if mode.is_empty() { "bridge".into() } else { mode.to_owned() },
+            ..EndpointSpec::default()
+        },
+    };
+    BTreeMap::from([(endpoint.network.clone(), endpoint)])
+}
+
+fn host_ports(properties: &Properties) -> BTreeSet<String> {
+    let bindings = properties.get(&Property::PortBindings).and_then(Value::as_object).into_iter().flatten();
+    let ports = bindings.flat_map(|(port, hosts)| {
+        let protocol = port.split('/').nth(1).unwrap_or("tcp").to_owned();
+        hosts.as_array().into_iter().flatten().filter_map(move |host| {
+            let number = host.get("HostPort")?.as_str()?;
+            Some(format!(
+                "{}:{number}/{protocol}",
+                host.get("HostIp").and_then(Value::as_str).unwrap_or("0.0.0.0")
+            ))
+        })
+    });
+    ports.collect()
+}

@@ -1,0 +1,88 @@
+//! Networks of the engine in memory.
+
+use std::collections::BTreeSet;
+
+use dfab_map::names::PRESET_NETWORKS;
+use dfab_map::observed::ObservedNetwork;
+use dfab_map::property::Property;
+use dfab_map::spec::{EndpointSpec, NetworkSpec};
+use serde_json::Value;
+
+use super::world::{Network, Refusal, World, refuse};
+
+impl World {
+    pub(super) fn observed_network(&self, name: &str, network: &Network) -> ObservedNetwork {
+        // Docker lists running containers only; the whole membership comes from the containers.
+        let connected = self
+            .containers
+            .iter()
+            .filter(|(_, container)| container.state.is_running() && container.endpoints.contains_key(name));
+        ObservedNetwork {
+            id: network.id.clone(),
+            spec: network.spec.clone(),
+            containers: connected.map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
+    pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Refusal {
+        if self.networks.contains_key(&spec.name) {
+            return refuse(409, format!("network with name {} already exists", spec.name));
+        }
+        let mut spec = spec.clone();
+        spec.labels.append(&mut spec.own_labels);
+        let id = self.fresh_id();
+        self.networks.insert(spec.name.clone(), Network { id, spec });
+        Ok(())
+    }
+
+    pub(super) fn remove_network(&mut self, name: &str) -> Refusal {
+        let Some(network) = self.networks.get(name) else {
+            return refuse(404, format!("network {name} not found"));
+        };
+        if PRESET_NETWORKS.contains(&name) {
+            return refuse(403, format!("{name} is a pre-defined network and cannot be removed"));
+        }
+        let holders: BTreeSet<String> = self.observed_network(name, network).containers;
+        if !holders.is_empty() {
+            return refuse(409, format!("network {name} has active endpoints"));
+        }
+        // Stopped containers keep their endpoint, with the ID of a network that is no more.
+        self.networks.remove(name);
+        Ok(())
+    }
+
+    pub(super) fn connect(&mut self, container_name: &str, endpoint: &EndpointSpec) -> Refusal {
+        let name = &endpoint.network;
+        let Some(id) = self.networks.get(name).map(|network| network.id.clone()) else {
+            return refuse(404, format!("network {name} not found"));
+        };
+        let container = self.container(container_name)?;
+        let mode =
+            container.properties.get(&Property::NetworkMode).and_then(Value::as_str).unwrap_or_default();
+        if mode == "host" || mode.starts_with("container:") {
+            return refuse(400, "container sharing network namespace with another cannot be connected");
+        }
+        let known = container.network_ids.get(name);
+        if container.endpoints.contains_key(name) && known.is_none_or(|known| *known == id) {
+            return refuse(
+                403,
+                format!("endpoint with name {container_name} already exists in network {name}"),
+            );
+        }
+        container.endpoints.insert(name.clone(), endpoint.clone());
+        container.network_ids.insert(name.clone(), id);
+        Ok(())
+    }
+
+    pub(super) fn disconnect(&mut self, container_name: &str, name: &str) -> Refusal {
+        if !self.networks.contains_key(name) {
+            return refuse(404, format!("network {name} not found"));
+        }
+        let container = self.container(container_name)?;
+        if container.endpoints.remove(name).is_none() {
+            return refuse(404, format!("container {container_name} is not connected to the network {name}"));
+        }
+        container.network_ids.remove(name);
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! The contract suite over the backends of this crate.
+//!
+//! The engine in memory always; a real one where `DFAB_LIVE_ENGINE` gives its socket (an image
+//! `busybox:latest` must be there).
+
+use dfab_client::contract::{Fixture, Outcome, run};
+use dfab_client::memory::Behaviour;
+use dfab_client::{ApiBackend, ApiOptions, LocalConnector, MemoryBackend};
+use dfab_map::image::ImageName;
+use dfab_map::spec::Properties;
+
+fn image(name: &str) -> ImageName {
+    ImageName::expand(name, None, None).unwrap()
+}
+
+fn assert_kept(outcomes: &[Outcome]) {
+    assert!(outcomes.len() > 15);
+    let broken: Vec<String> = outcomes
+        .iter()
+        .filter_map(|outcome| {
+            outcome.result.as_ref().err().map(|broken| format!("{}: {broken}", outcome.name))
+        })
+        .collect();
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[tokio::test]
+async fn the_engine_in_memory_keeps_the_contract() {
+    let engine = MemoryBackend::new("memory");
+    engine.add_image("busybox:latest");
+    engine.add_image_with("ending:latest", Behaviour::Ends(3, "hello\nworld\n".into()), Properties::new());
+    let fixture =
+        Fixture { ending_image: image("ending"), ..Fixture::with_shell(image("busybox"), "contract") };
+    assert_kept(&run(&engine, &fixture).await);
+}
+
+#[tokio::test]
+async fn the_api_backend_keeps_the_contract() {
+    let Ok(socket) = std::env::var("DFAB_LIVE_ENGINE") else {
+        println!("skipped: DFAB_LIVE_ENGINE does not name an engine's socket");
+        return;
+    };
+    let engine = ApiBackend::new(std::sync::Arc::new(LocalConnector::unix(socket)), ApiOptions::default());
+    assert_kept(&run(&engine, &Fixture::with_shell(image("busybox"), "contract")).await);
+}

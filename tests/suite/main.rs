@@ -1,0 +1,23 @@
+//! Tests of the `dfab` binary over all crates, most of them in the lab.
+
+mod actions;
+mod errors;
+mod generations;
+mod interruption;
+mod one_run_per_example;
+mod several_hosts;
+mod transport;
+
+/// The modules above must be all files of this folder: a forgotten one would never run.
+#[test]
+fn no_file_is_forgotten() {
+    let declared = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/suite")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.strip_suffix(".rs").expect("only Rust files lie here");
+        assert!(
+            module == "main" || declared.contains(&format!("\nmod {module};\n")),
+            "`mod {module};` is missing"
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! One call, several hosts: the same map on each, or a map spread over clients.
+
+use std::fs;
+
+use dfab_tests::{Host, Lab, Project, lab_or_skip};
+
+/// Takes the first `count` hosts of the lab, or none when it has fewer.
+fn take(lab: &Lab, count: usize) -> Option<Vec<Host<'_>>> {
+    if lab.host_count() < count {
+        dfab_tests::skipped("several_hosts (a lab of four hosts)");
+        return None;
+    }
+    Some((1..=count).map(|number| lab.take(number)).collect())
+}
+
+#[test]
+fn a_map_without_clients_runs_once_for_each_host() {
+    let lab = lab_or_skip!();
+    let Some(hosts) = take(&lab, 2) else { return };
+    let project = Project::example();
+    for host in &hosts {
+        host.install_site();
+    }
+    let call = ["-H", "host1,host2", "--output=json", "actions.update", "example_map", "web_server"];
+    let outcome = project.dfab_in(&lab, &call).run().expect_code(0);
+    for host in &hosts {
+        assert!(host.ask().contains("version 1"), "{}", host.name);
+        assert!(
+            outcome.json()["plan"].to_string().contains(&format!("\"client\":\"{}\"", host.name)),
+            "{outcome}"
+        );
+    }
+    assert_eq!(project.dfab_in(&lab, &call).run().expect_code(0).plan(), [""; 0]);
+}
+
+#[test]
+fn one_dead_host_does_not_stop_the_other() {
+    let lab = lab_or_skip!();
+    let host = lab.take(1);
+    let project = Project::example();
+    host.install_site();
+    let dead = format!("deploy@{}.250", lab.address(1).rsplit_once('.').unwrap().0);
+    let hosts = format!("host1,{dead}");
+    let outcome = project.dfab_in(&lab, &["-H", &hosts, "actions.update", "example_map", "web_server"]).run();
+    outcome.expect_code(1).expect_error(&[".250"]);
+    assert!(host.ask().contains("version 1"));
+}
+
+#[test]
+fn a_map_over_clients_reaches_each_of_them() {
+    let lab = lab_or_skip!();
+    let Some(hosts) = take(&lab, 4) else { return };
+    let project = Project::example();
+    let (web, apps) = hosts.split_first().unwrap();
+    web.install_site();
+    let upstream: String = apps.iter().map(|app| format!("server {}:8443;\n", app.address)).collect();
+    fs::write(project.path().join("app_hosts.conf"), &upstream).unwrap();
+    web.run(&format!(
+        "printf '{}' > /var/lib/site/config/nginx-proxy/app_hosts.conf",
+        upstream.replace('\n', "\\n")
+    ));
+    let mut settings = Vec::new();
+    for (number, app) in apps.iter().enumerate() {
+        app.install_site();
+        settings.extend(["--set".to_owned(), format!("app{}_private_address={}", number + 1, app.address)]);
+    }
+    let run = |config: &str| {
+        let mut words = settings.clone();
+        words.extend(["--output=json", "actions.startup", "example_hosts", config].map(str::to_owned));
+        project.dfab_in(&lab, &words).run().expect_code(0)
+    };
+    let logins: Vec<_> = hosts.iter().map(Host::logins).collect();
+    run("app_server");
+    assert_eq!(
+        logins.iter().map(|host| host.accepted()).collect::<Vec<_>>(),
+        [0, 1, 1, 1],
+        "one connection a host"
+    );
+    run("web_server");
+    for app in apps {
+        assert_eq!(
+            app.run("docker port example_hosts.app_server"),
+            format!("8443/tcp -> {}:8443", app.address)
+        );
+    }
+    let answers: std::collections::HashSet<String> =
+        (0..12).map(|_| web.ask().split(", request").next().unwrap().to_owned()).collect();
+    assert_eq!(answers.len(), 3, "all three application hosts answer: {answers:?}");
+    assert_eq!(run("app_server").plan(), [""; 0]);
+}
