@@ -3,6 +3,8 @@
 //! The engine in memory always; a real one where `DFAB_LIVE_ENGINE` gives its socket (an image
 //! `busybox:latest` must be there).
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as a test does")]
+
 use dfab_client::contract::{Fixture, Outcome, run};
 use dfab_client::memory::Behaviour;
 use dfab_client::{ApiBackend, ApiOptions, LocalConnector, MemoryBackend};

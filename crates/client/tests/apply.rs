@@ -1,0 +1,373 @@
+//! Applying hand-built plans to the engine in memory.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as a test does")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dfab_client::apply::{ApplyOptions, Backends};
+use dfab_client::apply::{Because, CancellationToken, Event, Report, ScriptOutcome, StepResult, helper_name};
+use dfab_client::memory::{Behaviour, Failure};
+use dfab_client::{Backend, MemoryBackend, apply};
+use dfab_map::image::ImageName;
+use dfab_map::item::Kind;
+use dfab_map::names::ClientName;
+use dfab_map::plan::{Action, Call, Plan, Step, StepId};
+use dfab_map::property::Property;
+use dfab_map::spec::{ContainerSpec, PrepareSpec, Properties, ScriptSpec, StopSpec, VolumeSpec};
+use serde_json::json;
+use tokio::sync::mpsc::unbounded_channel;
+
+fn image(name: &str) -> ImageName {
+    ImageName::expand(name, None, None).unwrap()
+}
+
+fn container(name: &str) -> ContainerSpec {
+    ContainerSpec {
+        name: name.into(),
+        image: image("app"),
+        properties: Properties::from([(Property::Command, json!(["run"]))]),
+        first_endpoint: None,
+        own_labels: BTreeMap::new(),
+    }
+}
+
+fn create_and_start(name: &str) -> Vec<Call> {
+    vec![
+        Call::CreateContainer(Box::new(container(name))),
+        Call::StartContainer { name: name.into(), delay: None },
+    ]
+}
+
+/// A plan from (client, name, prerequisites, calls); steps are numbered from one.
+fn plan(steps: Vec<(&str, &str, &[u32], Vec<Call>)>) -> Plan {
+    let steps = steps.into_iter().zip(1..).map(|((client, name, after, calls), id)| Step {
+        id: StepId(id),
+        client: ClientName::new(client).unwrap(),
+        kind: Kind::Container,
+        name: name.into(),
+        action: Action::Create,
+        reasons: Vec::new(),
+        after: after.iter().map(|id| StepId(*id)).collect(),
+        calls,
+    });
+    Plan { steps: steps.collect(), ..Plan::default() }
+}
+
+fn engine(host: &str) -> Arc<MemoryBackend> {
+    let engine = MemoryBackend::new(host);
+    engine.add_image("app");
+    engine.add_image("app:latest");
+    engine.add_image("busybox:latest");
+    Arc::new(engine)
+}
+
+fn backends(engines: &[(&str, &Arc<MemoryBackend>)]) -> Backends {
+    let backend = |engine: &Arc<MemoryBackend>| Arc::clone(engine) as Arc<dyn Backend>;
+    engines.iter().map(|(name, engine)| (ClientName::new(*name).unwrap(), backend(engine))).collect()
+}
+
+async fn run(plan: &Plan, engine: &Arc<MemoryBackend>, options: &ApplyOptions) -> Report {
+    apply(plan, &backends(&[("a", engine)]), options, &unbounded_channel().0).await
+}
+
+/// One word a step: `done`, `failed`, or why it was skipped.
+fn results(report: &Report) -> Vec<String> {
+    let result = |result: &StepResult| match result {
+        StepResult::Done => "done".into(),
+        StepResult::Failed(_) => "failed".into(),
+        StepResult::Skipped(Because::Failed(step)) => format!("skipped for {step}"),
+        StepResult::Skipped(Because::FailFast(step)) => format!("stopped for {step}"),
+        StepResult::Skipped(Because::Cancelled) => "cancelled".into(),
+    };
+    report.steps.iter().map(|step| result(&step.result)).collect()
+}
+
+#[tokio::test]
+async fn a_failed_step_skips_its_dependents_and_nothing_else() {
+    let engine = engine("a");
+    engine.fail_calls("start container `m.db`", Failure::Refused(500, "no such device".into()));
+    let plan = plan(vec![
+        ("a", "m.db", &[], create_and_start("m.db")),
+        ("a", "m.app", &[1], create_and_start("m.app")),
+        ("a", "m.web", &[2], create_and_start("m.web")),
+        ("a", "m.other", &[], create_and_start("m.other")),
+    ]);
+    let report = run(&plan, &engine, &ApplyOptions::default()).await;
+    assert_eq!(results(&report), ["failed", "skipped for #1", "skipped for #1", "done"]);
+    assert_eq!(report.counts(), (1, 1, 2));
+    let (step, error) = report.failures().next().unwrap();
+    assert_eq!((step.0, error.to_string().as_str()), (1, "failed to start container `m.db` on `a`"));
+    assert_eq!(error.cause.to_string(), "the engine refused (500): no such device");
+}
+
+#[tokio::test]
+async fn with_fail_fast_nothing_begins_after_the_first_failure() {
+    let engine = engine("a");
+    engine.fail_calls("create container `m.1`", Failure::Refused(500, "full".into()));
+    let plan = plan(vec![
+        ("a", "m.1", &[], create_and_start("m.1")),
+        ("a", "m.2", &[], create_and_start("m.2")),
+        ("a", "m.3", &[1], create_and_start("m.3")),
+    ]);
+    let options = ApplyOptions { jobs: 1, fail_fast: true, ..ApplyOptions::default() };
+    let report = run(&plan, &engine, &options).await;
+    assert_eq!(results(&report), ["failed", "stopped for #1", "skipped for #1"]);
+}
+
+#[tokio::test]
+async fn a_host_that_is_down_does_not_stop_the_others() {
+    let (up, down) = (engine("up"), engine("down"));
+    down.disconnect();
+    let plan = plan(vec![
+        ("up", "m.1", &[], create_and_start("m.1")),
+        ("down", "m.2", &[], create_and_start("m.2")),
+        ("nowhere", "m.3", &[], create_and_start("m.3")),
+    ]);
+    let backends = backends(&[("up", &up), ("down", &down)]);
+    let report = apply(&plan, &backends, &ApplyOptions::default(), &unbounded_channel().0).await;
+    assert_eq!(results(&report), ["done", "failed", "failed"]);
+    let errors: Vec<_> = report.failures().map(|(_, error)| error).collect();
+    assert!(errors[0].is_unreachable());
+    assert_eq!(errors[1].cause.to_string(), "there is no connection to this client");
+}
+
+#[tokio::test(start_paused = true)]
+async fn independent_steps_run_at_once_up_to_the_limit() {
+    let engine = MemoryBackend::new("a").with_latency(Duration::from_secs(1));
+    engine.add_image("app:latest");
+    let engine = Arc::new(engine);
+    let names: Vec<String> = (0..20).map(|number| format!("m.{number}")).collect();
+    let plan = plan(names.iter().map(|name| ("a", name.as_str(), &[][..], create_and_start(name))).collect());
+    let started = tokio::time::Instant::now();
+    let report = run(&plan, &engine, &ApplyOptions::default()).await;
+    assert!(report.is_success());
+    // 20 steps of two calls, 8 at a time: three times two seconds.
+    assert_eq!(started.elapsed().as_secs(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_finishes_what_is_under_way_and_begins_nothing() {
+    let engine = MemoryBackend::new("a").with_latency(Duration::from_secs(1));
+    engine.add_image("app:latest");
+    let engine = Arc::new(engine);
+    let plan = plan(vec![
+        ("a", "m.1", &[], create_and_start("m.1")),
+        ("a", "m.2", &[1], create_and_start("m.2")),
+        ("a", "m.3", &[], create_and_start("m.3")),
+    ]);
+    let options = ApplyOptions { jobs: 1, cancel: CancellationToken::new(), ..ApplyOptions::default() };
+    let cancel = options.cancel.clone();
+    let interrupt = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        cancel.cancel();
+    };
+    let (report, ()) = tokio::join!(run(&plan, &engine, &options), interrupt);
+    assert_eq!(results(&report), ["done", "cancelled", "cancelled"]);
+    assert_eq!(engine.changes(), ["create container `m.1`", "start container `m.1`"]);
+}
+
+#[tokio::test]
+async fn events_tell_every_step_and_call() {
+    let engine = engine("a");
+    engine.add_to_registry("new:latest");
+    let plan = plan(vec![
+        ("a", "new", &[], vec![Call::PullImage { image: image("new"), then_compare: false }]),
+        ("a", "m.1", &[1], create_and_start("m.1")),
+    ]);
+    let (sender, mut receiver) = unbounded_channel();
+    apply(&plan, &backends(&[("a", &engine)]), &ApplyOptions::default(), &sender).await;
+    drop(sender);
+    let mut told = Vec::new();
+    while let Some(event) = receiver.recv().await {
+        told.push(match event {
+            Event::StepStarted { step } => format!("{step} begins"),
+            Event::CallStarted { step, call } => format!("{step} {call}"),
+            Event::Progress { step, progress } => format!("{step} {}", progress.status),
+            Event::Log { step, line } => format!("{step} {line}"),
+            Event::StepFinished { step, result } => format!("{step} {result:?}"),
+        });
+    }
+    let expected = [
+        "#1 begins",
+        "#1 pull image `new:latest`",
+        "#1 Pulling from new",
+        "#1 Done",
+        "#2 begins",
+        "#2 create container `m.1`",
+        "#2 start container `m.1`",
+        "#2 Done",
+    ];
+    assert_eq!(told, expected);
+}
+
+fn prepared(volume: &str, images: &[&str], content_from: Option<&str>) -> Plan {
+    let spec = VolumeSpec { name: volume.into(), driver: "local".into(), ..VolumeSpec::default() };
+    let prepare = PrepareSpec {
+        volume: volume.into(),
+        owner: Some("2000:2000".into()),
+        mode: Some("0750".into()),
+        local: true,
+        images: images.iter().map(|name| image(name)).collect(),
+        content_from: content_from.map(|name| (image(name), "/data".into())),
+    };
+    plan(vec![("a", volume, &[], vec![Call::CreateVolume(spec), Call::PrepareVolume(prepare)])])
+}
+
+#[tokio::test]
+async fn a_volume_is_made_by_the_helper_that_prepares_it() {
+    let engine = engine("a");
+    let report = run(&prepared("m.data", &["busybox"], Some("app")), &engine, &ApplyOptions::default()).await;
+    assert_eq!(results(&report), ["done"]);
+    assert_eq!(engine.prepared("m.data"), ["chown -R 2000:2000 /volume-tmp && chmod -R 0750 /volume-tmp"]);
+    let expected = [
+        "create container `dfab.prepare.m.data`",
+        "create container `dfab.content.m.data`",
+        "remove container `dfab.content.m.data`",
+        "start container `dfab.prepare.m.data`",
+        "remove container `dfab.prepare.m.data`",
+    ];
+    assert_eq!(engine.changes(), expected);
+}
+
+#[tokio::test]
+async fn the_next_image_is_taken_where_the_first_cannot_be_had() {
+    let engine = engine("a");
+    engine.remove_image("busybox:latest");
+    let report = run(&prepared("m.data", &["busybox", "app"], None), &engine, &ApplyOptions::default()).await;
+    assert_eq!(results(&report), ["done"]);
+    assert_eq!(engine.prepared("m.data").len(), 1);
+
+    let report = run(&prepared("m.more", &["busybox"], None), &engine, &ApplyOptions::default()).await;
+    let (_, error) = report.failures().next().unwrap();
+    assert_eq!(error.to_string(), "failed to prepare volume `m.more` on `a`");
+    let cause = error.cause.to_string();
+    assert!(cause.contains("none of `busybox:latest` is present or can be pulled"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_failed_preparation_leaves_neither_helper_nor_volume() {
+    let engine = engine("a");
+    engine.fail_calls("start container `dfab.prepare", Failure::Refused(500, "no cgroup".into()));
+    let report = run(&prepared("m.data", &["busybox"], None), &engine, &ApplyOptions::default()).await;
+    assert_eq!(results(&report), ["failed"]);
+    assert!(engine.list_containers().await.unwrap().is_empty());
+    assert!(engine.list_volumes().await.unwrap().is_empty());
+}
+
+/// A run that is killed between two requests must leave either no volume, or a helper container that
+/// tells the next run to prepare again.
+#[tokio::test]
+async fn an_interrupted_preparation_is_seen_and_completed() {
+    for number in 1..20 {
+        let engine = engine("a");
+        let plan = prepared("m.data", &["busybox"], Some("app"));
+        engine.fail_at(number, Failure::Unreachable);
+        let report = run(&plan, &engine, &ApplyOptions::default()).await;
+        engine.recover();
+        if report.is_success() {
+            assert!(number > 8, "there are at least eight requests to interrupt");
+            return;
+        }
+        let helper = engine.list_containers().await.unwrap().contains_key(&helper_name("m.data"));
+        let volume = engine.list_volumes().await.unwrap().contains_key("m.data");
+        assert!(helper || !volume || !engine.prepared("m.data").is_empty(), "after request {number}");
+
+        let report = run(&plan, &engine, &ApplyOptions::default()).await;
+        assert!(report.is_success(), "after request {number}: {:?}", report.steps);
+        assert!(engine.list_containers().await.unwrap().is_empty());
+        assert!(!engine.prepared("m.data").is_empty());
+    }
+    panic!("the preparation never succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_ignores_its_stop_signal_is_killed() {
+    let engine = MemoryBackend::new("a");
+    engine.add_image_with("app:latest", Behaviour::IgnoresSignals, Properties::new());
+    let engine = Arc::new(engine);
+    let stop = || Call::StopContainer {
+        name: "m.1".into(),
+        stop: StopSpec { signal: Some("SIGQUIT".into()), timeout: Some(Duration::from_secs(3)) },
+    };
+    let mut calls = create_and_start("m.1");
+    // Stopping what does not run, or is not there, is no error (D-11).
+    calls.extend([stop(), stop()]);
+    calls.push(Call::RemoveContainer { name: "m.1".into(), volumes: false, force: false });
+    calls.push(stop());
+    let report = run(&plan(vec![("a", "m.1", &[], calls)]), &engine, &ApplyOptions::default()).await;
+    assert_eq!(results(&report), ["done"], "{:?}", report.steps);
+    let signals = engine.changes().into_iter().filter(|call| call.starts_with("send")).collect::<Vec<_>>();
+    let expected = ["send SIGQUIT to container `m.1`", "send SIGKILL to container `m.1`"];
+    assert_eq!(signals[..2], expected);
+}
+
+#[tokio::test]
+async fn removing_what_is_gone_is_no_error() {
+    let engine = engine("a");
+    let calls = vec![
+        Call::RemoveContainer { name: "m.1".into(), volumes: false, force: false },
+        Call::RemoveNetwork { name: "m.net".into() },
+        Call::RemoveVolume { name: "m.data".into() },
+    ];
+    let report = run(&plan(vec![("a", "m.1", &[], calls)]), &engine, &ApplyOptions::default()).await;
+    assert!(report.is_success());
+}
+
+fn script(image_name: &str, timeout: Option<Duration>) -> Plan {
+    let spec = ScriptSpec {
+        container: ContainerSpec { image: image(image_name), ..container("m.script") },
+        endpoints: Vec::new(),
+        start_delay: None,
+        wait_timeout: timeout,
+        timestamps: false,
+        tail: None,
+        remove: true,
+    };
+    plan(vec![("a", "m.script", &[], vec![Call::RunScript(Box::new(spec))])])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_yields_its_code_and_log_and_its_container_goes() {
+    let engine = engine("a");
+    engine.add_image_with("ending:latest", Behaviour::Ends(3, "one\ntwo\n".into()), Properties::new());
+    let report = run(&script("ending", None), &engine, &ApplyOptions::default()).await;
+    assert!(report.is_success(), "a code other than zero is a result, not an error");
+    let outcome = ScriptOutcome::Ended { exit_code: 3, log: b"one\ntwo\n".to_vec() };
+    assert_eq!(report.scripts[0].outcome, outcome);
+
+    let report = run(&script("app", Some(Duration::from_secs(5))), &engine, &ApplyOptions::default()).await;
+    assert_eq!(report.scripts[0].outcome, ScriptOutcome::TimedOut);
+    assert!(engine.list_containers().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_script_that_cannot_start_leaves_no_container() {
+    let engine = engine("a");
+    engine.fail_calls("start container", Failure::Refused(400, "no such executable".into()));
+    let report = run(&script("app", None), &engine, &ApplyOptions::default()).await;
+    assert_eq!(results(&report), ["failed"]);
+    assert!(engine.list_containers().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_health_ends_well_or_says_why_not() {
+    use dfab_client::backend::Health;
+    for (health, expected) in [
+        (Health::Healthy, None),
+        (Health::Unhealthy, Some("its health check fails")),
+        (Health::Unchecked, Some("it has no health check")),
+        (Health::Ended, Some("it has ended")),
+        (Health::Starting, Some("no answer within 60 s")),
+    ] {
+        let engine = MemoryBackend::new("a");
+        engine.add_image_with("app:latest", Behaviour::Checked(health), Properties::new());
+        let engine = Arc::new(engine);
+        let mut calls = create_and_start("m.1");
+        calls.push(Call::WaitHealthy { name: "m.1".into(), timeout: Some(Duration::from_secs(60)) });
+        let report = run(&plan(vec![("a", "m.1", &[], calls)]), &engine, &ApplyOptions::default()).await;
+        let cause = report.failures().next().map(|(_, error)| error.cause.to_string());
+        assert_eq!(cause.as_deref(), expected, "{health:?}");
+    }
+}

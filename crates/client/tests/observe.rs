@@ -1,0 +1,82 @@
+//! Observing the engine in memory.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as a test does")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dfab_client::memory::Failure;
+use dfab_client::{Backend, MemoryBackend, observe};
+use dfab_map::image::ImageName;
+use dfab_map::observed::Wanted;
+use dfab_map::property::Property;
+use dfab_map::spec::{ContainerSpec, Properties};
+use serde_json::json;
+
+async fn engine(containers: usize) -> (MemoryBackend, Wanted) {
+    let engine = MemoryBackend::new("a").with_latency(Duration::from_secs(1));
+    engine.add_image("app:latest");
+    let mut wanted = Wanted::default();
+    for number in 0..containers {
+        let spec = ContainerSpec {
+            name: format!("m.{number}"),
+            image: ImageName::expand("app", None, None).unwrap(),
+            properties: Properties::from([(Property::Binds, json!(["m.data:/data"]))]),
+            first_endpoint: None,
+            own_labels: Default::default(),
+        };
+        engine.create_container(&spec).await.unwrap();
+        engine.start_container(&spec.name).await.unwrap();
+        wanted.containers.insert(spec.name);
+    }
+    (engine, wanted)
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_takes_three_rounds_and_five_requests_beside_the_inspections() {
+    let (engine, mut wanted) = engine(16).await;
+    wanted.containers.insert("m.absent".into());
+    let (before, started) = (engine.requests(), tokio::time::Instant::now());
+    let observed = observe(&engine, &wanted).await.unwrap();
+    assert_eq!(started.elapsed().as_secs(), 3);
+    assert_eq!(engine.requests() - before, 5 + 16);
+    assert!(observed.containers.values().all(|container| container.detail.is_some()));
+    assert_eq!(observed.volumes["m.data"].holders.len(), 16);
+    assert_eq!(observed.networks["bridge"].containers.len(), 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn process_lists_and_limits_need_no_further_round() {
+    let (engine, mut wanted) = engine(4).await;
+    wanted.limits = true;
+    wanted.processes = BTreeSet::from(["m.0".into(), "m.1".into()]);
+    engine.stop_container("m.1", None).await.unwrap();
+    let (before, started) = (engine.requests(), tokio::time::Instant::now());
+    let observed = observe(&engine, &wanted).await.unwrap();
+    assert_eq!(started.elapsed().as_secs(), 3);
+    // One list of processes: the other container does not run.
+    assert_eq!(engine.requests() - before, 6 + 4 + 1);
+    let processes = |name: &str| observed.containers[name].detail.as_ref().unwrap().processes.clone();
+    assert!(processes("m.0").is_some_and(|processes| processes.len() == 1));
+    assert_eq!(processes("m.1"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_vanishes_after_the_list_is_absent() {
+    let (engine, wanted) = engine(2).await;
+    let lose = async {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        engine.lose_container("m.1");
+    };
+    let (observed, ()) = tokio::join!(observe(&engine, &wanted), lose);
+    assert_eq!(observed.unwrap().containers.into_keys().collect::<Vec<_>>(), ["m.0"]);
+}
+
+#[tokio::test]
+async fn an_engine_that_cannot_be_reached_is_one_error() {
+    let engine = MemoryBackend::new("a");
+    engine.fail_at(3, Failure::Unreachable);
+    let error = observe(&engine, &Wanted::default()).await.unwrap_err();
+    assert!(error.is_unreachable());
+    assert_eq!(error.host, "a");
+}
