@@ -206,8 +206,8 @@ impl Host<'_> {
     pub fn leftovers(&self) -> Vec<String> {
         let text = self.run(
             "pgrep -a socat || true
-             pgrep -a -f 'sshd: (deploy|guest)' || true
-             pgrep -a -f 'dial-stdio' || true
+             pgrep -a -f '[s]shd: (deploy|guest)' || true
+             pgrep -a -f '[d]ial-stdio' || true
              find /tmp /home/deploy /home/guest -mindepth 1 ! -name '.bash*' ! -name .profile
              docker ps -a --format 'container {{.Names}} {{.Command}}' | grep -v '^container [a-z0-9]*_map\\.' || true",
         );

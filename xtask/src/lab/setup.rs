@@ -172,8 +172,9 @@ impl Apt {
             fs::create_dir_all(folder.join(part)).context("cannot make a folder for apt")?;
         }
         let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+        let machine = machine_sources();
         let source = |suite: &str, archive: &str| {
-            format!("deb [signed-by={keyring}] http://deb.debian.org/{archive} {suite} main\n")
+            format!("deb [signed-by={keyring}] {} {suite} main\n", mirror(&machine, archive))
         };
         let mut sources = source(suite, "debian");
         if suite != "sid" {
@@ -227,5 +228,43 @@ impl Apt {
             .args(["-o", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false"])
             .args(["-o", "Acquire::Retries=3"]);
         command
+    }
+}
+
+/// Returns the text of all files that name this machine's package sources.
+fn machine_sources() -> String {
+    let mut text = fs::read_to_string("/etc/apt/sources.list").unwrap_or_default();
+    for entry in fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten() {
+        text.push('\n');
+        text.push_str(&fs::read_to_string(entry.path()).unwrap_or_default());
+    }
+    text
+}
+
+/// Returns where this machine gets the archive `debian` or `debian-security` from: a mirror may be all it can reach.
+fn mirror(sources: &str, archive: &str) -> String {
+    let lines = sources.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let found = lines
+        .flat_map(str::split_ascii_whitespace)
+        .map(|word| word.trim_end_matches('/'))
+        .find(|word| word.starts_with("http") && word.ends_with(&format!("/{archive}")));
+    found.map_or_else(|| format!("http://deb.debian.org/{archive}"), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mirror;
+
+    #[test]
+    fn the_machines_own_mirror_is_used() {
+        let sources = "# deb http://old.example/debian bookworm main\n\
+                       deb https://mirror.example/debian/ bookworm main\n\
+                       URIs: http://security.example/debian-security\n";
+        assert_eq!(mirror(sources, "debian"), "https://mirror.example/debian");
+        assert_eq!(mirror(sources, "debian-security"), "http://security.example/debian-security");
+        assert_eq!(
+            mirror("deb http://archive.example/snapshot/2025/ sid main", "debian"),
+            "http://deb.debian.org/debian"
+        );
     }
 }
