@@ -1,3 +1,30 @@
-//! The `dfab` command.
+//! `dfab`: deploys container maps to Docker engines, local or behind SSH.
+//!
+//! Reading order: [`cli`] (from words to calls), [`registry`] (the tasks as data), [`project`] and
+//! [`settings`] (what is configured), [`run`] (what calls share), [`tasks`] (what they do),
+//! [`console`] and [`report`] (what comes out), [`exit`] (how it ends).
 
-fn main() {}
+mod cli;
+mod complete;
+mod console;
+mod endpoint;
+mod engines;
+mod exit;
+mod failure;
+mod list;
+mod program;
+mod project;
+mod registry;
+mod report;
+mod run;
+mod settings;
+mod ssh;
+mod tasks;
+mod text;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    ExitCode::from(program::main(&arguments))
+}

@@ -1,0 +1,274 @@
+//! The terminal: what goes to stdout and stderr, in which form (cli §5). Nobody else prints.
+
+pub mod plan;
+pub mod progress;
+pub mod table;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+
+use dfab_map::diagnostic::{Findings, RenderOptions, Severity, Sources, render_all};
+use owo_colors::{OwoColorize, Style};
+
+use crate::cli::options::{Color, Options, Output};
+use crate::failure::Failure;
+
+/// Where and how a run prints.
+///
+/// With JSON output stdout is kept for the one document, and everything for people goes to stderr.
+#[derive(Debug)]
+pub struct Console {
+    output: Output,
+    /// Lines of detail: 0 is normal.
+    pub verbose: u8,
+    quiet: bool,
+    color_out: bool,
+    color_err: bool,
+    hidden: Hidden,
+    /// Whether stderr is a terminal, and may be animated.
+    pub interactive: bool,
+    width: usize,
+    /// Held while a line is written, so that lines of several hosts stay whole.
+    line: Mutex<()>,
+    /// What is drawn below the lines on a terminal.
+    pub progress: progress::Progress,
+}
+
+/// Output levels of Fabric that are switched off (clients-tasks §11.6).
+#[derive(Clone, Copy, Debug, Default)]
+struct Hidden {
+    status: bool,
+    warnings: bool,
+    running: bool,
+    user: bool,
+}
+
+/// What a line is about: its output level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// `Done.` and the like.
+    Status,
+    /// What is being done.
+    Running,
+    /// Results.
+    User,
+}
+
+impl Console {
+    /// Makes the console of a run.
+    pub fn new(options: &Options) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let colored = |terminal: bool| match options.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !no_color && !dumb,
+        };
+        let interactive = std::io::stderr().is_terminal() && !dumb;
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        Self {
+            output: options.output,
+            verbose: options.verbose,
+            quiet: options.quiet,
+            color_out: colored(std::io::stdout().is_terminal()),
+            color_err: colored(std::io::stderr().is_terminal()),
+            hidden: Hidden::new(&options.show, &options.hide),
+            interactive,
+            width: columns.filter(|columns| *columns >= 20).or_else(terminal_width).unwrap_or(80),
+            line: Mutex::new(()),
+            progress: progress::Progress::new(interactive && !options.quiet),
+        }
+    }
+
+    /// Tells whether the result is a JSON document.
+    pub fn is_json(&self) -> bool {
+        self.output == Output::Json
+    }
+
+    /// Returns the columns that text for people may take.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Tells whether lines of results may have colours.
+    pub fn color(&self) -> bool {
+        if self.is_json() { self.color_err } else { self.color_out }
+    }
+
+    /// Prints a line, after `[host] ` where there is one. Results go to stdout, or to stderr beside a
+    /// JSON document.
+    pub fn line(&self, level: Level, host: Option<&str>, text: &str) {
+        let hidden = match level {
+            Level::Status => self.hidden.status || self.quiet,
+            Level::Running => self.hidden.running || self.quiet,
+            Level::User => self.hidden.user,
+        };
+        if !hidden {
+            self.write(self.is_json(), &self.prefixed(host, text));
+        }
+    }
+
+    /// Prints a block of text without a prefix: a table, a listing.
+    pub fn block(&self, text: &str) {
+        if !self.is_json() && !self.hidden.user {
+            self.write(false, text);
+        }
+    }
+
+    /// Prints a table or a list of values of a host as the source systems do: a line with the host
+    /// alone, then the block.
+    pub fn host_block(&self, host: Option<&str>, text: &str) {
+        if !self.is_json() && !self.hidden.user {
+            self.write(false, &format!("{}\n{text}", self.prefixed(host, "")));
+        }
+    }
+
+    /// Tells whether results should fit the width of a terminal.
+    pub fn fits(&self) -> bool {
+        std::io::stdout().is_terminal()
+    }
+
+    /// Prints the JSON document.
+    pub fn document(&self, document: &serde_json::Value) {
+        let text = serde_json::to_string_pretty(document).expect("a JSON value can be written");
+        self.write(false, &text);
+    }
+
+    /// Prints a warning to stderr.
+    pub fn warn(&self, host: Option<&str>, text: &str) {
+        if !self.hidden.warnings {
+            let label = self.styled(self.color_err, "warning:", Style::new().yellow().bold());
+            self.write(true, &self.prefixed(host, &format!("{label} {text}")));
+        }
+    }
+
+    /// Prints what the user should know to stderr.
+    pub fn note(&self, host: Option<&str>, text: &str) {
+        if !self.quiet {
+            let label = self.styled(self.color_err, "note:", Style::new().cyan().bold());
+            self.write(true, &self.prefixed(host, &format!("{label} {text}")));
+        }
+    }
+
+    /// Prints progress to stderr: what is being done, where it is not a result.
+    pub fn progress_line(&self, host: Option<&str>, text: &str) {
+        if !self.quiet && !self.hidden.running {
+            self.write(true, &self.prefixed(host, text));
+        }
+    }
+
+    /// Prints why something failed: the message, its causes, findings, and what to do (style §5).
+    pub fn failure(&self, host: Option<&str>, failure: &Failure) {
+        let label = self.styled(self.color_err, "error:", Style::new().red().bold());
+        let mut text = self.prefixed(host, &format!("{label} {}", failure.message));
+        for cause in &failure.causes {
+            text.push_str(&format!("\n  caused by: {}", cause.replace('\n', "\n    ")));
+        }
+        if let Some(findings) = &failure.findings {
+            text.push_str(&format!("\n\n{}\n", self.findings(&findings.0, &findings.1)));
+        }
+        for hint in &failure.hints {
+            let label = self.styled(self.color_err, "hint:", Style::new().cyan().bold());
+            text.push_str(&format!("\n{label} {hint}"));
+        }
+        self.write(true, &text);
+    }
+
+    /// Prints the warnings among findings to stderr.
+    pub fn finding_warnings(&self, findings: &Findings, sources: &Sources) {
+        let warnings: Vec<_> =
+            findings.0.iter().filter(|finding| finding.severity == Severity::Warning).cloned().collect();
+        if !warnings.is_empty() && !self.hidden.warnings {
+            self.write(true, &self.findings(&Findings(warnings), sources));
+        }
+    }
+
+    fn findings(&self, findings: &Findings, sources: &Sources) -> String {
+        let options = RenderOptions { color: self.color_err, width: Some(self.width.max(60)) };
+        render_all(&findings.0, sources, options)
+    }
+
+    fn prefixed(&self, host: Option<&str>, text: &str) -> String {
+        match host {
+            Some(host) => format!("[{host}] {text}"),
+            None => text.to_owned(),
+        }
+    }
+
+    /// Returns `text` in a style where colours are on.
+    pub fn styled(&self, color: bool, text: &str, style: Style) -> String {
+        if color { text.style(style).to_string() } else { text.to_owned() }
+    }
+
+    fn write(&self, stderr: bool, text: &str) {
+        let _line = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // A closed pipe (`dfab --list | head`) is no failure of ours: what cannot be written is lost.
+        self.progress.suspend(|| {
+            let written = if stderr {
+                let mut stderr = std::io::stderr().lock();
+                writeln!(stderr, "{text}").and_then(|()| stderr.flush())
+            } else {
+                let mut stdout = std::io::stdout().lock();
+                writeln!(stdout, "{text}").and_then(|()| stdout.flush())
+            };
+            drop(written);
+        });
+    }
+}
+
+impl Hidden {
+    fn new(show: &[String], hide: &[String]) -> Self {
+        let mut hidden = Self::default();
+        for (levels, off) in [(show, false), (hide, true)] {
+            for level in levels {
+                match level.trim() {
+                    "status" => hidden.status = off,
+                    "warnings" => hidden.warnings = off,
+                    "running" | "commands" => hidden.running = off,
+                    "user" => hidden.user = off,
+                    "everything" => hidden = Self { warnings: off, running: off, user: off, ..hidden },
+                    // Checked by `check_levels`; the others have nothing that dfab prints.
+                    _ => {}
+                }
+            }
+        }
+        hidden
+    }
+}
+
+/// The words of `--show` and `--hide`.
+const LEVELS: [&str; 12] = [
+    "status",
+    "aborts",
+    "warnings",
+    "running",
+    "stdout",
+    "stderr",
+    "user",
+    "exceptions",
+    "debug",
+    "output",
+    "commands",
+    "everything",
+];
+
+/// Checks the words of `--show` and `--hide`.
+///
+/// # Errors
+///
+/// A usage failure for a word that is none.
+pub fn check_levels(options: &Options) -> crate::failure::Result<()> {
+    match options.show.iter().chain(&options.hide).find(|level| !LEVELS.contains(&level.trim())) {
+        Some(level) => {
+            Err(Failure::usage(format!("there is no output level `{level}`"))
+                .nearest(level, "levels", LEVELS))
+        }
+        None => Ok(()),
+    }
+}
+
+fn terminal_width() -> Option<usize> {
+    let of_err = terminal_size::terminal_size_of(std::io::stderr());
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size().or(of_err)?;
+    Some(usize::from(columns).max(20))
+}

@@ -1,0 +1,513 @@
+//! Plans and what becomes of them: lines for people while they are carried out, and the document.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dfab_client::apply::{Because, Event, StepResult};
+use dfab_map::names::ClientName;
+use dfab_map::plan::{Action, Plan, Reason, Step, StepId};
+use dfab_tasks::actions::Happening;
+use dfab_tasks::outcome::{Outcome, Stage};
+use indexmap::IndexMap;
+use owo_colors::Style;
+use serde_json::{Value, json};
+
+use super::progress::Activity;
+use super::{Console, Level};
+use crate::failure::{Failure, Kind, chain};
+use crate::report::Report;
+use crate::run::Run;
+use crate::text::{count, seconds};
+
+/// Prints a run as it happens.
+pub struct PlanPrinter<'a> {
+    console: &'a Console,
+    dry_run: bool,
+    plan: Arc<Plan>,
+    started: HashMap<StepId, std::time::Instant>,
+    activities: HashMap<StepId, Activity>,
+    observing: Option<Activity>,
+    clients: usize,
+}
+
+impl<'a> PlanPrinter<'a> {
+    /// Makes a printer without a plan.
+    pub fn new(console: &'a Console, dry_run: bool) -> Self {
+        Self {
+            console,
+            dry_run,
+            plan: Arc::default(),
+            started: HashMap::new(),
+            activities: HashMap::new(),
+            observing: None,
+            clients: 0,
+        }
+    }
+
+    /// Prints what happened.
+    pub fn happening(&mut self, happening: Happening) {
+        match happening {
+            Happening::Observing(clients) => {
+                self.clients = self.clients.max(clients.len());
+                let text = match clients.as_slice() {
+                    [client] => format!("looking at {}", place(client).unwrap_or("the local engine")),
+                    many => format!("looking at {}", count(many.len(), "engine")),
+                };
+                self.observing = Some(self.console.progress.start(None, &text));
+            }
+            Happening::Unreachable(client, error) => {
+                // The one engine of a run that cannot be reached is said once, at the end.
+                if self.clients > 1 {
+                    self.console.warn(place(&client), &chain(error.as_ref()).join(": "));
+                }
+            }
+            Happening::Planned { plan, pulls_first } => {
+                self.observing = None;
+                self.plan = plan;
+                for notice in &self.plan.notices {
+                    self.console.note(None, notice);
+                }
+                if self.dry_run {
+                    self.print_plan(pulls_first);
+                }
+            }
+            Happening::Step(event) => self.event(event),
+        }
+    }
+
+    fn print_plan(&self, pulls_first: bool) {
+        for step in &self.plan.steps {
+            let line = self.step_line(step, step.action.as_str(), None);
+            self.console.line(Level::User, place(&step.client), &line);
+            self.print_reasons(step);
+        }
+        if pulls_first {
+            self.console.note(None, "images are pulled first; what depends on them is compared again then");
+        }
+        self.print_unchanged();
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::StepStarted { step: id } => {
+                self.started.insert(id, std::time::Instant::now());
+                if let Some(step) = self.step(id) {
+                    let text = format!("{} {} {}", step.action, step.kind, step.name);
+                    let activity = self.console.progress.start(place(&step.client), &text);
+                    self.activities.insert(id, activity);
+                }
+            }
+            Event::CallStarted { step: id, call } => {
+                if let (Some(step), Some(activity)) = (self.step(id), self.activities.get(&id)) {
+                    activity.message(match place(&step.client) {
+                        Some(client) => format!("[{client}] {call}"),
+                        None => call.clone(),
+                    });
+                }
+                if self.console.verbose > 1
+                    && let Some(step) = self.step(id)
+                {
+                    self.console.progress_line(place(&step.client), &call);
+                }
+            }
+            Event::Progress { step: id, progress } => {
+                if let Some(activity) = self.activities.get(&id) {
+                    let bytes = progress.bytes.filter(|(_, all)| *all > 0);
+                    let percent = bytes
+                        .map_or(String::new(), |(done, all)| format!(" {}%", done.saturating_mul(100) / all));
+                    let name = self.step(id).map_or("", |step| step.name.as_str());
+                    activity.message(format!("pull {name}: {} {}{percent}", progress.layer, progress.status));
+                }
+            }
+            Event::Log { step: id, line } => {
+                if let Some(step) = self.step(id) {
+                    self.console.progress_line(place(&step.client), &format!("{}: {line}", step.name));
+                }
+            }
+            Event::StepFinished { step: id, result } => {
+                self.activities.remove(&id);
+                self.finished(id, &result);
+            }
+        }
+    }
+
+    fn finished(&self, id: StepId, result: &StepResult) {
+        let Some(step) = self.step(id) else { return };
+        let client = place(&step.client);
+        match result {
+            StepResult::Done => {
+                let time = self.started.get(&id).map(|started| started.elapsed().as_secs_f64());
+                let line = self.step_line(step, done_word(step.action), time);
+                self.console.line(Level::User, client, &line);
+                self.print_reasons(step);
+            }
+            StepResult::Failed(error) => {
+                let label = self.console.styled(self.console.color(), "failed", Style::new().red().bold());
+                let cause = chain(error.as_ref()).join(": ");
+                self.console.line(
+                    Level::User,
+                    client,
+                    &format!("{label}  {} {}: {cause}", step.kind, step.name),
+                );
+            }
+            StepResult::Skipped(because) => {
+                let label = self.console.styled(self.console.color(), "skipped", Style::new().yellow());
+                let why = because_text(*because, &self.plan);
+                let line = format!("{label} {} of {} {}, {why}", step.action, step.kind, step.name);
+                self.console.line(Level::User, client, &line);
+            }
+        }
+    }
+
+    fn step_line(&self, step: &Step, word: &str, time: Option<f64>) -> String {
+        let color = match step.action {
+            Action::Create | Action::Start | Action::Pull => Style::new().green(),
+            Action::Recreate | Action::Restart | Action::Stop => Style::new().yellow(),
+            Action::Remove | Action::Kill => Style::new().red(),
+            Action::Update | Action::Exec | Action::Script => Style::new().cyan(),
+        };
+        let word = self.console.styled(self.console.color(), &format!("{word:<9}"), color);
+        let inline = match step.reasons.as_slice() {
+            [reason] if is_short(reason) => format!(" ({})", reason.text),
+            _ => String::new(),
+        };
+        let time = time.map_or(String::new(), |time| format!("  {}", seconds(time)));
+        format!("{word} {:<9} {}{inline}{time}", step.kind.as_str(), step.name)
+    }
+
+    fn print_reasons(&self, step: &Step) {
+        if matches!(step.reasons.as_slice(), [reason] if is_short(reason)) {
+            return;
+        }
+        for reason in &step.reasons {
+            self.console.line(Level::User, place(&step.client), &format!("    {}", reason_text(reason)));
+        }
+    }
+
+    fn print_unchanged(&self) {
+        if self.console.verbose > 0 {
+            for item in &self.plan.unchanged {
+                let line = format!("{:<9} {:<9} {}", "unchanged", item.kind.as_str(), item.name);
+                self.console.line(Level::User, place(&item.client), &line);
+            }
+        }
+    }
+
+    fn step(&self, id: StepId) -> Option<&Step> {
+        self.plan.steps.iter().find(|step| step.id == id)
+    }
+
+    /// Prints what changed, in one line.
+    pub fn summary(&mut self, outcome: &Outcome, report: &Report) {
+        self.observing = None;
+        self.activities.clear();
+        for notice in &outcome.notices {
+            self.console.note(None, notice);
+        }
+        if !self.dry_run {
+            self.print_unchanged();
+        }
+        let Some(counts) = &report.summary else { return };
+        let text = summary_text(counts, self.dry_run, outcome);
+        self.console.line(Level::User, None, &text);
+    }
+}
+
+/// Returns the client for the prefix of a line; the default client has none.
+fn place(client: &ClientName) -> Option<&str> {
+    (!client.is_default()).then_some(client.as_str())
+}
+
+/// Tells whether a reason fits behind the name.
+fn is_short(reason: &Reason) -> bool {
+    reason.current.is_none() && reason.desired.is_none() && reason.source.is_none()
+}
+
+/// Returns a reason as people read it: what, from what to what, and where that is written.
+pub fn reason_text(reason: &Reason) -> String {
+    let mut text = reason.text.clone();
+    let value = |value: &Option<String>| value.as_deref().map_or("nothing".to_owned(), shortened);
+    if reason.current.is_some() || reason.desired.is_some() {
+        text.push_str(&format!(": {} -> {}", value(&reason.current), value(&reason.desired)));
+    }
+    if let Some(source) = &reason.source {
+        text.push_str(&format!("  ({source})"));
+    }
+    text
+}
+
+/// Shortens IDs and overlong values; the document has them in full.
+fn shortened(value: &str) -> String {
+    if let Some(hash) = value.strip_prefix("sha256:")
+        && hash.len() == 64
+        && hash.chars().all(|c| c.is_ascii_hexdigit())
+    {
+        return hash[..12].to_owned();
+    }
+    if value.chars().count() <= 100 {
+        return value.to_owned();
+    }
+    let start: String = value.chars().take(97).collect();
+    format!("{start}...")
+}
+
+fn done_word(action: Action) -> &'static str {
+    match action {
+        Action::Create => "created",
+        Action::Start => "started",
+        Action::Restart => "restarted",
+        Action::Stop => "stopped",
+        Action::Remove => "removed",
+        Action::Recreate => "recreated",
+        Action::Update => "updated",
+        Action::Exec => "executed",
+        Action::Kill => "killed",
+        Action::Pull => "pulled",
+        Action::Script => "ran",
+    }
+}
+
+fn because_text(because: Because, plan: &Plan) -> String {
+    let name = |id: StepId| {
+        let step = plan.steps.iter().find(|step| step.id == id);
+        step.map_or_else(|| id.to_string(), |step| format!("{} {}", step.kind, step.name))
+    };
+    match because {
+        Because::Failed(id) => format!("because {} failed", name(id)),
+        Because::FailFast(id) => {
+            format!("because {} failed and the run stops at the first failure", name(id))
+        }
+        Because::Cancelled => "because the run was interrupted".to_owned(),
+    }
+}
+
+/// The keys that every summary has, in this order (cli §5.1); others follow where they count.
+const ALWAYS: [&str; 6] = ["created", "started", "updated", "recreated", "removed", "unchanged"];
+
+fn summary_text(counts: &IndexMap<&'static str, usize>, dry_run: bool, outcome: &Outcome) -> String {
+    let unchanged = counts.get("unchanged").copied().unwrap_or(0);
+    let mut parts: Vec<String> = counts
+        .iter()
+        .filter(|(key, number)| **number > 0 && !matches!(**key, "unchanged" | "failed" | "skipped"))
+        .map(
+            |(key, number)| {
+                if dry_run { format!("{number} would be {key}") } else { format!("{number} {key}") }
+            },
+        )
+        .collect();
+    let nothing = parts.is_empty();
+    for key in ["failed", "skipped"] {
+        if let Some(number) = counts.get(key).filter(|number| **number > 0) {
+            parts.push(format!("{number} {key}"));
+        }
+    }
+    let costs =
+        format!("{}, {}", seconds(outcome.time.as_secs_f64()), count(outcome.requests as usize, "request"));
+    if nothing && parts.is_empty() {
+        let verb = if dry_run { "nothing would change" } else { "nothing changed" };
+        return match unchanged {
+            0 => format!("{verb} ({costs})"),
+            1 => format!("{verb}: 1 item is as it should be ({costs})"),
+            many => format!("{verb}: {many} items are as they should be ({costs})"),
+        };
+    }
+    if unchanged > 0 {
+        parts.push(format!("{unchanged} unchanged"));
+    }
+    format!("{} ({costs})", parts.join(", "))
+}
+
+/// Makes the report of an outcome: plan, results, counts. It is not judged yet, see [`judge`].
+pub fn report(outcome: &Outcome, task: &str, dry_run: bool) -> Report {
+    let mut counts: IndexMap<&'static str, usize> = ALWAYS.into_iter().map(|key| (key, 0)).collect();
+    let mut results = Vec::new();
+    for stage in &outcome.stages {
+        count_stage(stage, &mut counts);
+        results.extend(stage_results(stage));
+    }
+    let notices = outcome.notices.iter().chain(outcome.stages.iter().flat_map(|stage| &stage.plan.notices));
+    let steps = outcome.steps().count();
+    Report {
+        dry_run,
+        plan: Some(outcome.steps().map(|(stage, step)| step_json(stage, step)).collect()),
+        results: Some(results),
+        summary: Some(counts),
+        notices: notices.cloned().collect(),
+        requests: Some(outcome.requests),
+        seconds: Some(rounded(outcome.time.as_secs_f64())),
+        would_change: dry_run && steps > 0,
+        ..Report::done(task)
+    }
+}
+
+fn count_stage(stage: &Stage, counts: &mut IndexMap<&'static str, usize>) {
+    *counts.entry("unchanged").or_default() += stage.plan.unchanged.len();
+    match &stage.report {
+        None => {
+            for step in &stage.plan.steps {
+                *counts.entry(done_word(step.action)).or_default() += 1;
+            }
+        }
+        Some(report) => {
+            for (step, result) in stage.plan.steps.iter().zip(&report.steps) {
+                let key = match result.result {
+                    StepResult::Done => done_word(step.action),
+                    StepResult::Failed(_) => "failed",
+                    StepResult::Skipped(_) => "skipped",
+                };
+                *counts.entry(key).or_default() += 1;
+            }
+        }
+    }
+}
+
+fn step_json(stage: &Stage, step: &Step) -> Value {
+    let reason = |reason: &Reason| {
+        json!({
+            "field": reason.field,
+            "current": reason.current,
+            "desired": reason.desired,
+            "source": reason.source.as_ref().map(ToString::to_string),
+            "text": reason.text,
+        })
+    };
+    json!({
+        "id": step.id.0 + stage.offset,
+        "client": step.client.as_str(),
+        "kind": step.kind.as_str(),
+        "name": step.name,
+        "action": step.action.as_str(),
+        "reasons": step.reasons.iter().map(reason).collect::<Vec<_>>(),
+        "after": step.after.iter().map(|id| id.0 + stage.offset).collect::<Vec<_>>(),
+    })
+}
+
+fn stage_results(stage: &Stage) -> Vec<Value> {
+    let Some(report) = &stage.report else { return Vec::new() };
+    let result = |step: &dfab_client::apply::StepReport| {
+        let mut value = json!({"id": step.step.0 + stage.offset});
+        match &step.result {
+            StepResult::Done => value["status"] = json!("done"),
+            StepResult::Failed(error) => {
+                value["status"] = json!("failed");
+                value["error"] = crate::report::error(&crate::tasks::engine_failure(error));
+            }
+            StepResult::Skipped(because) => {
+                value["status"] = json!("skipped");
+                value["because"] = json!(because_text(*because, &stage.plan));
+            }
+        }
+        value["seconds"] = json!(rounded(step.time.as_secs_f64()));
+        value
+    };
+    report.steps.iter().map(result).collect()
+}
+
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+/// Decides whether the action succeeded, and says why not.
+pub fn judge(mut report: Report, outcome: &Outcome, run: &Run) -> Report {
+    for (client, error) in &outcome.unreachable {
+        let failure = crate::tasks::engine_failure(error);
+        report.hosts_failed.push(json!({"client": client.as_str(), "error": crate::report::error(&failure)}));
+    }
+    let what = report.map.as_ref().map_or("the maps".to_owned(), |map| format!("map `{map}`"));
+    let failures: Vec<&dfab_client::Error> = outcome
+        .stages
+        .iter()
+        .filter_map(|stage| stage.report.as_ref())
+        .flat_map(|report| report.failures().map(|(_, error)| error))
+        .collect();
+    if outcome.cancelled {
+        return report.failed(
+            Failure::new(Kind::Interrupted, "interrupted")
+                .hint("run the command again to complete it: what is done stays"),
+        );
+    }
+    if let Some(first) = failures.first() {
+        let inner = crate::tasks::engine_failure(first);
+        let mut failure = Failure::new(inner.kind, format!("failed to apply {what}"));
+        failure.causes.push(inner.message);
+        failure.causes.extend(inner.causes);
+        failure.hints = inner.hints;
+        if failures.len() > 1 {
+            failure
+                .hints
+                .push(format!("{} failed in all; each is shown above", count(failures.len(), "step")));
+        }
+        return report.failed(failure);
+    }
+    match outcome.unreachable.as_slice() {
+        [] => report,
+        bad if run.options.skip_bad_hosts => {
+            for (client, error) in bad {
+                run.console.warn(place(client), &format!("left out: {}", chain(error.as_ref()).join(": ")));
+            }
+            report
+        }
+        [(_, error)] => report.failed(crate::tasks::engine_failure(error)),
+        many => {
+            let mut failure = Failure::new(
+                Kind::Connection,
+                format!("{} could not be worked on", count(many.len(), "host")),
+            );
+            failure.causes = many.iter().map(|(_, error)| chain(error.as_ref()).join(": ")).collect();
+            failure.hints = crate::tasks::engine_failure(&many[0].1).hints;
+            report.failed(failure)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_reason_says_what_from_what_to_what_and_where() {
+        let hash = format!("sha256:{}", "0123456789ab".repeat(6).get(..64).unwrap());
+        let reason = Reason {
+            field: "image".into(),
+            current: Some(hash),
+            desired: Some("x".into()),
+            source: Some(dfab_map::position::Position::new("m.yaml", 12, 3)),
+            text: "image differs".into(),
+        };
+        assert_eq!(reason_text(&reason), "image differs: 0123456789ab -> x  (m.yaml:12:3)");
+        let gone = Reason { desired: None, source: None, ..reason };
+        assert_eq!(reason_text(&gone), "image differs: 0123456789ab -> nothing");
+    }
+
+    #[test]
+    fn the_summary_says_when_nothing_changed() {
+        let outcome = Outcome { requests: 12, time: Duration::from_millis(310), ..Outcome::default() };
+        let cases = [
+            (
+                vec![("unchanged", 4)],
+                false,
+                "nothing changed: 4 items are as they should be (0.31 s, 12 requests)",
+            ),
+            (
+                vec![("unchanged", 1)],
+                true,
+                "nothing would change: 1 item is as it should be (0.31 s, 12 requests)",
+            ),
+            (
+                vec![("created", 3), ("recreated", 1), ("unchanged", 2)],
+                false,
+                "3 created, 1 recreated, 2 unchanged (0.31 s, 12 requests)",
+            ),
+            (vec![("created", 3)], true, "3 would be created (0.31 s, 12 requests)"),
+            (
+                vec![("created", 0), ("failed", 1), ("skipped", 2)],
+                false,
+                "1 failed, 2 skipped (0.31 s, 12 requests)",
+            ),
+        ];
+        for (counts, dry_run, expected) in cases {
+            assert_eq!(summary_text(&counts.into_iter().collect(), dry_run, &outcome), expected);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The engines of a run: from a target to a backend, each made once and used by all tasks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector};
+use dfab_map::desired::Target;
+use dfab_map::model::{ClientConfig, Tls};
+use dfab_map::names::ClientName;
+
+use crate::cli::options::BackendKind;
+use crate::endpoint::{Address, Endpoint};
+use crate::failure::{Failure, Result};
+use crate::project::Host;
+use crate::settings::Settings;
+use crate::ssh::{Sessions, SshConnector};
+
+/// Makes backends, and keeps them until the end of the run.
+pub struct Engines {
+    settings: Settings,
+    /// The SSH sessions of the run.
+    pub sessions: Arc<Sessions>,
+    backends: Mutex<HashMap<Key, Arc<dyn Backend>>>,
+}
+
+/// What makes two targets the same engine, spoken to in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    name: String,
+    endpoint: Endpoint,
+    version: Option<(u32, u32)>,
+    timeout_ms: u128,
+}
+
+impl Engines {
+    /// Makes an empty set.
+    pub fn new(settings: Settings, sessions: Arc<Sessions>) -> Self {
+        Self { settings, sessions, backends: Mutex::default() }
+    }
+
+    /// Returns the backend of a target. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// A configuration failure when the target's settings make no way to an engine.
+    pub fn backend(&self, target: &Target) -> Result<Arc<dyn Backend>> {
+        let config = &target.config;
+        let host =
+            config.fabric_host.as_deref().filter(|host| !host.is_empty()).map(Host::parse).transpose()?;
+        let url = config.base_url.as_deref().or(self.settings.docker_base_url.as_deref());
+        let docker_host = std::env::var("DOCKER_HOST").ok();
+        let remote_port = config.tunnel_remote_port.or(self.settings.tunnel_remote_port);
+        let endpoint = Endpoint::new(host, url, docker_host.as_deref(), remote_port)?;
+        self.refuse_tls(config, &endpoint, &target.name)?;
+        if self.settings.backend == BackendKind::Cli {
+            return Err(Failure::usage("the command line backend is not implemented yet")
+                .hint("leave out `--backend cli` and `docker_fabric_implementation: CLI`"));
+        }
+        let version = match config.version.as_deref().or(self.settings.docker_api_version.as_deref()) {
+            None | Some("auto") => None,
+            Some(text) => Some(api_version(text).ok_or_else(|| {
+                Failure::configuration(format!("`{text}` is no API version (client `{}`)", target.name))
+                    .hint("write for example \"1.41\", with quotes in YAML, or auto")
+            })?),
+        };
+        let timeout = config.timeout.unwrap_or(self.settings.docker_timeout);
+        let name = shown_name(target, &endpoint);
+        let key =
+            Key { name: name.clone(), endpoint: endpoint.clone(), version, timeout_ms: timeout.as_millis() };
+        let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(backend) = backends.get(&key) {
+            return Ok(Arc::clone(backend));
+        }
+        let options = ApiOptions { version, timeout, ..ApiOptions::default() };
+        let backend: Arc<dyn Backend> = match endpoint {
+            Endpoint { host: Some(host), address } => {
+                let connector = SshConnector::new(Arc::clone(&self.sessions), host, address, name);
+                Arc::new(ApiBackend::new(Arc::new(connector), options))
+            }
+            Endpoint { host: None, address: Address::Unix(path) } => {
+                Arc::new(ApiBackend::new(Arc::new(LocalConnector::unix(path)), options))
+            }
+            Endpoint { host: None, address: Address::Tcp { host, port, .. } } => {
+                Arc::new(ApiBackend::new(Arc::new(LocalConnector::tcp(host, port)), options))
+            }
+        };
+        backends.insert(key, Arc::clone(&backend));
+        Ok(backend)
+    }
+
+    /// Returns how many requests all backends have sent.
+    pub fn requests(&self) -> u64 {
+        let backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        backends.values().map(|backend| backend.requests()).sum()
+    }
+
+    fn refuse_tls(&self, config: &ClientConfig, endpoint: &Endpoint, name: &ClientName) -> Result<()> {
+        let asked = match &config.tls {
+            Some(Tls::Enabled(enabled)) => *enabled,
+            Some(Tls::Settings(_)) => true,
+            None => self.settings.docker_tls || matches!(endpoint.address, Address::Tcp { tls: true, .. }),
+        };
+        match (&endpoint.address, asked) {
+            (_, false) => Ok(()),
+            (Address::Unix(path), true) => Err(Failure::configuration(format!(
+                "client `{name}`: TLS cannot be combined with the socket `{path}`"
+            ))
+            .hint("leave out `tls` and `docker_tls`, or name a TCP address in `base_url`")),
+            (Address::Tcp { .. }, true) => Err(Failure::configuration(format!(
+                "client `{name}`: TLS to an engine is not implemented yet"
+            ))
+            .hint("reach the engine through SSH: set `fabric_host` and the socket or plain port there")),
+        }
+    }
+}
+
+/// Returns how messages call an engine: the host as it was given, else the client's name, else that
+/// it is the local one.
+fn shown_name(target: &Target, endpoint: &Endpoint) -> String {
+    match &endpoint.host {
+        Some(host) => host.text.clone(),
+        None if target.name.is_default() => dfab_client::local::LOCAL.to_owned(),
+        None => target.name.to_string(),
+    }
+}
+
+fn api_version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.trim().split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}

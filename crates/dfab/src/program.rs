@@ -1,0 +1,417 @@
+//! The program: from the words of the command line to an exit code.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use serde_json::json;
+
+use crate::cli::options::{Options, Output};
+use crate::cli::parse::{Parsed, Stop, parse};
+use crate::cli::{Arguments, Call};
+use crate::console::{self, Console, Level};
+use crate::engines::Engines;
+use crate::failure::{Failure, Kind, Result};
+use crate::list::{self, Format};
+use crate::project::{Host, Project, ProjectTask, Variables, settings_text};
+use crate::registry::{self, Scope, Task};
+use crate::report::{self, Report};
+use crate::run::{Interrupt, Run};
+use crate::settings::Settings;
+use crate::ssh::Sessions;
+use crate::{complete, exit};
+
+/// Runs the program and returns its exit code.
+pub fn main(arguments: &[OsString]) -> u8 {
+    let parsed = match parse(arguments) {
+        Ok(parsed) => parsed,
+        Err(Stop::Text(text)) => {
+            anstream_print(&text);
+            return exit::DONE;
+        }
+        Err(Stop::Failure(failure)) => {
+            // The options could not be read; whether JSON was asked for is read off the words.
+            let output = if wants_json(arguments) { Output::Json } else { Output::Human };
+            let console = Console::new(&Options { output, ..Options::default() });
+            return finish(&console, &[], Some(&failure), false);
+        }
+    };
+    let console = Arc::new(Console::new(&parsed.options));
+    match prepare(parsed, &console) {
+        Ok(Prepared::Text(text)) => {
+            console.block(&text);
+            exit::DONE
+        }
+        Ok(Prepared::Calls(run, calls)) => {
+            let detailed = run.options.detailed_exitcode;
+            let (reports, failure) = work(*run, calls);
+            finish(&console, &reports, failure.as_ref(), detailed)
+        }
+        Err(failure) => finish(&console, &[], Some(&failure), false),
+    }
+}
+
+/// What is left to do once everything is read.
+enum Prepared {
+    /// Print this.
+    Text(String),
+    /// Run these.
+    Calls(Box<Run>, Vec<Bound>),
+}
+
+/// A call whose task and arguments are known.
+struct Bound {
+    call: Call,
+    work: Work,
+}
+
+enum Work {
+    Task(&'static Task, Arguments),
+    Project(String, ProjectTask),
+}
+
+/// Reads everything that a run needs. Nothing is contacted.
+fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
+    let Parsed { options, calls, remote_command } = parsed;
+    if let Some(shell) = options.completions {
+        return Ok(Prepared::Text(complete::script(shell)));
+    }
+    console::check_levels(&options)?;
+    let directory = std::env::current_dir().map_err(|error| {
+        Failure::new(Kind::Internal, "failed to find the working directory").because(&error)
+    })?;
+    let mut variables = Variables::new();
+    if let Some(text) = settings_text(options.config.as_deref(), &variables)? {
+        variables.read_settings(&text);
+    }
+    let project = Project::load(options.file.as_deref(), &directory, &mut variables)?;
+    for set in &options.set {
+        variables.set(set)?;
+    }
+    if options.list || options.shortlist {
+        let format = match (&options.format, options.shortlist) {
+            (_, true) => Format::Short,
+            (Some(word), false) => Format::parse(word)?,
+            (None, false) => Format::Normal,
+        };
+        return listing(&project, format, console);
+    }
+    if let Some(name) = &options.display {
+        return display(name, &project);
+    }
+    if remote_command.is_some() {
+        return Err(Failure::usage("running a command on the hosts is not implemented yet")
+            .hint("use `ssh HOST COMMAND` for now"));
+    }
+    if calls.is_empty() {
+        let help = crate::cli::parse::command(None).render_help().to_string();
+        console.block(&help);
+        return Err(Failure::usage("no task is given").hint("`dfab --list` shows the tasks"));
+    }
+    let mut bound = Vec::new();
+    for call in calls {
+        match bind(&call, &project) {
+            Ok(work) => bound.push(Bound { call, work }),
+            Err(failure) if options.skip_unknown_tasks && is_unknown(&call, &project) => {
+                console.warn(None, &failure.message);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    let settings = Settings::resolve(&options, &variables)?;
+    let sessions = Arc::new(Sessions::new(settings.ssh.clone()));
+    let engines = Arc::new(Engines::new(settings.clone(), sessions));
+    let run = Run::new(
+        options,
+        settings,
+        project,
+        variables,
+        Arc::clone(console),
+        engines,
+        directory,
+        Interrupt::default(),
+    );
+    Ok(Prepared::Calls(Box::new(run), bound))
+}
+
+fn is_unknown(call: &Call, project: &Project) -> bool {
+    registry::find(&call.task).is_none() && !project.tasks.contains_key(&call.task)
+}
+
+fn bind(call: &Call, project: &Project) -> Result<Work> {
+    let project_task = project.tasks.get(&call.task);
+    let builtin = match project_task {
+        Some(_) => registry::find_full(&call.task),
+        None => registry::find(&call.task),
+    };
+    if let Some(task) = builtin {
+        return Ok(Work::Task(task, Arguments::bind(task, call)?));
+    }
+    match project_task {
+        Some(task) if call.positional.is_empty() && call.keywords.is_empty() => {
+            Ok(Work::Project(call.task.clone(), task.clone()))
+        }
+        Some(_) => Err(Failure::usage(format!("task `{}` takes no arguments", call.task))
+            .hint("use `--set NAME=VALUE` and `{{ NAME }}` in its steps")),
+        None => Err(registry::unknown(&call.task, list::project_names(project))),
+    }
+}
+
+fn listing(project: &Project, format: Format, console: &Console) -> Result<Prepared> {
+    if console.is_json() {
+        let rows: Vec<_> = project
+            .tasks
+            .iter()
+            .map(|(name, task)| json!({"name": name, "description": task.description}))
+            .chain(registry::tasks().map(|task| json!({"name": task.full_name(), "description": task.about})))
+            .collect();
+        console.document(&report::document(&[Report { rows: Some(rows), ..Report::done("--list") }], None));
+        return Ok(Prepared::Text(String::new()));
+    }
+    Ok(Prepared::Text(list::listing(project, format, console.width())))
+}
+
+fn display(name: &str, project: &Project) -> Result<Prepared> {
+    if let Some(task) = project.tasks.get(name) {
+        let about = task.description.clone().unwrap_or_default();
+        let steps: Vec<String> = task.steps.iter().map(|step| format!("  {}", step.kind)).collect();
+        return Ok(Prepared::Text(format!(
+            "Task `{name}` of the project. {about}\n\nSteps:\n{}",
+            steps.join("\n")
+        )));
+    }
+    match registry::find(name) {
+        Some(task) => Ok(Prepared::Text(crate::cli::parse::command(Some(task)).render_help().to_string())),
+        None => Err(registry::unknown(name, list::project_names(project))),
+    }
+}
+
+/// Runs the calls, and closes what was opened.
+fn work(run: Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::new(Kind::Internal, "failed to start the runtime").because(&error);
+            return (Vec::new(), Some(failure));
+        }
+    };
+    let result = runtime.block_on(async {
+        let sessions = Arc::clone(&run.engines.sessions);
+        let interrupt = run.interrupt.clone();
+        let watcher = tokio::spawn(watch_interrupts(interrupt.clone(), Arc::clone(&run.console)));
+        let result = tokio::select! {
+            result = run_calls(&run, calls) => result,
+            () = interrupt.abort.cancelled() => {
+                (Vec::new(), Some(Failure::new(Kind::Interrupted, "stopped at once; steps under way were given up")
+                    .hint("run the command again: it continues from what it finds")))
+            }
+        };
+        sessions.close().await;
+        watcher.abort();
+        result
+    });
+    // Threads that hang in a look-up of a name, say, must not keep the program.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    result
+}
+
+async fn watch_interrupts(interrupt: Interrupt, console: Arc<Console>) {
+    let mut times = 0;
+    while tokio::signal::ctrl_c().await.is_ok() {
+        times += 1;
+        if times == 1 {
+            console.note(None, "interrupted: finishing what is under way; once more stops at once");
+            interrupt.finish.cancel();
+        } else {
+            interrupt.abort.cancel();
+        }
+    }
+}
+
+async fn run_calls(run: &Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure>) {
+    let mut reports = Vec::new();
+    for bound in calls {
+        if run.interrupt.finish.is_cancelled() {
+            break;
+        }
+        let name = match &bound.work {
+            Work::Task(task, _) => task.full_name(),
+            Work::Project(name, _) => name.clone(),
+        };
+        let report = match run_call(run, &bound).await {
+            Ok(report) => report,
+            Err(failure) => Report { dry_run: run.options.dry_run, ..Report::done(name) }.failed(failure),
+        };
+        let failed = !report.ok;
+        let interrupted = report.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Interrupted);
+        reports.push(report);
+        if interrupted || (failed && !run.options.warn_only) {
+            break;
+        }
+    }
+    let interrupted = run.interrupt.finish.is_cancelled() && reports.iter().all(|report| report.ok);
+    let failure = interrupted.then(|| Failure::new(Kind::Interrupted, "interrupted"));
+    (reports, failure)
+}
+
+async fn run_call(run: &Run, bound: &Bound) -> Result<Report> {
+    let run = run.for_call(&bound.call)?;
+    match &bound.work {
+        Work::Project(name, _) => Err(Failure::usage(format!(
+            "task `{name}` of the project cannot be run yet: project tasks are not implemented"
+        ))),
+        Work::Task(task, arguments) => match task.scope {
+            Scope::Clients | Scope::Here => (task.run)(&run, arguments).await,
+            Scope::EachHost | Scope::FirstHost => run_on_hosts(&run, task, arguments).await,
+        },
+    }
+}
+
+/// Runs a task on each host: one after the other, or several at once with `-P`.
+async fn run_on_hosts(run: &Run, task: &'static Task, arguments: &Arguments) -> Result<Report> {
+    let hosts: Vec<Option<Host>> = match run.hosts.as_slice() {
+        [] => vec![None],
+        [first, ..] if task.scope == Scope::FirstHost => vec![Some(first.clone())],
+        all => all.iter().cloned().map(Some).collect(),
+    };
+    let pool = match (run.options.parallel, run.options.pool_size) {
+        (false, _) => 1,
+        (true, None | Some(0)) => hosts.len(),
+        (true, Some(size)) => size.min(hosts.len()),
+    };
+    let before = run.engines.requests();
+    let started = std::time::Instant::now();
+    let mut combined = Report { dry_run: run.options.dry_run, ..Report::done(task.full_name()) };
+    let mut failures: Vec<(Option<Host>, Failure)> = Vec::new();
+    let work = |host: Option<Host>| async move {
+        let run = run.on_host(host.clone());
+        if run.interrupt.finish.is_cancelled() {
+            return (host, None);
+        }
+        if let Some(name) = run.host_text() {
+            run.console.progress_line(Some(name), &format!("Executing task '{}'", task.full_name()));
+        }
+        let result = (task.run)(&run, arguments).await;
+        (host, Some(result))
+    };
+    let mut results = futures_util::stream::iter(hosts.into_iter().map(work)).buffered(pool.max(1));
+    while let Some((host, result)) = results.next().await {
+        let text = host.as_ref().map(|host| host.text.clone());
+        match result {
+            None => {}
+            Some(Ok(mut report)) => {
+                if let Some(failure) = report.failure.take() {
+                    failures.push((host, failure));
+                }
+                merge(&mut combined, report);
+            }
+            Some(Err(failure)) if run.options.skip_bad_hosts && failure.kind == Kind::Connection => {
+                run.console.warn(text.as_deref(), &format!("left out: {}", one_line(&failure)));
+                combined.hosts_failed.push(json!({"client": text, "error": report::error(&failure)}));
+            }
+            Some(Err(failure)) => {
+                combined.hosts_failed.push(json!({"client": text, "error": report::error(&failure)}));
+                failures.push((host, failure));
+                // One after the other, a failure ends the task, as in Fabric; side by side the others
+                // have begun already.
+                if pool == 1 && !run.options.warn_only {
+                    break;
+                }
+            }
+        }
+    }
+    drop(results);
+    combined.requests = Some(run.engines.requests() - before);
+    combined.seconds = Some((started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
+    Ok(match failures.len() {
+        0 => combined,
+        1 => {
+            let (_, failure) = failures.remove(0);
+            combined.failed(failure)
+        }
+        many => {
+            let mut failure = Failure::new(
+                failures[0].1.kind,
+                format!(
+                    "{} failed while executing task `{}`",
+                    crate::text::count(many, "host"),
+                    task.full_name()
+                ),
+            );
+            let cause = |(host, failure): &(Option<Host>, Failure)| {
+                format!(
+                    "[{}] {}",
+                    host.as_ref().map_or("local", |host| host.text.as_str()),
+                    one_line(failure)
+                )
+            };
+            failure.causes = failures.iter().map(cause).collect();
+            failure.hints = failures.remove(0).1.hints;
+            combined.failed(failure)
+        }
+    })
+}
+
+fn one_line(failure: &Failure) -> String {
+    std::iter::once(&failure.message).chain(&failure.causes).cloned().collect::<Vec<_>>().join(": ")
+}
+
+fn merge(combined: &mut Report, report: Report) {
+    let join = |into: &mut Option<Vec<serde_json::Value>>, more: Option<Vec<serde_json::Value>>| {
+        if let Some(more) = more {
+            into.get_or_insert_default().extend(more);
+        }
+    };
+    join(&mut combined.rows, report.rows);
+    join(&mut combined.outputs, report.outputs);
+    combined.notices.extend(report.notices);
+    combined.would_change |= report.would_change;
+    combined.ok &= report.ok;
+}
+
+/// Prints what is left to say, and returns the exit code.
+fn finish(console: &Console, reports: &[Report], failure: Option<&Failure>, detailed_exitcode: bool) -> u8 {
+    let failures: Vec<&Failure> =
+        reports.iter().filter_map(|report| report.failure.as_ref()).chain(failure).collect();
+    for failure in &failures {
+        console.failure(None, failure);
+    }
+    if console.is_json() {
+        console.document(&report::document(reports, failure));
+    } else if failures.is_empty() && reports.iter().any(|report| report.rows.is_some()) {
+        console.line(Level::Status, None, "");
+    }
+    match failures.first() {
+        Some(failure) => exit::code(failure.kind),
+        None if detailed_exitcode && reports.iter().any(|report| report.would_change) => exit::WOULD_CHANGE,
+        None => exit::DONE,
+    }
+}
+
+fn wants_json(arguments: &[OsString]) -> bool {
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    words.iter().any(|word| word == "--output=json")
+        || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+}
+
+/// Prints help in the colours that clap gave it, where stdout takes them.
+fn anstream_print(text: &str) {
+    use std::io::Write;
+    let mut stdout = anstream::stdout().lock();
+    // A closed pipe is no failure of ours.
+    let _ = stdout.write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_recognised_in_a_call_that_cannot_be_read() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert!(wants_json(&words("x --output json --nope")));
+        assert!(wants_json(&words("--output=json")));
+        assert!(!wants_json(&words("--output human json")));
+    }
+}

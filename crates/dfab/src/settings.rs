@@ -1,0 +1,315 @@
+//! What the options, the settings file and the project file mean together (clients-tasks §1.1).
+//!
+//! A setting is, in this order: the option, `--set`, the project file's `env`, the settings file,
+//! the built-in default. Only what is not given falls through; an explicit `false` or `0` holds.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dfab_map::value::Value;
+
+use crate::cli::options::{BackendKind, Options};
+use crate::failure::{Failure, Result};
+use crate::project::Variables;
+
+/// How hosts and engines are reached in this run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// SSH settings.
+    pub ssh: SshSettings,
+    /// `docker_base_url`
+    pub docker_base_url: Option<String>,
+    /// `docker_tunnel_local_port`
+    pub tunnel_local_port: Option<u16>,
+    /// `docker_tunnel_remote_port`
+    pub tunnel_remote_port: Option<u16>,
+    /// `docker_tunnel`: the way to a remote socket.
+    pub tunnel: TunnelWay,
+    /// `docker_timeout`
+    pub docker_timeout: Duration,
+    /// `docker_api_version`; `None` is negotiated.
+    pub docker_api_version: Option<String>,
+    /// `docker_tls`
+    pub docker_tls: bool,
+    /// How engines are spoken to.
+    pub backend: BackendKind,
+}
+
+/// How SSH connections are made.
+#[derive(Clone, Debug)]
+pub struct SshSettings {
+    /// Login name for hosts without one.
+    pub user: Option<String>,
+    /// Port for hosts without one.
+    pub port: Option<u16>,
+    /// Private keys, in order.
+    pub key_files: Vec<PathBuf>,
+    /// Do not look for keys in `~/.ssh`.
+    pub no_keys: bool,
+    /// Do not use the agent.
+    pub no_agent: bool,
+    /// Jump host.
+    pub gateway: Option<String>,
+    /// Time for one attempt to connect.
+    pub timeout: Duration,
+    /// Time a remote command may take.
+    pub command_timeout: Option<Duration>,
+    /// Attempts.
+    pub attempts: u32,
+    /// Time between keep-alive messages.
+    pub keepalive: Option<Duration>,
+    /// SSH configuration file to read.
+    pub config_path: Option<PathBuf>,
+    /// Read no user's known hosts.
+    pub disable_known_hosts: bool,
+    /// Further file of known host keys.
+    pub system_known_hosts: Option<PathBuf>,
+    /// Accept and remember unknown keys.
+    pub accept_new: bool,
+    /// Never ask.
+    pub abort_on_prompts: bool,
+}
+
+/// The way to a remote Unix socket (design §5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TunnelWay {
+    /// The first that works.
+    #[default]
+    Auto,
+    /// `direct-streamlocal@openssh.com`
+    Streamlocal,
+    /// `socat STDIO UNIX-CONNECT:…`
+    Socat,
+    /// `docker system dial-stdio`
+    DialStdio,
+}
+
+impl Settings {
+    /// Resolves the settings of a run.
+    ///
+    /// # Errors
+    ///
+    /// A configuration failure naming the variable whose value does not fit.
+    pub fn resolve(options: &Options, variables: &Variables) -> Result<Self> {
+        let read = Read(variables);
+        let backend = match options.backend {
+            Some(backend) => backend,
+            None => read
+                .word(
+                    "docker_fabric_implementation",
+                    &[("API", BackendKind::Api), ("CLI", BackendKind::Cli)],
+                )?
+                .unwrap_or_default(),
+        };
+        let ways = [
+            ("auto", TunnelWay::Auto),
+            ("streamlocal", TunnelWay::Streamlocal),
+            ("socat", TunnelWay::Socat),
+            ("dial-stdio", TunnelWay::DialStdio),
+        ];
+        Ok(Self {
+            ssh: SshSettings::resolve(options, &read)?,
+            docker_base_url: read.text("docker_base_url")?.filter(|url| !url.is_empty()),
+            tunnel_local_port: read.number("docker_tunnel_local_port")?,
+            tunnel_remote_port: read.number("docker_tunnel_remote_port")?,
+            tunnel: read.word("docker_tunnel", &ways)?.unwrap_or_default(),
+            docker_timeout: read.seconds("docker_timeout")?.unwrap_or(Duration::from_secs(60)),
+            docker_api_version: read
+                .text("docker_api_version")?
+                .filter(|version| version != "auto" && !version.is_empty()),
+            docker_tls: read.flag("docker_tls")?.unwrap_or(false),
+            backend,
+        })
+    }
+}
+
+impl SshSettings {
+    fn resolve(options: &Options, read: &Read<'_>) -> Result<Self> {
+        let seconds = |given: Option<f64>, option: &str, name: &str| match given {
+            Some(value) => positive(value)
+                .map(Some)
+                .ok_or_else(|| Failure::usage(format!("`{value}` is no number of seconds for `--{option}`"))),
+            None => read.seconds(name),
+        };
+        let key_files = if options.identities.is_empty() { read.texts("key_filename")? } else { Vec::new() };
+        let key_files = options.identities.iter().cloned().chain(key_files.into_iter().map(PathBuf::from));
+        let path = |name: &str| read.text(name).map(|text| text.map(|text| read.0.expand_home(&text)));
+        let given_config = options.ssh_config_path.clone().or(path("ssh_config_path")?);
+        // Fabric reads the SSH configuration only where `use_ssh_config` is set; naming a file is
+        // as good as setting it.
+        let config_path = match (read.flag("use_ssh_config")?, given_config) {
+            (Some(false), _) => None,
+            (_, Some(path)) => Some(path),
+            (Some(true), None) => Some(read.0.expand_home("~/.ssh/config")),
+            (None, None) => None,
+        };
+        let reject = options.reject_unknown_hosts || read.flag("reject_unknown_hosts")?.unwrap_or(false);
+        // Fabric's switch the other way round: an explicit `reject_unknown_hosts: false` accepts.
+        let accept = options.accept_new || read.flag("reject_unknown_hosts")? == Some(false);
+        Ok(Self {
+            user: options.user.clone().or(read.text("user")?).filter(|user| !user.is_empty()),
+            port: options.port.or(read.number("port")?),
+            key_files: key_files.map(|path| read.0.expand_home(&path.to_string_lossy())).collect(),
+            no_keys: options.no_keys || read.flag("no_keys")?.unwrap_or(false),
+            no_agent: options.no_agent || read.flag("no_agent")?.unwrap_or(false),
+            gateway: options.gateway.clone().or(read.text("gateway")?).filter(|host| !host.is_empty()),
+            timeout: seconds(options.timeout, "timeout", "timeout")?.unwrap_or(Duration::from_secs(10)),
+            command_timeout: seconds(options.command_timeout, "command-timeout", "command_timeout")?,
+            attempts: options.connection_attempts.or(read.number("connection_attempts")?).unwrap_or(1).max(1),
+            keepalive: match options.keepalive {
+                Some(value) => (value > 0).then(|| Duration::from_secs(value.into())),
+                None => read.seconds("keepalive")?,
+            },
+            config_path,
+            disable_known_hosts: options.disable_known_hosts
+                || read.flag("disable_known_hosts")?.unwrap_or(false),
+            system_known_hosts: options.system_known_hosts.clone().or(path("system_known_hosts")?),
+            accept_new: accept && !(options.reject_unknown_hosts || (reject && !options.accept_new)),
+            abort_on_prompts: options.abort_on_prompts || read.flag("abort_on_prompts")?.unwrap_or(false),
+        })
+    }
+}
+
+fn positive(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
+}
+
+/// Typed reading of deployment variables.
+struct Read<'a>(&'a Variables);
+
+impl Read<'_> {
+    fn wrong(name: &str, expected: &str) -> Failure {
+        Failure::configuration(format!("the deployment variable `{name}` is no {expected}"))
+            .hint(format!("set it under `env:` in the project file, or with `--set {name}=VALUE`"))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Number(number)) => Ok(Some(number.as_str().to_owned())),
+            Some(_) => Err(Self::wrong(name, "text")),
+        }
+    }
+
+    fn texts(&self, name: &str) -> Result<Vec<String>> {
+        match self.0.get(name) {
+            Some(Value::List(items)) => {
+                let text = |item: &Value| match item {
+                    Value::String(text) => Ok(text.clone()),
+                    _ => Err(Self::wrong(name, "list of texts")),
+                };
+                items.iter().map(text).collect()
+            }
+            _ => Ok(self.text(name)?.into_iter().collect()),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(Value::String(text)) if crate::cli::arguments::boolean(text).is_some() => {
+                Ok(crate::cli::arguments::boolean(text))
+            }
+            Some(Value::Number(number)) if matches!(number.as_i64(), Some(0 | 1)) => {
+                Ok(Some(number.as_i64() == Some(1)))
+            }
+            Some(_) => Err(Self::wrong(name, "truth value")),
+        }
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>> {
+        match self.text(name)? {
+            None => Ok(None),
+            Some(text) if text.is_empty() => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| Self::wrong(name, "whole number in its range")),
+        }
+    }
+
+    /// Zero is "off", as in Fabric.
+    fn seconds(&self, name: &str) -> Result<Option<Duration>> {
+        let Some(text) = self.text(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
+        let value: f64 = text.parse().map_err(|_| Self::wrong(name, "number of seconds"))?;
+        if value == 0.0 {
+            Ok(None)
+        } else {
+            positive(value).map(Some).ok_or_else(|| Self::wrong(name, "number of seconds"))
+        }
+    }
+
+    fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>> {
+        let Some(text) = self.text(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
+        let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
+        let expected: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        found.map(|(_, value)| Some(*value)).ok_or_else(|| {
+            Failure::configuration(format!("the deployment variable `{name}` is `{text}`"))
+                .hint(format!("expected one of {}", crate::text::list(&expected, 9)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(set: &[&str], options: Options) -> Result<Settings> {
+        let mut variables = Variables::for_tests("/home/u");
+        for text in set {
+            variables.set(text).unwrap();
+        }
+        Settings::resolve(&options, &variables)
+    }
+
+    #[test]
+    fn an_option_wins_over_a_variable_and_a_variable_over_the_default() {
+        let options = || Options { timeout: Some(3.0), ..Options::default() };
+        assert_eq!(settings(&[], Options::default()).unwrap().ssh.timeout, Duration::from_secs(10));
+        assert_eq!(settings(&["timeout=7"], Options::default()).unwrap().ssh.timeout, Duration::from_secs(7));
+        assert_eq!(settings(&["timeout=7"], options()).unwrap().ssh.timeout, Duration::from_secs(3));
+        assert_eq!(
+            settings(&["docker_timeout=20.5"], options()).unwrap().docker_timeout,
+            Duration::from_millis(20_500)
+        );
+    }
+
+    #[test]
+    fn unknown_host_keys_are_refused_unless_asked_otherwise() {
+        let accepts = |set: &[&str], options| settings(set, options).unwrap().ssh.accept_new;
+        assert!(!accepts(&[], Options::default()));
+        assert!(accepts(&[], Options { accept_new: true, ..Options::default() }));
+        assert!(accepts(&["reject_unknown_hosts=false"], Options::default()));
+        assert!(!accepts(
+            &["reject_unknown_hosts=false"],
+            Options { reject_unknown_hosts: true, ..Options::default() }
+        ));
+        assert!(accepts(&["reject_unknown_hosts=true"], Options { accept_new: true, ..Options::default() }));
+    }
+
+    #[test]
+    fn the_ssh_configuration_is_read_where_it_is_asked_for() {
+        let path = |set: &[&str]| settings(set, Options::default()).unwrap().ssh.config_path;
+        assert_eq!(path(&[]), None);
+        assert_eq!(path(&["use_ssh_config"]), Some(PathBuf::from("/home/u/.ssh/config")));
+        assert_eq!(path(&["ssh_config_path=~/lab"]), Some(PathBuf::from("/home/u/lab")));
+        assert_eq!(path(&["ssh_config_path=x", "use_ssh_config=false"]), None);
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named() {
+        for (set, expected) in [
+            (
+                "docker_fabric_implementation=grpc",
+                "the deployment variable `docker_fabric_implementation` is `grpc`",
+            ),
+            (
+                "docker_tunnel_local_port=70000",
+                "the deployment variable `docker_tunnel_local_port` is no whole number in its range",
+            ),
+            ("no_keys=[1]", "the deployment variable `no_keys` is no truth value"),
+            ("timeout=-1", "the deployment variable `timeout` is no number of seconds"),
+        ] {
+            assert_eq!(settings(&[set], Options::default()).unwrap_err().message, expected);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The tasks: one file for each family, with its table entries and the functions behind them.
+
+mod actions;
+mod information;
+mod maps;
+
+use dfab_client::error::Cause;
+
+use crate::failure::{Failure, Kind};
+use crate::registry::Task;
+
+/// Every task, by namespace.
+pub const ALL: &[&[Task]] = &[actions::TASKS, information::TASKS, maps::TASKS];
+
+/// Turns a failed call to an engine into a report, with what to do about it.
+pub fn engine_failure(error: &dfab_client::Error) -> Failure {
+    let kind = if error.is_unreachable() || matches!(error.cause, Cause::Timeout(_)) {
+        Kind::Connection
+    } else {
+        Kind::Engine
+    };
+    Failure::new(kind, error.to_string()).because(&error.cause)
+}
