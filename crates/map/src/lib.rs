@@ -21,6 +21,7 @@ pub mod position;
 pub mod property;
 pub mod resolve;
 pub mod select;
+pub mod show;
 pub mod spec;
 pub mod value;
 pub mod volumes;

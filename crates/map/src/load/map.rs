@@ -6,7 +6,7 @@ use super::links::reference;
 use super::volumes::{host_path, network, volume};
 use super::{LoadOptions, container, given_name, name_of_file};
 use crate::diagnostic::{Finding, FindingKind, nearest};
-use crate::model::{Container, Map, Network, Volume};
+use crate::model::Map;
 use crate::names::{ClientName, ConfigName, InvalidName, MapName, NetworkName, PRESET_NETWORKS, VolumeAlias};
 use crate::yaml::{Entry, Key, Node};
 
@@ -33,7 +33,8 @@ const CLIENTS: &str = "accepted are one client name or a list of them";
 const GROUP: &str = "accepted are `config`, `config.instance`, or a list of these";
 const HOST: &str = "accepted are `{alias: path}` and `{alias: {instance: path}}`";
 const CONFIGURATIONS: &str = "accepted is a mapping of configuration names to their properties";
-const VOLUMES: &str = "accepted are an absolute path inside containers, or a mapping with `default_path`, `driver`, …";
+const VOLUMES: &str =
+    "accepted are an absolute path inside containers, or a mapping with `default_path`, `driver`, …";
 const NETWORKS: &str = "accepted is a mapping with `driver`, `internal`, …";
 
 /// Reads a whole map.
@@ -163,7 +164,7 @@ fn unknown_root_key(key: &Key, value: &Node, context: &mut Context) {
 
 fn configuration(map: &mut Map, Entry { key, value }: &Entry, context: &mut Context) {
     let Some(name) = checked(key, context, ConfigName::new) else { return };
-    let target = map.containers.entry(name).or_insert_with(Container::default);
+    let target = map.containers.entry(name).or_default();
     let origins = std::mem::take(&mut target.origins);
     let read = |context: &mut Context| container::update(context, target, value);
     let ((), origins) = context.object("configuration", key, origins, read);
@@ -172,7 +173,7 @@ fn configuration(map: &mut Map, Entry { key, value }: &Entry, context: &mut Cont
 
 fn one_volume(map: &mut Map, Entry { key, value }: &Entry, context: &mut Context) {
     let Some(name) = checked(key, context, VolumeAlias::new) else { return };
-    let target = map.volumes.entry(name).or_insert_with(Volume::default);
+    let target = map.volumes.entry(name).or_default();
     let origins = std::mem::take(&mut target.origins);
     let read = |context: &mut Context| volume(context, target, value);
     let ((), origins) = context.object("volume", key, origins, read);
@@ -187,7 +188,7 @@ fn one_network(map: &mut Map, Entry { key, value }: &Entry, context: &mut Contex
         context.push(finding.hint("leave it out; containers may join it without"));
         return;
     }
-    let target = map.networks.entry(name).or_insert_with(Network::default);
+    let target = map.networks.entry(name).or_default();
     let origins = std::mem::take(&mut target.origins);
     let read = |context: &mut Context| network(context, target, value);
     let ((), origins) = context.object("network", key, origins, read);

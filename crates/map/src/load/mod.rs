@@ -130,14 +130,14 @@ fn finish<T>(
 /// Sorts findings by place, drops repetitions (aliased nodes are read more than once) and cuts
 /// the list at [`MAX_FINDINGS`].
 fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_by(|a, b| position(a).cmp(&position(b)));
+    findings.sort_by_key(position);
     findings.dedup();
     let more = findings.len().saturating_sub(MAX_FINDINGS);
     if more > 0 {
         // Errors first: a cut must never hide the reason of a refusal behind warnings.
         findings.sort_by_key(|finding| finding.severity);
         findings.truncate(MAX_FINDINGS);
-        findings.sort_by(|a, b| position(a).cmp(&position(b)));
+        findings.sort_by_key(position);
         let message = format!("{more} further findings are not shown");
         findings.push(Finding { severity: Severity::Warning, ..Finding::error(FindingKind::Load, message) });
     }

@@ -14,11 +14,23 @@ pub(super) const FORMS: &str = "accepted is a mapping of options; values may be 
 /// Reads the options of a configuration. `property` is the name under which positions are recorded.
 pub(super) fn read(context: &mut Context, property: &str, node: &Node) -> Options {
     let mut options = Options::default();
-    match node.lazy() {
-        Some(lazy) => options.push(Late::Lazy(lazy)),
-        None => options.push(Late::Known(entries(context, property, node))),
+    for layer in layers(node) {
+        match layer.lazy() {
+            Some(lazy) => options.push(Late::Lazy(lazy)),
+            None => options.push(Late::Known(entries(context, property, layer))),
+        }
     }
     options
+}
+
+/// Returns the layers of options: the node itself, or the elements of a list of mappings of which one is
+/// late. The latter is how [`crate::show`] writes what inheritance makes of a late mapping.
+fn layers(node: &Node) -> &[Node] {
+    let is_layer = |node: &Node| node.lazy().is_some() || node.mapping().is_some();
+    match node.list() {
+        Some(items) if items.iter().all(is_layer) && items.iter().any(|item| item.lazy().is_some()) => items,
+        _ => std::slice::from_ref(node),
+    }
 }
 
 /// Reads a mapping of options, of which values and one level below may be late.

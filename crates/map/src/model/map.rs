@@ -68,7 +68,9 @@ impl Map {
 }
 
 /// A volume alias (map-model §3.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Two are equal when they mean the same: an unwritten driver equals a written `local`.
+#[derive(Clone, Debug, Default)]
 pub struct Volume {
     /// Mount path wherever the alias is used without its own path.
     pub default_path: Option<Late<String>>,
@@ -96,7 +98,10 @@ pub enum HostPath {
 }
 
 /// A user-defined network (map-model §3.3).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Two are equal when they mean the same: an unwritten driver equals a written `bridge`, and an
+/// unwritten `internal` equals a written `false`.
+#[derive(Clone, Debug, Default)]
 pub struct Network {
     /// Network driver; `None` is `bridge`.
     pub driver: Option<String>,
@@ -109,3 +114,49 @@ pub struct Network {
     /// Where the properties were written.
     pub origins: Origins,
 }
+
+impl Volume {
+    /// Returns the driver, `local` where none is written.
+    pub fn driver_or_default(&self) -> &str {
+        self.driver.as_deref().unwrap_or("local")
+    }
+}
+
+impl PartialEq for Volume {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { default_path, driver: _, driver_options, create_options, user, permissions, origins: _ } =
+            self;
+        *default_path == other.default_path
+            && self.driver_or_default() == other.driver_or_default()
+            && *driver_options == other.driver_options
+            && *create_options == other.create_options
+            && *user == other.user
+            && *permissions == other.permissions
+    }
+}
+
+impl Eq for Volume {}
+
+impl Network {
+    /// Returns the driver, `bridge` where none is written.
+    pub fn driver_or_default(&self) -> &str {
+        self.driver.as_deref().unwrap_or("bridge")
+    }
+
+    /// Tells whether the network has no outside access.
+    pub fn is_internal(&self) -> bool {
+        self.internal.unwrap_or(false)
+    }
+}
+
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { driver: _, driver_options, internal: _, create_options, origins: _ } = self;
+        self.driver_or_default() == other.driver_or_default()
+            && *driver_options == other.driver_options
+            && self.is_internal() == other.is_internal()
+            && *create_options == other.create_options
+    }
+}
+
+impl Eq for Network {}

@@ -3,7 +3,7 @@
 //! It stands on the events of `saphyr-parser`. A reader that yields plain values (`yaml_serde`) would
 //! lose what a good message and an old map file need: the position of every key and value, the
 //! source text of a scalar (`0750`, `1.10`, `22:22`; map-model §10.6), both places of a duplicate key
-//! (D41), and a bound on what aliases may grow to. `yaml_serde` writes YAML only ([`crate::show`]).
+//! (D41), and a bound on what aliases may grow to. [`write`] turns nodes back into text.
 //!
 //! What it reads: exactly one document of YAML 1.2; anchors and aliases; merge keys (`<<`), with the
 //! precedence and order of YAML 1.1; the tags of map-model §10.3 and §10.4, which are kept on their
@@ -17,6 +17,7 @@
 mod merge;
 mod parse;
 mod scalar;
+mod write;
 
 use crate::diagnostic::{Finding, FindingKind, Place};
 use crate::position::Position;
@@ -24,6 +25,7 @@ use crate::value::{At, Lazy};
 
 pub use parse::parse;
 pub use scalar::{Scalar, ScalarKind};
+pub use write::write;
 
 /// The largest text that is read, in bytes (16 MiB).
 pub const MAX_TEXT: usize = 16 << 20;

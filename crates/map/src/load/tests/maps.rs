@@ -96,7 +96,10 @@ fn the_documentations_map_is_equal_in_both_spellings() {
     let app = &yaml.value.containers["app_server"];
     assert_eq!(notation::property(app, "binds"), "S(app_config, ro), S(app_data, rw)");
     assert_eq!(notation::property(app, "user"), "2000 owner 2000:2000");
-    assert_eq!(notation::host_path(&yaml.value.host["app_data"]), "{instance1: data/app1, instance2: data/app2}");
+    assert_eq!(
+        notation::host_path(&yaml.value.host["app_data"]),
+        "{instance1: data/app1, instance2: data/app2}"
+    );
 }
 
 #[test]
@@ -105,10 +108,19 @@ fn map_model_10_1_the_name_has_three_sources() {
         map(text, &LoadOptions { file, name, lookup: &tables() }).map(|loaded| loaded.value.name.to_string())
     };
     assert_eq!(name("name: root", None, "f.yaml").as_deref(), Ok("root"));
-    assert_eq!(name("name: root", Some("given"), "f.yaml").as_deref(), Ok("given"), "D1: no configuration `name`");
+    assert_eq!(
+        name("name: root", Some("given"), "f.yaml").as_deref(),
+        Ok("given"),
+        "D1: no configuration `name`"
+    );
     assert_eq!(name("name: root", Some(""), "dir/foo.yaml").as_deref(), Ok("foo"));
     assert_eq!(name("a: {}", Some(""), "dir/plain").as_deref(), Ok("plain"));
-    assert!(name("a: {}", Some(""), "foo.bar.yaml").unwrap_err().to_string().contains("`foo.bar` is not a valid map name"));
+    assert!(
+        name("a: {}", Some(""), "foo.bar.yaml")
+            .unwrap_err()
+            .to_string()
+            .contains("`foo.bar` is not a valid map name")
+    );
     assert!(name("a: {}", None, "f.yaml").unwrap_err().to_string().contains("the map has no name"));
     let loaded = named("name: {wrong: type}\na: {}", "m", "f.yaml").unwrap();
     assert_eq!(loaded.value.containers.len(), 1);
@@ -135,7 +147,8 @@ fn map_model_1_3_k2_a_split_configuration_is_combined_property_by_property() {
 
 #[test]
 fn map_model_d2_nothing_is_empty() {
-    let text = "name: m\ncontainers:\nvolumes:\nnetworks:\nhost:\ngroups:\nclients:\nrepository:\nset_hostname:\n";
+    let text =
+        "name: m\ncontainers:\nvolumes:\nnetworks:\nhost:\ngroups:\nclients:\nrepository:\nset_hostname:\n";
     assert_eq!(load(text).unwrap().value, Map::new(MapName::new("m").unwrap()));
     assert_eq!(load_clients("web:\n").unwrap().value.len(), 1);
 }
@@ -169,7 +182,8 @@ fn map_model_10_2_both_spellings_of_nested_lists_are_equal() {
 
 #[test]
 fn anchors_and_merge_keys_share_settings() {
-    let text = "name: m\nbase: &base {image: x, abstract: true}\na: {<<: *base, abstract: false, user: app}\n";
+    let text =
+        "name: m\nbase: &base {image: x, abstract: true}\na: {<<: *base, abstract: false, user: app}\n";
     let a = &load(text).unwrap().value.containers["a"];
     assert_eq!((a.image.value().map(String::as_str), a.is_abstract), (Some("x"), false));
 }
@@ -233,7 +247,8 @@ groups:
 
 #[test]
 fn a_failed_tag_is_one_finding_only() {
-    let findings = load("name: m\na: {binds: !env nope, shares: !path $NOPE, exposes: {80: [!env nope, x]}}").unwrap_err();
+    let findings = load("name: m\na: {binds: !env nope, shares: !path $NOPE, exposes: {80: [!env nope, x]}}")
+        .unwrap_err();
     assert_eq!(findings.0.len(), 3, "{findings}");
     assert!(findings.0.iter().all(|finding| finding.kind == FindingKind::Unresolved));
 }
