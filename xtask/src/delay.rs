@@ -56,3 +56,38 @@ fn one_way(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
     let _ = to.shutdown(Shutdown::Write);
     let _ = reader.join();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn bytes_go_through_late_and_in_order() {
+        let echo = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = echo.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = echo.accept().unwrap();
+            let mut copy = stream.try_clone().unwrap();
+            std::io::copy(&mut copy, &mut stream)
+        });
+        let round_trip = Duration::from_millis(40);
+        let port = super::start(address, round_trip).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(b"first").unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"first");
+
+        let started = Instant::now();
+        for _ in 0..3 {
+            stream.write_all(b"again").unwrap();
+            stream.read_exact(&mut answer).unwrap();
+        }
+        assert_eq!(&answer, b"again");
+        assert!(started.elapsed() >= round_trip * 3, "{:?}", started.elapsed());
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(stream.read(&mut answer).unwrap(), 0, "the end goes through, too");
+    }
+}
