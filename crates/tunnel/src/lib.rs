@@ -1,8 +1,12 @@
 //! SSH connections as async byte streams: one connection per host, any number of streams, remote
 //! commands and files over it. No Docker, no map: what travels through a stream is the caller's.
 
+mod cache;
+mod command;
+pub mod config;
 mod dial;
 mod error;
+mod forward;
 mod glob;
 pub mod known_hosts;
 pub mod options;
@@ -17,7 +21,10 @@ mod stream;
 mod unix;
 mod wake;
 
+pub use cache::Sessions;
+pub use command::{Command, Sudo};
 pub use error::{Cause, Error, HostKeyProblem};
+pub use forward::{Behind, Forward, LocalPorts};
 pub use options::{ConnectOptions, Way};
 pub use process::{Exit, Finished, Output, Process, Signal, Stdin};
 pub use secret::Secret;

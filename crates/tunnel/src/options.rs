@@ -96,9 +96,9 @@ impl Default for Keepalive {
     }
 }
 
-/// Ways to prove who we are, tried in the order agent, keys, keyboard-interactive, password, as far
-/// as the server offers them.
-#[derive(Clone, Default)]
+/// Ways to prove who we are, tried in the order keys that were named, agent, other keys,
+/// keyboard-interactive, password, as far as the server offers them.
+#[derive(Clone)]
 pub struct Auth {
     /// Socket of an SSH agent; `None` (`-a`) asks none.
     pub agent: Option<PathBuf>,
@@ -111,6 +111,28 @@ pub struct Auth {
     pub password: Option<Secret>,
     /// Who answers what is not known yet; `None` never asks (`--abort-on-prompts`).
     pub prompt: Option<Arc<dyn Prompt>>,
+    /// Whether keys may be used (`PubkeyAuthentication`); true.
+    pub keys_allowed: bool,
+    /// Whether keyboard-interactive may be used (`KbdInteractiveAuthentication`); true.
+    pub interactive_allowed: bool,
+    /// Whether a password may be used (`PasswordAuthentication`); true.
+    pub password_allowed: bool,
+}
+
+impl Default for Auth {
+    /// Nothing given, everything allowed.
+    fn default() -> Self {
+        Self {
+            agent: None,
+            keys: Vec::new(),
+            identities_only: false,
+            password: None,
+            prompt: None,
+            keys_allowed: true,
+            interactive_allowed: true,
+            password_allowed: true,
+        }
+    }
 }
 
 impl fmt::Debug for Auth {
@@ -121,7 +143,7 @@ impl fmt::Debug for Auth {
             .field("identities_only", &self.identities_only)
             .field("password", &self.password)
             .field("prompt", &self.prompt.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,6 +199,8 @@ pub enum QuestionKind {
     Password,
     /// The passphrase of this key file.
     Passphrase(PathBuf),
+    /// The password that sudo wants.
+    SudoPassword,
     /// The server's own question (keyboard-interactive); `echo` says whether typing may be shown.
     Server {
         /// The question as the server words it.
@@ -248,8 +272,10 @@ impl fmt::Debug for Events {
 /// How the server's host key is checked.
 #[derive(Debug, Clone, Default)]
 pub struct HostKeys {
-    /// known_hosts files; missing ones are passed over.
+    /// The user's known_hosts files (`UserKnownHostsFile`); missing ones are passed over.
     pub files: Vec<PathBuf>,
+    /// The machine's known_hosts files (`GlobalKnownHostsFile`); missing ones are passed over.
+    pub global_files: Vec<PathBuf>,
     /// What to do with a host that is in none of them.
     pub unknown: UnknownHost,
     /// Where [`UnknownHost::Accept`] writes new keys; `None` keeps them for this connection only.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::Error;
@@ -41,6 +42,21 @@ pub struct Stdin(Handle);
 pub struct Output {
     handle: Handle,
     which: usize,
+    /// Read too far and put back.
+    again: BytesMut,
+}
+
+impl Output {
+    fn new(handle: Handle, which: usize) -> Self {
+        Self { handle, which, again: BytesMut::new() }
+    }
+
+    /// Has the next reads begin with `data`.
+    pub(crate) fn put_back(&mut self, data: &[u8]) {
+        let rest = std::mem::take(&mut self.again);
+        self.again.extend_from_slice(data);
+        self.again.unsplit(rest);
+    }
 }
 
 /// How a command ended.
@@ -117,8 +133,8 @@ impl Process {
             host,
             command,
             stdin: Some(Stdin(handle.again())),
-            stdout: Some(Output { handle: handle.again(), which: OUT }),
-            stderr: Some(Output { handle: handle.again(), which: ERR }),
+            stdout: Some(Output::new(handle.again(), OUT)),
+            stderr: Some(Output::new(handle.again(), ERR)),
             handle,
         }
     }
@@ -255,10 +271,15 @@ impl Drop for Stdin {
 
 impl AsyncRead for Output {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         ctx: &mut Context<'_>,
         target: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.again.is_empty() {
+            let length = self.again.len().min(target.remaining());
+            target.put_slice(&self.again.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         self.handle.poll_read(self.which, ctx, target).map_err(Error::into_io)
     }
 }

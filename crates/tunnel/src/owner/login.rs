@@ -33,7 +33,8 @@ pub(crate) fn handshake(
 ) -> Result<(), Refusal> {
     let host = options.label().to_owned();
     let deadline = Instant::now() + options.connect_timeout;
-    let known = KnownHosts::read(&options.host_keys.files)?;
+    let files = [&options.host_keys.files[..], &options.host_keys.global_files[..]].concat();
+    let known = KnownHosts::read(&files)?;
     let name = options.host_key_alias.as_deref().unwrap_or(&options.host);
     // An alias stands for the host whatever its port, as in ssh.
     let port = if options.host_key_alias.is_some() { 22 } else { options.port };
@@ -116,13 +117,14 @@ pub(crate) fn login(
     let offered = login.methods()?;
     let Some(offered) = offered else { return Ok(()) };
     let offers = |method: &str| offered.split(',').any(|offer| offer == method);
-    if offers("publickey") && login.keys(skip)? {
+    let auth = &options.auth;
+    if offers("publickey") && auth.keys_allowed && login.keys(skip)? {
         return Ok(());
     }
-    if offers("keyboard-interactive") && login.interactive()? {
+    if offers("keyboard-interactive") && auth.interactive_allowed && login.interactive()? {
         return Ok(());
     }
-    if offers("password") && login.password()? {
+    if offers("password") && auth.password_allowed && login.password()? {
         return Ok(());
     }
     if login.tried.is_empty() {

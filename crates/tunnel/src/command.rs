@@ -1,0 +1,311 @@
+//! Remote commands as callers mean them: words or a shell line, in a directory, with an environment,
+//! under sudo, with a terminal, within a time.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::options::{Question, QuestionKind};
+use crate::process::{Finished, Process, tail};
+use crate::{Error, Pty, Secret, Session, quote};
+
+/// A command for a remote host. Values are quoted; nothing of it needs to be.
+///
+/// Environment values stand on the remote command line, which other users of the host can see. Give
+/// secrets by standard input.
+#[derive(Debug, Clone)]
+pub struct Command {
+    line: String,
+    shell: Option<String>,
+    dir: Option<String>,
+    env: Vec<(String, String)>,
+    sudo: Option<Sudo>,
+    pty: Option<Pty>,
+    timeout: Option<Duration>,
+}
+
+/// As whom a command runs.
+#[derive(Debug, Clone, Default)]
+pub struct Sudo {
+    /// Target user; `None` is root.
+    pub user: Option<String>,
+    /// Target group; `None` is the user's own.
+    pub group: Option<String>,
+    /// The password to answer with; `None` takes that of the login, else asks.
+    pub password: Option<Secret>,
+}
+
+/// What sudo asks with, so that its question is found in what it writes.
+const ASK: &str = "sudo password:";
+
+impl Command {
+    /// A program with its arguments.
+    pub fn new<I, W>(words: I) -> Self
+    where
+        I: IntoIterator<Item = W>,
+        W: AsRef<str>,
+    {
+        Self::line(quote::command(words))
+    }
+
+    /// A line for a shell, with its variables, pipes and wildcards.
+    pub fn line(line: impl Into<String>) -> Self {
+        Self {
+            line: line.into(),
+            shell: None,
+            dir: None,
+            env: Vec::new(),
+            sudo: None,
+            pty: None,
+            timeout: None,
+        }
+    }
+
+    /// Has `shell` run the line, for example `/bin/bash -l -c`. Without one the login shell of the
+    /// remote user does.
+    #[must_use]
+    pub fn shell(mut self, shell: impl Into<String>) -> Self {
+        self.shell = Some(shell.into());
+        self
+    }
+
+    /// Changes to a directory first.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<String>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs the command as another user.
+    #[must_use]
+    pub fn sudo(mut self, sudo: Sudo) -> Self {
+        self.sudo = Some(sudo);
+        self
+    }
+
+    /// Gives the command a terminal. Standard error then arrives with standard output, lines end with
+    /// `\r\n`, and the end of the connection hangs the command up.
+    #[must_use]
+    pub fn pty(mut self, pty: Pty) -> Self {
+        self.pty = Some(pty);
+        self
+    }
+
+    /// Ends the command after this time; only for [`Session::output`].
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Returns the line for messages: what was asked for, without wrapping.
+    pub fn shown(&self) -> &str {
+        &self.line
+    }
+
+    /// Returns the full line as it is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] for an environment variable that is no name.
+    pub fn full(&self) -> Result<String, Error> {
+        let mut line = String::new();
+        if let Some(dir) = &self.dir {
+            // The target may not be one of `cd`'s options, and `CDPATH` must not speak.
+            line.push_str(&format!("cd -- {} >/dev/null && ", quote::shell(dir)));
+        }
+        for (name, value) in &self.env {
+            let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            if name.is_empty() || !name.bytes().all(good) || name.as_bytes()[0].is_ascii_digit() {
+                return Err(Error::Input(format!("`{name}` is no name for an environment variable")));
+            }
+            line.push_str(&format!("export {name}={}; ", quote::shell(value)));
+        }
+        line.push_str(&self.line);
+        let shell = match (&self.shell, &self.sudo) {
+            (Some(shell), _) => Some(shell.as_str()),
+            // Login shells read plain lines; sudo needs a program.
+            (None, Some(_)) => Some("sh -c"),
+            (None, None) if self.env.is_empty() && self.dir.is_none() => None,
+            // `export` and `&&` are not for every login shell.
+            (None, None) => Some("sh -c"),
+        };
+        if let Some(shell) = shell {
+            line = format!("{shell} {}", quote::shell(&line));
+        }
+        let Some(sudo) = &self.sudo else { return Ok(line) };
+        let mut words = vec!["sudo", "-S", "-p", ASK];
+        for (flag, value) in [("-u", &sudo.user), ("-g", &sudo.group)] {
+            if let Some(value) = value {
+                words.extend([flag, value]);
+            }
+        }
+        // What follows runs as the target user: it says so, and from there on standard input is its.
+        let inner = format!("printf %s {READY} >&2; exec {line}");
+        Ok(format!("{} -- sh -c {}", quote::command(words), quote::shell(&inner)))
+    }
+}
+
+/// Written by a command under sudo when it has begun; taken out of its output.
+const READY: &str = "dfab-sudo-ready-9f3a61c7";
+
+impl Session {
+    /// Starts a command. Under sudo it returns when sudo has let it begin: the password was asked for
+    /// and answered, or was not needed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::exec`]; [`Error::Prompt`] when sudo wants a password that nobody gives;
+    /// [`Error::Command`] when sudo refuses.
+    pub async fn start(&self, command: &Command) -> Result<Process, Error> {
+        let full = command.full()?;
+        let process = self.exec_with(&full, command.shown(), command.pty.clone()).await?;
+        match &command.sudo {
+            None => Ok(process),
+            Some(sudo) => {
+                let limit = self.options().auth_timeout;
+                let ready = self.sudo(process, sudo, command.pty.is_some());
+                tokio::time::timeout(limit, ready).await.unwrap_or_else(|_| {
+                    Err(Error::Timeout {
+                        host: self.host().to_owned(),
+                        doing: "waiting for sudo".into(),
+                        after: limit,
+                    })
+                })
+            }
+        }
+    }
+
+    /// Runs a command to its end, within its time, and collects what it wrote. A failing command is no
+    /// error here; see [`Finished::exit`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::start`]; [`Error::Timeout`] when the time is up, after the command was ended.
+    pub async fn output(&self, command: &Command) -> Result<Finished, Error> {
+        let run = async { self.start(command).await?.finish().await };
+        match command.timeout {
+            None => run.await,
+            // Dropping the process ends the remote command (`TERM`, then its channel is closed).
+            Some(limit) => tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
+                Err(Error::Timeout {
+                    host: self.host().to_owned(),
+                    doing: format!("running `{}`", command.shown()),
+                    after: limit,
+                })
+            }),
+        }
+    }
+
+    /// Answers sudo until the command has begun.
+    async fn sudo(&self, mut process: Process, sudo: &Sudo, pty: bool) -> Result<Process, Error> {
+        let options = self.options();
+        let mut given = sudo.password.clone().or_else(|| options.auth.password.clone());
+        let mut heard = Vec::new();
+        let mut block = [0; 1024];
+        loop {
+            let output = if pty { &mut process.stdout } else { &mut process.stderr };
+            let Some(output) = output else { return Ok(process) };
+            if let Some(at) = find(&heard, READY.as_bytes()) {
+                // What was heard besides is the command's, or sudo's lecture: it is not lost.
+                heard.drain(at..at + READY.len());
+                output.put_back(&heard);
+                return Ok(process);
+            }
+            if let Some(at) = find(&heard, ASK.as_bytes()) {
+                heard.drain(at..at + ASK.len());
+                let password = match given.take() {
+                    Some(password) => Some(password),
+                    None => self.ask_sudo().await,
+                };
+                let Some(password) = password else {
+                    return Err(Error::Prompt {
+                        host: self.host().to_owned(),
+                        what: format!("the sudo password of `{}`", options.user),
+                    });
+                };
+                let Some(stdin) = &mut process.stdin else { return Ok(process) };
+                let line = Secret::new(format!("{}\n", password.reveal()));
+                stdin
+                    .write_all(line.reveal().as_bytes())
+                    .await
+                    .map_err(|error| Error::from_io(self.host(), error))?;
+                continue;
+            }
+            let length = output.read(&mut block).await.map_err(|error| Error::from_io(self.host(), error))?;
+            if length == 0 {
+                let command = process.command().to_owned();
+                let finished = process.finish().await?;
+                let stderr = tail(&String::from_utf8_lossy(&heard));
+                return Err(Error::Command {
+                    host: self.host().to_owned(),
+                    command,
+                    exit: finished.exit,
+                    stderr,
+                });
+            }
+            heard.extend_from_slice(&block[..length]);
+        }
+    }
+
+    async fn ask_sudo(&self) -> Option<Secret> {
+        let options = self.options();
+        let prompt = options.auth.prompt.clone()?;
+        let question = Question {
+            host: options.label().to_owned(),
+            user: options.user.clone(),
+            kind: QuestionKind::SudoPassword,
+        };
+        // A person takes their time, and this may be the runtime's only thread.
+        let answer = tokio::task::spawn_blocking(move || prompt.ask(&question)).await;
+        answer.ok().flatten().filter(|answer| !answer.is_empty())
+    }
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_wrapped_only_as_far_as_needed() {
+        let cases = [
+            (Command::new(["ls", "a b"]), "ls 'a b'"),
+            (Command::line("ls *").dir("/a b"), r#"sh -c 'cd -- '\''/a b'\'' >/dev/null && ls *'"#),
+            (Command::line("id").env("A", "x y"), r#"sh -c 'export A='\''x y'\''; id'"#),
+            (Command::line("echo $HOME").shell("/bin/bash -l -c"), "/bin/bash -l -c 'echo $HOME'"),
+        ];
+        for (command, expected) in cases {
+            assert_eq!(command.full().unwrap(), expected);
+        }
+        assert!(Command::line("x").env("A B", "").full().is_err());
+        assert!(Command::line("x").env("1A", "").full().is_err());
+    }
+
+    #[test]
+    fn sudo_names_user_and_group_and_no_password() {
+        let sudo =
+            Sudo { user: Some("web".into()), group: Some("www".into()), password: Some("hunter2".into()) };
+        let full = Command::new(["id"]).sudo(sudo).full().unwrap();
+        assert!(full.starts_with("sudo -S -p 'sudo password:' -u web -g www -- sh -c "), "{full}");
+        assert!(!full.contains("hunter2"));
+    }
+
+    #[test]
+    fn wrapped_lines_mean_the_same_to_a_shell() {
+        let command = Command::line(r#"printf '%s|' "$A" "$PWD" 'it'"'"'s'"#).dir("/").env("A", "x 'y' $z");
+        let output =
+            std::process::Command::new("sh").args(["-c", &command.full().unwrap()]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "x 'y' $z|/|it's|");
+    }
+}
