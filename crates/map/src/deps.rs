@@ -13,7 +13,7 @@ use crate::image::{self, ImageDefaults, ImageName};
 use crate::item::Item;
 use crate::model::{Container, Map, NetworkMode, Reference};
 use crate::names::{ConfigName, InstanceName, NetworkName, PRESET_NETWORKS};
-use crate::place::{in_configuration, in_map, place, written_at};
+use crate::place::{in_configuration, place_of};
 use crate::value::Lookup;
 use crate::volumes::{Used, Volumes};
 
@@ -248,24 +248,22 @@ pub(crate) fn cycles(map: &Map, volumes: &Volumes<'_>) -> Vec<Finding> {
     let hop = |from: &ConfigName, to: &ConfigName| {
         let leads = |need: &&Need| matches!(&need.targets, Target::Containers { config, .. } if config == to);
         let need = needs[from].iter().find(leads).expect("the circle was found along these edges");
-        (map.containers[from].origins.get(&need.path), need)
+        (need.property, place_of(&map.containers[from].origins, &need.path, to))
     };
     let finding = |cycle: graph::Cycle<&ConfigName>| {
         let (first, second) = (cycle.0[0], cycle.0[1]);
-        let (_, need) = hop(first, second);
-        let (subject, message) = match cycle.0.len() {
-            2 => {
-                let subject = in_configuration(&map.name, first, need.property.as_str());
-                (subject, format!("configuration `{first}` depends on itself (check 13)"))
-            }
-            _ => (in_map(&map.name), format!("circular dependency: {cycle} (check 13)")),
+        let (property, place) = hop(first, second);
+        let message = match cycle.0.len() {
+            2 => format!("configuration `{first}` depends on itself (check 13)"),
+            _ => format!("circular dependency: {cycle} (check 13)"),
         };
-        let finding = Finding::error(FindingKind::Cycle, message).about(subject);
-        let mut finding = written_at(finding, &map.containers[first].origins, &need.path, second);
+        let mut finding = Finding::error(FindingKind::Cycle, message);
+        finding.subject = in_configuration(&map.name, first, property.as_str());
+        finding.place = place;
         for pair in cycle.0[1..].windows(2) {
-            if let (Some(position), need) = hop(pair[0], pair[1]) {
-                let text = format!("`{}` needs `{}` through `{}`", pair[0], pair[1], need.property);
-                finding.related.push((place(position, pair[1]), text));
+            if let (property, Some(place)) = hop(pair[0], pair[1]) {
+                let text = format!("`{}` needs `{}` through `{property}`", pair[0], pair[1]);
+                finding.related.push((place, text));
             }
         }
         finding
@@ -329,47 +327,4 @@ fn containers(map: &Map, volumes: &Volumes<'_>, reference: &Reference) -> Option
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::names::MapName;
-    use crate::value::Tables;
-
-    /// A map in which each configuration links to the named ones.
-    fn links(configs: &[(&str, &[&str])]) -> Map {
-        let mut map = Map::new(MapName::new("m").unwrap());
-        for (name, links) in configs {
-            let link = |to: &&str| crate::model::Link {
-                container: Reference { config: ConfigName::new(*to).unwrap(), instance: None },
-                alias: None,
-            };
-            let container = Container { links: links.iter().map(link).collect(), ..Container::default() };
-            map.containers.insert(ConfigName::new(*name).unwrap(), container);
-        }
-        map
-    }
-
-    fn container(name: &str) -> Item {
-        Item::Container { config: ConfigName::new(name).unwrap(), instance: None }
-    }
-
-    #[test]
-    fn a_selected_item_never_comes_before_what_it_needs() {
-        // The counter-example of §8.5 (D36).
-        let map = links(&[("a", &["p"]), ("b", &["p", "q"]), ("c", &["a", "p"]), ("p", &[]), ("q", &[])]);
-        let graph = Dependencies::new(&map, &Tables::default()).unwrap();
-        let order: Vec<String> =
-            graph.forward(&["a", "b", "c"].map(container)).iter().map(ToString::to_string).collect();
-        let expected = "I p:latest, C p, I a:latest, C a, I q:latest, C q, I b:latest, C b, I c:latest, C c";
-        assert_eq!(order.join(", "), expected);
-        assert_eq!(graph.reverse(&[container("p")]).last(), Some(&container("p")));
-    }
-
-    #[test]
-    fn circles_are_shown_whole() {
-        let map = links(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"]), ("d", &["d"])]);
-        let findings = Dependencies::new(&map, &Tables::default()).unwrap_err();
-        let expected = "map `m`: circular dependency: a -> b -> c -> a (check 13)\n\
-                        `links` of configuration `d` in map `m`: configuration `d` depends on itself (check 13)";
-        assert_eq!(findings.to_string(), expected);
-    }
-}
+mod tests;

@@ -6,6 +6,8 @@ pub mod desired;
 pub mod canonical;
 pub mod diagnostic;
 pub mod extend;
+#[cfg(test)]
+mod fixtures;
 pub mod graph;
 pub mod image;
 pub mod item;

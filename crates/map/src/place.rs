@@ -15,15 +15,19 @@ pub(crate) fn in_map(map: &str) -> Subject {
 }
 
 /// Adds the place of `path` inside an object, `text` being what stands there.
+pub(crate) fn written_at(mut finding: Finding, origins: &Origins, path: &str, text: &str) -> Finding {
+    finding.place = place_of(origins, path, text);
+    finding
+}
+
+/// Returns the place of `path` inside an object, if it is known.
 ///
 /// The line's text is left empty: whoever renders the finding has the sources.
-pub(crate) fn written_at(finding: Finding, origins: &Origins, path: &str, text: &str) -> Finding {
-    match origins.find(path) {
-        // An element's position is that of its text; a property's is that of its key.
-        Some((found, position)) if found == path && path.contains('.') => finding.at(place(position, text)),
-        Some((found, position)) => finding.at(place(position, found.rsplit('.').next().unwrap_or_default())),
-        None => finding,
-    }
+pub(crate) fn place_of(origins: &Origins, path: &str, text: &str) -> Option<Place> {
+    let (found, position) = origins.find(path)?;
+    // An element's position is that of its text; a property's is that of its key.
+    let is_element = found == path && path.contains('.');
+    Some(place(position, if is_element { text } else { found.rsplit('.').next().unwrap_or_default() }))
 }
 
 /// Makes a place that covers `text`.
