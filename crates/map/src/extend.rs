@@ -7,7 +7,7 @@ use crate::graph;
 use crate::merge::{Lists, container};
 use crate::model::{Container, Map};
 use crate::names::ConfigName;
-use crate::place::{in_configuration, in_map, written_at};
+use crate::place::{in_configuration, place_of, written_at};
 
 /// Returns a copy of `map` in which every configuration has its inherited values merged in, and
 /// abstract configurations are dropped.
@@ -54,13 +54,17 @@ pub(crate) fn extend(map: &Map) -> Extension {
         } else {
             format!("circular inheritance: {cycle} (check 3)")
         };
-        let finding = Finding::error(FindingKind::Cycle, message).about(in_map(&map.name));
-        findings.push(written_at(
-            finding,
-            &map.containers[first].origins,
-            &format!("extends.{parent}"),
-            parent,
-        ));
+        let place = |name: &ConfigName, parent: &ConfigName| {
+            place_of(&map.containers[name].origins, &format!("extends.{parent}"), parent)
+        };
+        let mut finding = Finding::error(FindingKind::Cycle, message);
+        finding.subject = in_configuration(&map.name, first, "extends");
+        finding.place = place(first, parent);
+        for pair in cycle.0[1..].windows(2) {
+            let text = format!("`{}` extends `{}`", pair[0], pair[1]);
+            finding.related.extend(place(pair[0], pair[1]).map(|place| (place, text)));
+        }
+        findings.push(finding);
     }
     let Ok(order) = graph::forward(map.containers.keys(), parents) else {
         return Extension { map: None, incomplete: HashSet::new(), findings };
@@ -115,3 +119,6 @@ fn missing_parents(map: &Map) -> Vec<Finding> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests;

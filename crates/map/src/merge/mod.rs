@@ -145,3 +145,6 @@ fn replace_origins(origins: &mut Origins, others: &Origins, path: &str) {
     origins.forget(path);
     origins.adopt(path, others);
 }
+
+#[cfg(test)]
+mod tests;

@@ -264,3 +264,6 @@ fn unknown_instance(map: &Map, kind: Kind, config: &str, name: &str, declared: &
         finding
     }
 }
+
+#[cfg(test)]
+mod tests;
