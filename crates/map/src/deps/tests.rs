@@ -75,29 +75,47 @@ fn worked_examples() {
                C worker.fast, I web:2, C web";
     for (section, map, query, words, expected) in [
         (
-            "§8.7 example 1", EXAMPLE, Forward, "web_server",
+            "§8.7 example 1",
+            EXAMPLE,
+            Forward,
+            "web_server",
             "V app_server:app_log, V app_server:app_server_socket, I registry.example.com/app:latest, \
              C app_server.instance1, C app_server.instance2, V web_server:web_log, \
              I registry.example.com/nginx:latest, C web_server",
         ),
         (
-            "§8.7 example 1", EXAMPLE, Forward, "app_server",
+            "§8.7 example 1",
+            EXAMPLE,
+            Forward,
+            "app_server",
             "V app_server:app_log, V app_server:app_server_socket, I registry.example.com/app:latest, \
              C app_server.instance1, C app_server.instance2",
         ),
-        ("§8.7 example 1", EXAMPLE, Reverse, "app_server", "C web_server, C app_server.instance1, C app_server.instance2"),
+        (
+            "§8.7 example 1",
+            EXAMPLE,
+            Reverse,
+            "app_server",
+            "C web_server, C app_server.instance1, C app_server.instance2",
+        ),
         ("§8.7 example 2", NETWORKS, Edges, "proxy", "N front, C auth, C api.a, C api.b, I proxy:latest"),
         ("§8.7 example 2", NETWORKS, Edges, "m.api.a", "N front, C cache, I api:latest"),
         ("§8.7 example 2", NETWORKS, Edges, "m.api.b", "N front, C cache, I api:latest"),
         ("§8.7 example 2", NETWORKS, Edges, "cache", "N back, V cache:sock, I cache:latest"),
         ("§8.7 example 2", NETWORKS, Edges, "auth", "C cache, I auth:latest"),
         (
-            "§8.7 example 2", NETWORKS, Forward, "proxy",
+            "§8.7 example 2",
+            NETWORKS,
+            Forward,
+            "proxy",
             "N back, V cache:sock, I cache:latest, C cache, I auth:latest, N front, I api:latest, C auth, \
              C api.a, C api.b, I proxy:latest, C proxy",
         ),
         (
-            "§8.7 example 2", NETWORKS, Forward, "m.api.b",
+            "§8.7 example 2",
+            NETWORKS,
+            Forward,
+            "m.api.b",
             "N back, V cache:sock, I cache:latest, N front, C cache, I api:latest, C api.b",
         ),
         ("§8.7 example 2", NETWORKS, Reverse, "cache", "C proxy, C api.a, C api.b, C auth, C cache"),
@@ -105,20 +123,41 @@ fn worked_examples() {
         ("§8.7 example 3", INHERITANCE, Forward, "web", web),
         ("§8.7 example 3", INHERITANCE, Forward, "app", &format!("{web}, C worker.slow")),
         (
-            "§8.7 example 3 with §8.5", INHERITANCE, Forward, "__all__",
+            "§8.7 example 3 with §8.5",
+            INHERITANCE,
+            Forward,
+            "__all__",
             "V db:db_data, I postgres:9.6, C db, I redis:latest, C queue, I app-base:latest, C worker.fast, \
              I web:2, C web, C worker.slow",
         ),
-        ("§8.7 example 3", INHERITANCE, Forward, "backend", "V db:db_data, I postgres:9.6, C db, I redis:latest, C queue"),
-        ("§8.7 example 3", INHERITANCE, Reverse, "db", "C web, C worker.fast, C worker.slow, C db"),
-        ("§8.7 example 3", INHERITANCE, Reverse, "backend", "C web, C worker.fast, C worker.slow, C db, C queue"),
         (
-            "§8.7 example 4", PARENT_NAMES, Forward, "viewer",
+            "§8.7 example 3",
+            INHERITANCE,
+            Forward,
+            "backend",
+            "V db:db_data, I postgres:9.6, C db, I redis:latest, C queue",
+        ),
+        ("§8.7 example 3", INHERITANCE, Reverse, "db", "C web, C worker.fast, C worker.slow, C db"),
+        (
+            "§8.7 example 3",
+            INHERITANCE,
+            Reverse,
+            "backend",
+            "C web, C worker.fast, C worker.slow, C db, C queue",
+        ),
+        (
+            "§8.7 example 4",
+            PARENT_NAMES,
+            Forward,
+            "viewer",
             "V app1:log, V app1:sock, I app1:latest, C app1, V app2:log, I app2:latest, C app2, \
              I viewer:latest, C viewer",
         ),
         (
-            "§8.7 example 4", PARENT_NAMES, Forward, "multi",
+            "§8.7 example 4",
+            PARENT_NAMES,
+            Forward,
+            "multi",
             "V app3:sock, I app3:latest, C app3.x, C app3.y, I multi:latest, C multi",
         ),
         ("§8.7 example 4", PARENT_NAMES, Reverse, "app1", "C viewer, C app2, C app1"),
@@ -127,7 +166,10 @@ fn worked_examples() {
         ("§8.7 example 5", DEEP, Forward, "l", "I e:latest, C e.1, I l:latest, C l"),
         ("§8.7 example 5", DEEP, Forward, "a x", &format!("{a}, I x:latest, C x")),
         (
-            "§8.7 example 5", DEEP, Forward, "l x",
+            "§8.7 example 5",
+            DEEP,
+            Forward,
+            "l x",
             "I e:latest, C e.1, I l:latest, C l, C e.2, V d:dv, I d:latest, I f:latest, C d.1, C d.2, C f, \
              I b:latest, C b, I x:latest, C x",
         ),
@@ -135,7 +177,10 @@ fn worked_examples() {
         ("§8.7 example 5", DEEP, Reverse, "f", "C a, C x, C b, C f"),
         ("§8.7 example 5", DEEP, Reverse, "f e", "C a, C x, C b, C d.1, C d.2, C l, C e.1, C e.2, C f"),
         (
-            "§8.5 (D36)", SEVERAL, Forward, "a b c",
+            "§8.5 (D36)",
+            SEVERAL,
+            Forward,
+            "a b c",
             "I p:latest, C p, I a:latest, C a, I q:latest, C q, I b:latest, C b, I c:latest, C c",
         ),
         ("§8.5, reverse", SEVERAL, Reverse, "p q", "C c, C a, C b, C p, C q"),
@@ -157,15 +202,35 @@ fn direct_edges() {
         ("§8.2 row 1: no such configuration", "a: {network_mode: b}", "a", ""),
         ("§8.2 row 1: unmanaged", "a: {network_mode: 'container:b'}\nb: {}", "a", ""),
         ("§8.2 row 2: presets", "a: {networks: [bridge, n]}\nnetworks: {n: }", "a", "N n"),
-        ("§8.2 row 3: the owner, not the volume", "a: {uses: v}\nb: {attaches: {v: /v}, instances: [i, j]}", "a", "C b.i, C b.j"),
+        (
+            "§8.2 row 3: the owner, not the volume",
+            "a: {uses: v}\nb: {attaches: {v: /v}, instances: [i, j]}",
+            "a",
+            "C b.i, C b.j",
+        ),
         ("§8.2 row 3: an instance", "a: {uses: b.i}\nb: {shares: /s, instances: [i, j]}", "a", "C b.i"),
         ("§8.2 row 4: all instances", "a: {links: b}\nb: {instances: [i, j]}", "a", "C b.i, C b.j"),
         ("§8.2 duplicates", "a: {links: [b, c], uses: c}\nb: {}\nc: {shares: /s}", "a", "C c, C b"),
-        ("§8.2 no edges", "a: {binds: {/x: y}, extends: b}\nb: {}\ngroups: {g: [a, b]}\nhost_root: /r", "a", ""),
+        (
+            "§8.2 no edges",
+            "a: {binds: {/x: y}, extends: b}\nb: {}\ngroups: {g: [a, b]}\nhost_root: /r",
+            "a",
+            "",
+        ),
         ("§8.6 missing references", "a: {links: x, uses: [y, z.z], networks: {n: {links: q}}}", "a", "N n"),
         ("§8.6 self-use (D37)", "a: {attaches: {v: /v}, uses: v}", "a", "V a:v"),
-        ("D24 path of the owner, parent names", "use_attached_parent_name: true\na: {attaches: {v: /v}}\nb: {uses: a.v}", "b", "C a"),
-        ("D44 parent names, no such configuration", "use_attached_parent_name: true\nb: {uses: a.v}", "b", ""),
+        (
+            "D24 path of the owner, parent names",
+            "use_attached_parent_name: true\na: {attaches: {v: /v}}\nb: {uses: a.v}",
+            "b",
+            "C a",
+        ),
+        (
+            "D44 parent names, no such configuration",
+            "use_attached_parent_name: true\nb: {uses: a.v}",
+            "b",
+            "",
+        ),
     ] {
         let map = extended_map(map);
         let graph = Dependencies::new(&map, &Tables::default()).unwrap();
@@ -181,11 +246,31 @@ fn circles_are_refused_with_their_path() {
     // Section, map, messages.
     for (section, map, expected) in [
         ("§8.6 direct", "a: {links: a}", "configuration `a` depends on itself (check 13)"),
-        ("§8.6 one of its own instances", "a: {instances: [i, j], links: a.i}", "configuration `a` depends on itself (check 13)"),
-        ("§8.6 longer (D29)", "a: {links: b}\nb: {uses: c}\nc: {network_mode: a, shares: /s}", "circular dependency: a -> b -> c -> a (check 13)"),
-        ("§8.6 through instances", "a: {instances: [i, j], links: b.x}\nb: {instances: [x], links: a.j}", "circular dependency: a -> b -> a (check 13)"),
-        ("§8.6 through a volume", "a: {uses: v}\nb: {attaches: {v: /v}, links: a}", "circular dependency: a -> b -> a (check 13)"),
-        ("§8.6 through an endpoint", "a: {networks: {n: {links: b}}}\nb: {links: a}", "circular dependency: a -> b -> a (check 13)"),
+        (
+            "§8.6 one of its own instances",
+            "a: {instances: [i, j], links: a.i}",
+            "configuration `a` depends on itself (check 13)",
+        ),
+        (
+            "§8.6 longer (D29)",
+            "a: {links: b}\nb: {uses: c}\nc: {network_mode: a, shares: /s}",
+            "circular dependency: a -> b -> c -> a (check 13)",
+        ),
+        (
+            "§8.6 through instances",
+            "a: {instances: [i, j], links: b.x}\nb: {instances: [x], links: a.j}",
+            "circular dependency: a -> b -> a (check 13)",
+        ),
+        (
+            "§8.6 through a volume",
+            "a: {uses: v}\nb: {attaches: {v: /v}, links: a}",
+            "circular dependency: a -> b -> a (check 13)",
+        ),
+        (
+            "§8.6 through an endpoint",
+            "a: {networks: {n: {links: b}}}\nb: {links: a}",
+            "circular dependency: a -> b -> a (check 13)",
+        ),
     ] {
         let findings = Dependencies::new(&extended_map(map), &Tables::default()).unwrap_err();
         let messages: Vec<&str> = findings.0.iter().map(|finding| finding.message.as_str()).collect();
@@ -248,10 +333,16 @@ fn volumes_networks_and_images_can_be_asked_for_what_needs_them() {
     let map = extended_map(NETWORKS);
     let graph = Dependencies::new(&map, &Tables::default()).unwrap();
     let order = |item| graph.reverse(&[item]).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    assert_eq!(order(Item::Network(NetworkName::new("back").unwrap())), "C proxy, C api.a, C api.b, C auth, C cache, N back");
+    assert_eq!(
+        order(Item::Network(NetworkName::new("back").unwrap())),
+        "C proxy, C api.a, C api.b, C auth, C cache, N back"
+    );
     let config = ConfigName::new("cache").unwrap();
     let alias = crate::names::VolumeAlias::new("sock").unwrap();
-    assert_eq!(order(Item::Volume { config, alias }), "C proxy, C api.a, C api.b, C auth, C cache, V cache:sock");
+    assert_eq!(
+        order(Item::Volume { config, alias }),
+        "C proxy, C api.a, C api.b, C auth, C cache, V cache:sock"
+    );
 }
 
 #[test]

@@ -212,17 +212,21 @@ impl std::error::Error for Findings {}
 /// Near enough is as in cargo: a Damerau-Levenshtein distance of at most a third of the length. Where
 /// nothing is, the beginning of exactly one known name is taken for it (`ipv4` for `ipv4_address`).
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.chars().count() / 3).max(1);
+    let length = name.chars().count();
+    // A name of which nothing is left is another name.
+    let limit = (length / 3).max(1).min(length.saturating_sub(1));
     let mut beginning = Vec::new();
     let near = known
         .into_iter()
         .inspect(|candidate| beginning.extend(candidate.starts_with(name).then_some(*candidate)))
+        // The distance is at least the difference in length, which is cheap to see.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate);
     match (near, &beginning[..]) {
-        (None, [only]) if name.chars().count() > 2 => Some(only),
+        (None, [only]) if length > 2 => Some(only),
         _ => near,
     }
 }
@@ -241,6 +245,7 @@ mod tests {
             ("ipv", None),
             ("", None),
             ("version", None),
+            ("x", None),
         ] {
             assert_eq!(nearest(name, known), expected, "{name}");
         }

@@ -45,35 +45,87 @@ k:
 fn each_property_follows_its_rule() {
     // Section, map, extended map.
     for (section, text, expected) in [
-        ("§5.3 diamond (K10)", "g: {image: g}\np1: {extends: g, image: p1}\np2: {extends: g}\nk: {extends: [p1, p2]}",
-         "g: {image: g}\np1: {image: p1}\np2: {image: g}\nk: {image: g}"),
-        ("§0.6 null overrides", "p: {abstract: true, user: u, stop_timeout: 5}\nk: {extends: p, user: , stop_timeout: }",
-         "k: {user: , stop_timeout: }"),
-        ("§0.6 false and 0 are values", "p: {abstract: true, persistent: true, stop_timeout: 5}\nk: {extends: p, persistent: false, stop_timeout: 0}",
-         "k: {persistent: false, stop_timeout: 0}"),
+        (
+            "§5.3 diamond (K10)",
+            "g: {image: g}\np1: {extends: g, image: p1}\np2: {extends: g}\nk: {extends: [p1, p2]}",
+            "g: {image: g}\np1: {image: p1}\np2: {image: g}\nk: {image: g}",
+        ),
+        (
+            "§0.6 null overrides",
+            "p: {abstract: true, user: u, stop_timeout: 5}\nk: {extends: p, user: , stop_timeout: }",
+            "k: {user: , stop_timeout: }",
+        ),
+        (
+            "§0.6 false and 0 are values",
+            "p: {abstract: true, persistent: true, stop_timeout: 5}\nk: {extends: p, persistent: false, stop_timeout: 0}",
+            "k: {persistent: false, stop_timeout: 0}",
+        ),
         ("§2.3 abstract is not inherited", "p: {abstract: true}\nk: {extends: p}", "k: {}"),
-        ("§5.1 what is not abstract can be extended", "p: {image: i}\nk: {extends: p}", "p: {image: i}\nk: {image: i}"),
-        ("§5.2 an empty list has no effect", "p: {abstract: true, links: a}\nk: {extends: p, links: []}", "k: {links: a}"),
-        ("§5.2 links are compared whole (K14)", "p: {abstract: true, links: [a, [a, x]]}\nk: {extends: p, links: [[a, x], [a, y]]}",
-         "k: {links: [a, [a, x], [a, y]]}"),
-        ("§5.2 networks are replaced whole", "p: {abstract: true, networks: {n: {aliases: a, ipv4_address: 10.0.0.2}}}\nk: {extends: p, networks: {n: {aliases: b}}}",
-         "k: {networks: {n: {aliases: b}}}"),
-        ("§5.2 healthcheck is replaced whole", "p: {abstract: true, healthcheck: {test: a, retries: 2}}\nk: {extends: p, healthcheck: {test: b}}",
-         "k: {healthcheck: {test: b}}"),
-        ("§2.13 null disables an inherited check", "p: {abstract: true, healthcheck: {test: a}}\nk: {extends: p, healthcheck: }", "k: {healthcheck: NONE}"),
-        ("§5.2 options one level deep", "p: {abstract: true, host_config: {a: {x: 1}, b: [1]}}\nk: {extends: p, host_config: {a: {y: 2}, c: 3}}",
-         "k: {host_config: {a: {y: 2}, b: [1], c: 3}}"),
-        ("§5.2 exposes: all of a port are replaced (D27)", "p: {abstract: true, exposes: [[80, 8080], [443, 443], [80, 8081], [80, 8082]]}\nk: {extends: p, exposes: [[80, 1], [80, 2], 22]}",
-         "k: {exposes: [[80, 1], [80, 2], [443, 443], 22]}"),
-        ("§5.2 exposes: protocols are ports of their own", "p: {abstract: true, exposes: [[53, 53]]}\nk: {extends: p, exposes: [[53/udp, 53]]}",
-         "k: {exposes: [[53, 53], [53/udp, 53]]}"),
-        ("§5.2 exec_commands as lists (D28)", "p: {abstract: true, exec_commands: [[[/bin/sh, -c, x], root]]}\nk: {extends: p, exec_commands: [[[/bin/sh, -c, x], root], [[/bin/sh, -c, y], root]]}",
-         "k: {exec_commands: [[[/bin/sh, -c, x], root], [[/bin/sh, -c, y], root]]}"),
-        ("K9 an inherited path is lost", "p: {abstract: true, attaches: {v: /v}}\nk: {extends: p, attaches: v}", "k: {attaches: v}"),
-        ("D43 late values are compared by source", "p: {abstract: true, shares: [!env_lazy a, /x], user: !env_lazy u}\nk: {extends: p, shares: [!env_lazy b, !env_lazy a]}",
-         "k: {shares: [!env_lazy a, /x, !env_lazy b], user: !env_lazy u}"),
-        ("§11.2 a late mapping of options stays a layer", "p: {abstract: true, create_options: {a: 1}}\nq: {abstract: true, create_options: !env_lazy o}\nk: {extends: [p, q], create_options: {a: 2}}",
-         "k: {}"),
+        (
+            "§5.1 what is not abstract can be extended",
+            "p: {image: i}\nk: {extends: p}",
+            "p: {image: i}\nk: {image: i}",
+        ),
+        (
+            "§5.2 an empty list has no effect",
+            "p: {abstract: true, links: a}\nk: {extends: p, links: []}",
+            "k: {links: a}",
+        ),
+        (
+            "§5.2 links are compared whole (K14)",
+            "p: {abstract: true, links: [a, [a, x]]}\nk: {extends: p, links: [[a, x], [a, y]]}",
+            "k: {links: [a, [a, x], [a, y]]}",
+        ),
+        (
+            "§5.2 networks are replaced whole",
+            "p: {abstract: true, networks: {n: {aliases: a, ipv4_address: 10.0.0.2}}}\nk: {extends: p, networks: {n: {aliases: b}}}",
+            "k: {networks: {n: {aliases: b}}}",
+        ),
+        (
+            "§5.2 healthcheck is replaced whole",
+            "p: {abstract: true, healthcheck: {test: a, retries: 2}}\nk: {extends: p, healthcheck: {test: b}}",
+            "k: {healthcheck: {test: b}}",
+        ),
+        (
+            "§2.13 null disables an inherited check",
+            "p: {abstract: true, healthcheck: {test: a}}\nk: {extends: p, healthcheck: }",
+            "k: {healthcheck: NONE}",
+        ),
+        (
+            "§5.2 options one level deep",
+            "p: {abstract: true, host_config: {a: {x: 1}, b: [1]}}\nk: {extends: p, host_config: {a: {y: 2}, c: 3}}",
+            "k: {host_config: {a: {y: 2}, b: [1], c: 3}}",
+        ),
+        (
+            "§5.2 exposes: all of a port are replaced (D27)",
+            "p: {abstract: true, exposes: [[80, 8080], [443, 443], [80, 8081], [80, 8082]]}\nk: {extends: p, exposes: [[80, 1], [80, 2], 22]}",
+            "k: {exposes: [[80, 1], [80, 2], [443, 443], 22]}",
+        ),
+        (
+            "§5.2 exposes: protocols are ports of their own",
+            "p: {abstract: true, exposes: [[53, 53]]}\nk: {extends: p, exposes: [[53/udp, 53]]}",
+            "k: {exposes: [[53, 53], [53/udp, 53]]}",
+        ),
+        (
+            "§5.2 exec_commands as lists (D28)",
+            "p: {abstract: true, exec_commands: [[[/bin/sh, -c, x], root]]}\nk: {extends: p, exec_commands: [[[/bin/sh, -c, x], root], [[/bin/sh, -c, y], root]]}",
+            "k: {exec_commands: [[[/bin/sh, -c, x], root], [[/bin/sh, -c, y], root]]}",
+        ),
+        (
+            "K9 an inherited path is lost",
+            "p: {abstract: true, attaches: {v: /v}}\nk: {extends: p, attaches: v}",
+            "k: {attaches: v}",
+        ),
+        (
+            "D43 late values are compared by source",
+            "p: {abstract: true, shares: [!env_lazy a, /x], user: !env_lazy u}\nk: {extends: p, shares: [!env_lazy b, !env_lazy a]}",
+            "k: {shares: [!env_lazy a, /x, !env_lazy b], user: !env_lazy u}",
+        ),
+        (
+            "§11.2 a late mapping of options stays a layer",
+            "p: {abstract: true, create_options: {a: 1}}\nq: {abstract: true, create_options: !env_lazy o}\nk: {extends: [p, q], create_options: {a: 2}}",
+            "k: {}",
+        ),
         ("D11 only abstract configurations", "p: {abstract: true}\nq: {abstract: true, extends: p}", ""),
     ] {
         let (extended, mut expected) = (extended_map(text), map(&format!("name: m\n{expected}")));
@@ -146,5 +198,41 @@ e: {extends: c}
 f: {extends: unheard_of}
 ";
     let findings = extended(&map(text)).unwrap_err();
-    insta::assert_snapshot!(shown(&findings.0, text), @"");
+    insta::assert_snapshot!(shown(&findings.0, text), @r"
+    error[integrity]: `bas` is no configuration of the map (check 3)
+     --> m.yaml:2:21
+      |
+    2 | a: {extends: [base, bas]}
+      |                     ^^^ `extends` of configuration `a` in map `m`
+      |
+      = help: did you mean `base`?
+
+    error[integrity]: `unheard_of` is no configuration of the map (check 3)
+     --> m.yaml:8:14
+      |
+    8 | f: {extends: unheard_of}
+      |              ^^^^^^^^^^ `extends` of configuration `f` in map `m`
+
+    error[cycle]: configuration `b` extends itself (check 3)
+     --> m.yaml:4:14
+      |
+    4 | b: {extends: b}
+      |              ^ `extends` of configuration `b` in map `m`
+
+    error[cycle]: circular inheritance: c -> d -> e -> c (check 3)
+     --> m.yaml:5:14
+      |
+    5 | c: {extends: d}
+      |              ^ `extends` of configuration `c` in map `m`
+      |
+     ::: m.yaml:6:21
+      |
+    6 | d: {extends: [base, e]}
+      |                     - `d` extends `e`
+      |
+     ::: m.yaml:7:14
+      |
+    7 | e: {extends: c}
+      |              - `e` extends `c`
+    ");
 }

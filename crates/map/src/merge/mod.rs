@@ -16,7 +16,7 @@ use crate::position::Origins;
 use crate::value::Value;
 
 pub use defaults::with_defaults;
-pub use update::update;
+pub use update::{Patch, update};
 
 /// How much a merge touches of what exists already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
