@@ -146,7 +146,8 @@ properties! {
     MemLimit = "mem_limit", "HostConfig.Memory", Bytes, Inspect, Update;
     MemReservation = "mem_reservation", "HostConfig.MemoryReservation", Bytes, Inspect, Update;
     MemswapLimit = "memswap_limit", "HostConfig.MemorySwap", Bytes, Inspect, Update;
-    KernelMemory = "kernel_memory", "HostConfig.KernelMemory", Bytes, Inspect, Update;
+    /// Engines since API 1.42 ignore it, and then show nothing.
+    KernelMemory = "kernel_memory", "HostConfig.KernelMemory", Bytes, Digest, Recreate;
     CpuShares = "cpu_shares", "HostConfig.CpuShares", Integer, Inspect, Update;
     CpuPeriod = "cpu_period", "HostConfig.CpuPeriod", Integer, Inspect, Update;
     CpuQuota = "cpu_quota", "HostConfig.CpuQuota", Integer, Inspect, Update;
@@ -155,12 +156,36 @@ properties! {
     NanoCpus = "nano_cpus", "HostConfig.NanoCpus", Integer, Inspect, Update;
     BlkioWeight = "blkio_weight", "HostConfig.BlkioWeight", Integer, Inspect, Update;
     PidsLimit = "pids_limit", "HostConfig.PidsLimit", Integer, Inspect, Update;
+    CpuRtPeriod = "cpu_rt_period", "HostConfig.CpuRealtimePeriod", Integer, Inspect, Recreate;
+    CpuRtRuntime = "cpu_rt_runtime", "HostConfig.CpuRealtimeRuntime", Integer, Inspect, Recreate;
+    BlkioWeightDevice = "blkio_weight_device", "HostConfig.BlkioWeightDevice", Json, Inspect, Recreate;
+    DeviceReadBps = "device_read_bps", "HostConfig.BlkioDeviceReadBps", Json, Inspect, Recreate;
+    DeviceReadIops = "device_read_iops", "HostConfig.BlkioDeviceReadIOps", Json, Inspect, Recreate;
+    DeviceWriteBps = "device_write_bps", "HostConfig.BlkioDeviceWriteBps", Json, Inspect, Recreate;
+    DeviceWriteIops = "device_write_iops", "HostConfig.BlkioDeviceWriteIOps", Json, Inspect, Recreate;
+    DeviceCgroupRules = "device_cgroup_rules", "HostConfig.DeviceCgroupRules", Set, Inspect, Recreate;
+    CgroupnsMode = "cgroupns", "HostConfig.CgroupnsMode", Text, Inspect, Recreate;
 }
 
 impl Property {
     /// Returns the property that a map calls `name`, if there is one.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|property| property.name() == name)
+    }
+
+    /// Tells whether the property belongs to `HostConfig`, and so to a map's `host_config`.
+    pub fn is_host(self) -> bool {
+        self.path().starts_with("HostConfig.")
+    }
+
+    /// Tells whether zero is a value of its own, other than "not set".
+    pub fn zero_counts(self) -> bool {
+        matches!(self, Self::StopTimeout | Self::MemSwappiness)
+    }
+
+    /// Tells whether values may be secret, so that they are never shown.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::Environment | Self::Labels | Self::LogConfig | Self::StorageOpt)
     }
 }
 

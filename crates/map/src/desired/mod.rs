@@ -4,21 +4,38 @@
 //! Everything that can be wrong without asking an engine is found here, all at once: unknown option
 //! keys, unresolved late values, missing paths and interfaces, host names that are too long.
 
-use std::collections::BTreeMap;
+mod clients;
+mod container;
+mod items;
+mod keyword;
+mod layers;
+mod maker;
+mod mounts;
+mod network;
+mod networking;
+mod read;
+mod script;
+mod volume;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use indexmap::IndexMap;
 
 use crate::diagnostic::Findings;
 use crate::image::ImageName;
-use crate::item::ItemId;
+use crate::item::{Item, ItemId};
 use crate::model::{ClientConfig, Clients, ExecPolicy, Map};
 use crate::names::{ClientName, MapName};
 use crate::observed::Wanted;
 use crate::plan::{ActionKind, PlanOptions};
 use crate::position::Origins;
+use crate::property::{OnChange, Property};
 use crate::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, StopSpec, VolumeSpec};
 use crate::value::Lookup;
+
+pub(crate) use mounts::{MOUNTS, clean};
+pub(crate) use network::digested as digested_network;
 
 /// Everything that a run works with.
 pub struct Session<'a> {
@@ -63,6 +80,21 @@ pub struct Desired {
     pub entries: Vec<Entry>,
     /// What the user should know before anything else.
     pub notices: Vec<String>,
+    /// What the maps in use declare on each client of the run, to tell orphans.
+    pub declared: BTreeMap<(ClientName, MapName), Declared>,
+    /// Process lists of containers with exec commands are needed.
+    pub check_exec: bool,
+}
+
+/// What a map declares on one client: Docker names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Containers.
+    pub containers: BTreeSet<String>,
+    /// Networks.
+    pub networks: BTreeSet<String>,
+    /// Volumes.
+    pub volumes: BTreeSet<String>,
 }
 
 /// An item on one client.
@@ -96,10 +128,14 @@ pub enum Role {
 pub enum Object {
     /// A container.
     Container(Box<Container>),
+    /// A container of which only its life matters: the action creates none.
+    Existing(Box<Lifecycle>),
     /// A volume.
     Volume(Box<Volume>),
     /// A network.
     Network(Box<Network>),
+    /// A volume or network of which only the name matters: the action creates none.
+    Named,
     /// An image.
     Image(ImageName),
 }
@@ -115,6 +151,21 @@ pub struct Container {
     pub mounts: BTreeMap<String, DesiredMount>,
     /// Container names that it cannot outlive: when one of them is made anew, so is this one.
     pub bound_to: Vec<Binding>,
+    /// How it lives.
+    pub lifecycle: Lifecycle,
+    /// Time to wait for the end of a script run: the container's stop timeout, else the client's
+    /// `wait_timeout`.
+    pub wait_timeout: Option<Duration>,
+    /// Features that the client's settings turn off (map-model §4.4).
+    pub features: Features,
+    /// Where its values were written: by the word of the property (`environment`), or with a key
+    /// (`environment.LANG`); the empty path is the configuration itself.
+    pub origins: Origins,
+}
+
+/// How a container lives: what counts for every action.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lifecycle {
     /// Names of the volumes that it attaches (owns).
     pub attached: Vec<String>,
     /// How it is stopped.
@@ -125,14 +176,6 @@ pub struct Container {
     pub persistent: bool,
     /// Commands to run after a start.
     pub exec: Vec<Exec>,
-    /// Time to wait for the end of a script run: the container's stop timeout, else the client's
-    /// `wait_timeout`.
-    pub wait_timeout: Option<Duration>,
-    /// Features that the client's settings turn off (map-model §4.4).
-    pub features: Features,
-    /// Where its values were written: by the word of the property (`environment`), or with a key
-    /// (`environment.LANG`); the empty path is the configuration itself.
-    pub origins: Origins,
 }
 
 /// How a container joins networks (engine §4.9).
@@ -190,13 +233,15 @@ pub struct Exec {
     pub policy: ExecPolicy,
 }
 
-/// What may be changed in place (engine §1.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the client's settings say about its engine (engine §1.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Features {
-    /// Limits (`container_update`).
+    /// Limits may be changed in place (`container_update`).
     pub update_limits: bool,
-    /// The restart policy (`container_update_restart_policy`).
+    /// The restart policy may be changed in place (`container_update_restart_policy`).
     pub update_restart_policy: bool,
+    /// `constraints`: whether the engine supports a limit, before what it says itself.
+    pub limits: BTreeMap<Property, bool>,
 }
 
 /// A volume as it should be.
@@ -239,22 +284,55 @@ impl Session<'_> {
         selected: &[ItemId],
         options: &PlanOptions,
     ) -> Result<Desired, Findings> {
-        let _ = (selected, options);
-        Ok(Desired { action, entries: Vec::new(), notices: Vec::new() })
+        items::desired(self, action, selected, options)
+    }
+}
+
+impl Entry {
+    /// Returns how the container lives; `None` for what is no container.
+    pub fn lifecycle(&self) -> Option<&Lifecycle> {
+        match &self.object {
+            Object::Container(container) => Some(&container.lifecycle),
+            Object::Existing(lifecycle) => Some(lifecycle),
+            _ => None,
+        }
+    }
+
+    /// Tells whether the user asked for it.
+    pub fn is_selected(&self) -> bool {
+        self.role == Role::Selected
     }
 }
 
 impl Desired {
     /// Returns what to observe on each client. Clients without an entry are not contacted at all.
+    ///
+    /// Actions that create nothing need no inspection: what the lists show is enough for them.
     pub fn wanted(&self) -> IndexMap<ClientName, Wanted> {
         let mut wanted: IndexMap<ClientName, Wanted> = IndexMap::new();
         for entry in &self.entries {
             let wanted = wanted.entry(entry.client.clone()).or_default();
             if let Object::Container(container) = &entry.object {
                 wanted.containers.insert(entry.name.clone());
-                let _ = container;
+                if self.check_exec && !container.lifecycle.exec.is_empty() {
+                    wanted.processes.insert(entry.name.clone());
+                }
+                wanted.limits |= container.spec.properties.keys().any(|property| is_limit(*property));
             }
         }
         wanted
     }
+
+    /// Returns the entry of an item on a client.
+    pub fn entry(&self, client: &ClientName, map: &MapName, item: &Item) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .find(|entry| entry.client == *client && entry.id.map == *map && entry.id.item == *item)
+    }
+}
+
+/// Tells whether a property is a limit, which an engine's kernel may not support.
+pub(crate) fn is_limit(property: Property) -> bool {
+    property.on_change() == OnChange::Update && property != Property::RestartPolicy
+        || matches!(property, Property::OomKillDisable | Property::KernelMemory)
 }

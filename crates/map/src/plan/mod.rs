@@ -1,7 +1,20 @@
 //! The plan: a graph of steps, each with its reasons (design §3).
 
+mod builder;
+mod calls;
+mod containers;
 mod error;
+mod forward;
+mod images;
+pub mod marker;
+mod networks;
 mod options;
+mod orphans;
+mod reverse;
+mod script;
+mod selected;
+mod update;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,8 +47,18 @@ pub fn plan(
     observed: &BTreeMap<ClientName, Observed>,
     options: &PlanOptions,
 ) -> Result<Plan, Vec<PlanError>> {
-    let _ = (desired, observed, options);
-    Err(Vec::new())
+    match desired.action {
+        ActionKind::Create
+        | ActionKind::Start
+        | ActionKind::Startup
+        | ActionKind::Update
+        | ActionKind::Script => forward::plan(desired, observed, options),
+        ActionKind::Stop | ActionKind::Remove | ActionKind::Shutdown => {
+            reverse::plan(desired, observed, options)
+        }
+        ActionKind::Restart | ActionKind::Kill => selected::plan(desired, observed, options),
+        ActionKind::PullImages => images::plan(desired, observed, options),
+    }
 }
 
 /// What to do, in which order, and why.
@@ -233,6 +256,31 @@ pub enum Call {
     /// Runs a script (engine §7.2): creates the container, connects and starts it, waits, reads exit
     /// code and log, and removes it whatever happened.
     RunScript(Box<ScriptSpec>),
+}
+
+impl Reason {
+    /// The object does not exist.
+    pub(crate) fn not_found(source: Option<&Position>) -> Self {
+        Self {
+            field: "state".to_owned(),
+            current: None,
+            desired: Some("present".to_owned()),
+            source: source.cloned(),
+            text: "not found".to_owned(),
+        }
+    }
+
+    /// The user named the object in `force_update`.
+    pub(crate) fn forced() -> Self {
+        let text = "named in force_update".to_owned();
+        Self { field: "force_update".to_owned(), current: None, desired: None, source: None, text }
+    }
+
+    /// Replaces the text.
+    pub(crate) fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.text = text.into();
+        self
+    }
 }
 
 impl Action {

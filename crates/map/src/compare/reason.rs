@@ -1,0 +1,62 @@
+//! Making reasons, and keeping secrets out of them.
+
+use serde_json::Value;
+
+use crate::plan::Reason;
+use crate::position::Position;
+
+/// What is shown instead of a value that may be secret.
+pub(crate) const HIDDEN: &str = "(hidden)";
+
+/// The longest value that is shown whole.
+const MAX_SHOWN: usize = 120;
+
+/// Returns a canonical value as text; null is absent.
+pub(crate) fn show(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    };
+    Some(match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    })
+}
+
+/// A reason whose values are shown: `user differs`.
+pub(crate) fn differs(
+    field: impl Into<String>,
+    current: Option<String>,
+    desired: Option<String>,
+    source: Option<&Position>,
+) -> Reason {
+    let field = field.into();
+    let text = match (&current, &desired) {
+        (None, Some(_)) => format!("{field} is missing"),
+        (Some(_), None) => format!("{field} is not in the map"),
+        _ => format!("{field} differs"),
+    };
+    Reason { field, current, desired, source: source.cloned(), text }
+}
+
+/// A reason for something that was removed from the map.
+pub(crate) fn gone(field: impl Into<String>, source: Option<&Position>) -> Reason {
+    let field = field.into();
+    let text = format!("{field} is no longer in the map");
+    Reason { field, current: Some(HIDDEN.to_owned()), desired: None, source: source.cloned(), text }
+}
+
+/// A reason with a sentence of its own and no values.
+pub(crate) fn because(field: &str, text: impl Into<String>, source: Option<&Position>) -> Reason {
+    Reason {
+        field: field.to_owned(),
+        current: None,
+        desired: None,
+        source: source.cloned(),
+        text: text.into(),
+    }
+}

@@ -1,0 +1,301 @@
+//! The plan under construction: steps, what they wait for, and what they do to the items after them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Action, Call, Plan, PlanError, PlanOptions, Reason, Step, StepId, Unchanged};
+use crate::desired::{BindingKind, Container, Desired, Entry, Object};
+use crate::names::ClientName;
+use crate::observed::{Observed, ObservedContainer};
+
+/// Collects the steps of one plan.
+pub(super) struct Builder<'a> {
+    pub(super) desired: &'a Desired,
+    observed: &'a BTreeMap<ClientName, Observed>,
+    pub(super) options: &'a PlanOptions,
+    steps: Vec<Step>,
+    /// The steps of each entry, in order.
+    of_entry: BTreeMap<usize, Vec<StepId>>,
+    unchanged: Vec<Unchanged>,
+    notices: Vec<String>,
+    errors: Vec<PlanError>,
+    /// Which way prerequisites go.
+    order: Order,
+    /// What this plan makes anew, on each client.
+    pub(super) renewed: BTreeMap<ClientName, Renewed>,
+    /// The entries that need each entry directly.
+    needed_by: Vec<Vec<usize>>,
+    /// Entries that cannot be planned because a host is down, with the reason for a notice.
+    blocked: BTreeMap<usize, String>,
+}
+
+/// Which items a step waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// For what its item needs.
+    Forward,
+    /// For what needs its item.
+    Reverse,
+    /// For nothing: the items are independent.
+    Free,
+}
+
+/// What a plan makes anew on one client, by Docker name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Renewed {
+    /// Containers that are created or made anew: what is bound to them has to follow.
+    pub(super) containers: BTreeSet<String>,
+    /// Networks that are removed and made again.
+    pub(super) networks: BTreeSet<String>,
+    /// Volumes that are created or made anew.
+    pub(super) volumes: BTreeSet<String>,
+    /// Containers that an earlier step has stopped.
+    pub(super) stopped: BTreeSet<String>,
+    /// Containers that an earlier step has removed.
+    pub(super) removed: BTreeSet<String>,
+    /// Images that are pulled, so that what they bring is not known yet.
+    pub(super) pulled: BTreeSet<String>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(
+        desired: &'a Desired,
+        observed: &'a BTreeMap<ClientName, Observed>,
+        options: &'a PlanOptions,
+        order: Order,
+    ) -> Self {
+        let mut builder = Self {
+            desired,
+            observed,
+            options,
+            steps: Vec::new(),
+            of_entry: BTreeMap::new(),
+            unchanged: Vec::new(),
+            notices: desired.notices.clone(),
+            errors: Vec::new(),
+            order,
+            renewed: BTreeMap::new(),
+            needed_by: vec![Vec::new(); desired.entries.len()],
+            blocked: BTreeMap::new(),
+        };
+        for (index, entry) in desired.entries.iter().enumerate() {
+            entry.needs.iter().for_each(|need| builder.needed_by[*need].push(index));
+        }
+        builder.block();
+        builder
+    }
+
+    /// Finds the entries on hosts that are down, and those that wait for them.
+    fn block(&mut self) {
+        let entries = &self.desired.entries;
+        let down = |entry: &Entry| !self.observed.contains_key(&entry.client);
+        let mut blocked: BTreeMap<usize, String> = BTreeMap::new();
+        let waits: Box<dyn Iterator<Item = usize>> = match self.order {
+            Order::Reverse => Box::new((0..entries.len()).rev()),
+            Order::Forward | Order::Free => Box::new(0..entries.len()),
+        };
+        for index in waits {
+            let entry = &entries[index];
+            if down(entry) {
+                blocked.insert(index, String::new());
+                continue;
+            }
+            let cause = self.waits_for(index).into_iter().find_map(|other| {
+                let other_entry = &entries[other];
+                blocked.get(&other).map(|_| format!("{} on {}", other_entry.name, other_entry.client))
+            });
+            if let Some(cause) = cause {
+                let text = format!(
+                    "{} {} on {} is left out: it waits for {cause}, which cannot be reached",
+                    entry.id.item.kind(),
+                    entry.name,
+                    entry.client
+                );
+                blocked.insert(index, text);
+            }
+        }
+        self.blocked = blocked;
+    }
+
+    /// Returns the entries that the entry's steps wait for directly.
+    fn waits_for(&self, index: usize) -> Vec<usize> {
+        match self.order {
+            Order::Forward => self.desired.entries[index].needs.clone(),
+            Order::Reverse => self.needed_by[index].clone(),
+            Order::Free => Vec::new(),
+        }
+    }
+
+    /// Returns the entries that can be planned, in the order of their steps, with the state of their
+    /// engine.
+    pub(super) fn entries(&self) -> Vec<(usize, &'a Entry, &'a Observed)> {
+        let (desired, observed) = (self.desired, self.observed);
+        let known = desired
+            .entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| Some((index, entry, observed.get(&entry.client)?)));
+        let mut entries: Vec<_> = known.collect();
+        if self.order == Order::Reverse {
+            entries.reverse();
+        }
+        entries
+    }
+
+    /// Returns what is made anew on the entry's client.
+    pub(super) fn renewed(&mut self, client: &ClientName) -> &mut Renewed {
+        self.renewed.entry(client.clone()).or_default()
+    }
+
+    /// Adds a step for an entry. An entry that waits for a host that is down gets a notice instead.
+    pub(super) fn step(
+        &mut self,
+        index: usize,
+        action: Action,
+        reasons: Vec<Reason>,
+        calls: Vec<Call>,
+    ) -> Option<StepId> {
+        let after = self.prerequisites(index);
+        self.step_after(index, action, reasons, calls, after)
+    }
+
+    /// As [`Builder::step`], with prerequisites of its own.
+    pub(super) fn step_after(
+        &mut self,
+        index: usize,
+        action: Action,
+        reasons: Vec<Reason>,
+        calls: Vec<Call>,
+        mut after: Vec<StepId>,
+    ) -> Option<StepId> {
+        if let Some(cause) = self.blocked.get(&index) {
+            if !cause.is_empty() && !self.notices.contains(cause) {
+                self.notices.push(cause.clone());
+            }
+            return None;
+        }
+        let entry = &self.desired.entries[index];
+        after.extend(self.of_entry.get(&index).into_iter().flatten().copied());
+        after.sort_unstable();
+        after.dedup();
+        let id =
+            self.free_step(&entry.client, entry.id.item.kind(), &entry.name, action, reasons, calls, after);
+        self.of_entry.entry(index).or_default().push(id);
+        Some(id)
+    }
+
+    /// Adds a step for something that is no entry.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn free_step(
+        &mut self,
+        client: &ClientName,
+        kind: crate::item::Kind,
+        name: &str,
+        action: Action,
+        reasons: Vec<Reason>,
+        calls: Vec<Call>,
+        after: Vec<StepId>,
+    ) -> StepId {
+        let id = StepId(
+            u32::try_from(self.steps.len() + 1).expect("a plan has fewer steps than memory has bytes"),
+        );
+        let (client, name) = (client.clone(), name.to_owned());
+        self.steps.push(Step { id, client, kind, name, action, reasons, after, calls });
+        id
+    }
+
+    /// Returns the nearest steps that an entry waits for: those of its direct neighbours, or, where a
+    /// neighbour needs nothing, of the neighbours behind it.
+    pub(super) fn prerequisites(&self, index: usize) -> Vec<StepId> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut open = self.waits_for(index);
+        while let Some(other) = open.pop() {
+            if !seen.insert(other) {
+                continue;
+            }
+            match self.of_entry.get(&other).and_then(|steps| steps.last()) {
+                Some(step) => {
+                    found.insert(*step);
+                }
+                None => open.extend(self.waits_for(other)),
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// Tells whether another entry of the run needs this one.
+    pub(super) fn is_needed(&self, index: usize) -> bool {
+        !self.needed_by[index].is_empty()
+    }
+
+    /// Records that an entry needs nothing.
+    pub(super) fn unchanged(&mut self, index: usize) {
+        let entry = &self.desired.entries[index];
+        let (client, kind, name) = (entry.client.clone(), entry.id.item.kind(), entry.name.clone());
+        self.unchanged.push(Unchanged { client, kind, name });
+    }
+
+    pub(super) fn notice(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !self.notices.contains(&text) {
+            self.notices.push(text);
+        }
+    }
+
+    pub(super) fn error(&mut self, error: PlanError) {
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    /// Returns the entries of containers on a client that are bound to one of the given containers.
+    pub(super) fn bound_by(
+        &self,
+        client: &ClientName,
+        target: &str,
+        kind: BindingKind,
+    ) -> Vec<(usize, &'a Container)> {
+        let desired = self.desired;
+        let bound = |container: &Container| {
+            container.bound_to.iter().any(|binding| binding.kind == kind && binding.container == target)
+        };
+        desired
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.client == *client)
+            .filter_map(|(index, entry)| match &entry.object {
+                Object::Container(container) if bound(container) => Some((index, &**container)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Returns the last step of an entry.
+    pub(super) fn last_step(&self, index: usize) -> Option<StepId> {
+        self.of_entry.get(&index)?.last().copied()
+    }
+
+    /// Returns all steps so far on a client.
+    pub(super) fn steps_on(&self, client: &ClientName) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.client == *client)
+    }
+
+    pub(super) fn finish(self) -> Result<Plan, Vec<PlanError>> {
+        if self.errors.is_empty() {
+            Ok(Plan { steps: self.steps, unchanged: self.unchanged, notices: self.notices })
+        } else {
+            Err(self.errors)
+        }
+    }
+}
+
+/// Returns a container of the snapshot, unless an earlier step of the plan removes it.
+pub(super) fn existing<'a>(
+    observed: &'a Observed,
+    renewed: Option<&Renewed>,
+    name: &str,
+) -> Option<&'a ObservedContainer> {
+    let removed = renewed.is_some_and(|renewed| renewed.removed.contains(name));
+    observed.containers.get(name).filter(|_| !removed)
+}

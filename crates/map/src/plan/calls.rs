@@ -1,0 +1,100 @@
+//! Sequences of engine calls that several actions share (engine §5, composite actions; §6).
+
+use super::marker::Unfinished;
+use super::{Call, PlanOptions};
+use crate::compare::EndpointChanges;
+use crate::desired::{Container, Exec, Lifecycle, Networking, Volume};
+use crate::model::ExecPolicy;
+use crate::property::Property;
+use crate::spec::{EndpointSpec, StopSpec};
+
+/// Creates a container and connects it to its further networks, before it is started (K-10).
+pub(super) fn create(container: &Container) -> Vec<Call> {
+    let mut calls = vec![Call::CreateContainer(Box::new(container.spec.clone()))];
+    calls.extend(further_endpoints(container).iter().map(|endpoint| connect(&container.spec.name, endpoint)));
+    calls
+}
+
+/// The endpoints that are not part of creation.
+pub(super) fn further_endpoints(container: &Container) -> &[EndpointSpec] {
+    match &container.networking {
+        Networking::Endpoints(endpoints) => endpoints.get(1..).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+pub(super) fn connect(container: &str, endpoint: &EndpointSpec) -> Call {
+    Call::Connect { container: container.to_owned(), endpoint: endpoint.clone() }
+}
+
+pub(super) fn disconnect(container: &str, network: &str) -> Call {
+    Call::Disconnect { container: container.to_owned(), network: network.to_owned() }
+}
+
+/// Starts a container and runs its commands. `first` is its first start, which `initial` commands
+/// wait for (D-48); `awaited` tells whether something waits for it to be healthy.
+pub(super) fn start(container: &Container, first: bool, awaited: bool, options: &PlanOptions) -> Vec<Call> {
+    let (name, lifecycle) = (&container.spec.name, &container.lifecycle);
+    let mut calls = vec![Call::StartContainer { name: name.clone(), delay: lifecycle.start_delay }];
+    let run = |exec: &&Exec| first || exec.policy == ExecPolicy::Restart;
+    calls.extend(lifecycle.exec.iter().filter(run).map(|command| exec(name, command)));
+    if first && has_initial(lifecycle) {
+        calls = Unfinished::Initialisation.around(name, calls);
+    }
+    if awaited && options.wait_healthy && has_health_check(container) {
+        calls.push(Call::WaitHealthy { name: name.clone(), timeout: options.wait_healthy_timeout });
+    }
+    calls
+}
+
+/// Runs the `initial` commands of a running container whose first start was interrupted.
+pub(super) fn initialise(name: &str, lifecycle: &Lifecycle) -> Vec<Call> {
+    let initial = lifecycle.exec.iter().filter(|exec| exec.policy == ExecPolicy::Initial);
+    let mut calls: Vec<Call> = initial.map(|command| exec(name, command)).collect();
+    calls.push(Unfinished::Initialisation.removal(name));
+    calls
+}
+
+pub(super) fn exec(container: &str, exec: &Exec) -> Call {
+    Call::Exec { container: container.to_owned(), command: exec.command.clone(), user: exec.user.clone() }
+}
+
+pub(super) fn has_initial(lifecycle: &Lifecycle) -> bool {
+    lifecycle.exec.iter().any(|exec| exec.policy == ExecPolicy::Initial)
+}
+
+fn has_health_check(container: &Container) -> bool {
+    let check = container.spec.properties.get(&Property::Healthcheck);
+    check.and_then(|check| check.get("Test")?.get(0)?.as_str()).is_some_and(|test| test != "NONE")
+}
+
+pub(super) fn stop(name: &str, stop: &StopSpec) -> Call {
+    Call::StopContainer { name: name.to_owned(), stop: stop.clone() }
+}
+
+/// Removes a container. Its anonymous volumes stay: no data goes without being asked for.
+pub(super) fn remove(name: &str) -> Call {
+    Call::RemoveContainer { name: name.to_owned(), volumes: false, force: false }
+}
+
+/// Creates a volume and gives it its owner and mode.
+pub(super) fn create_volume(volume: &Volume) -> Vec<Call> {
+    let create = Call::CreateVolume(volume.spec.clone());
+    match &volume.prepare {
+        Some(prepare) => Unfinished::Preparation
+            .around(&volume.spec.name, vec![create, Call::PrepareVolume(prepare.clone())]),
+        None => vec![create],
+    }
+}
+
+/// Connects, connects anew, disconnects: in this order a container never loses its last network in
+/// between (K-03).
+pub(super) fn endpoints(name: &str, changes: &EndpointChanges) -> Vec<Call> {
+    let mut calls: Vec<Call> = changes.connect.iter().map(|(endpoint, _)| connect(name, endpoint)).collect();
+    for (endpoint, _) in &changes.reconnect {
+        calls.push(disconnect(name, &endpoint.network));
+        calls.push(connect(name, endpoint));
+    }
+    calls.extend(changes.disconnect.iter().map(|(network, _)| disconnect(name, network)));
+    calls
+}

@@ -1,0 +1,73 @@
+//! Networks, created and made anew (engine §5.1, §5.6, §5.8; K-02).
+
+use super::builder::Builder;
+use super::{Action, ActionKind, Call, Reason, calls};
+use crate::compare;
+use crate::desired::{Entry, Network};
+use crate::observed::{Observed, ObservedNetwork};
+use crate::spec::EndpointSpec;
+
+pub(super) fn forward(
+    builder: &mut Builder<'_>,
+    index: usize,
+    entry: &Entry,
+    network: &Network,
+    observed: &Observed,
+) {
+    let create = Call::CreateNetwork(network.spec.clone());
+    let Some(current) = observed.networks.get(&entry.name) else {
+        let reason = Reason::not_found(network.origins.get(""));
+        builder.step(index, Action::Create, vec![reason], vec![create]);
+        return;
+    };
+    if builder.desired.action != ActionKind::Update {
+        return builder.unchanged(index);
+    }
+    let reasons = match builder.options.force_update.contains(&entry.id) {
+        true => vec![Reason::forced()],
+        false => compare::network(network, current),
+    };
+    if reasons.is_empty() {
+        return builder.unchanged(index);
+    }
+    let mut all: Vec<Call> =
+        current.containers.iter().map(|container| calls::disconnect(container, &entry.name)).collect();
+    all.push(Call::RemoveNetwork { name: entry.name.clone() });
+    all.push(create);
+    all.extend(strangers(builder, entry, current, observed));
+    if builder.step(index, Action::Recreate, reasons, all).is_some() {
+        builder.renewed(&entry.client).networks.insert(entry.name.clone());
+    }
+}
+
+/// Connects the containers again that are not part of this run, with the settings that are known.
+/// Those of this run are connected by steps of their own.
+fn strangers(
+    builder: &mut Builder<'_>,
+    entry: &Entry,
+    current: &ObservedNetwork,
+    observed: &Observed,
+) -> Vec<Call> {
+    let known = |name: &String| {
+        let mut entries = builder.desired.entries.iter();
+        entries
+            .any(|other| other.client == entry.client && other.name == *name && other.lifecycle().is_some())
+    };
+    let strangers: Vec<&String> = current.containers.iter().filter(|name| !known(name)).collect();
+    let mut all = Vec::new();
+    for name in strangers {
+        let detail = observed.containers.get(name).and_then(|container| container.detail.as_ref());
+        let endpoint = detail.and_then(|detail| detail.endpoints.get(&entry.name)).cloned();
+        let bare = endpoint.is_none();
+        let endpoint = endpoint
+            .unwrap_or_else(|| EndpointSpec { network: entry.name.clone(), ..EndpointSpec::default() });
+        all.push(calls::connect(name, &endpoint));
+        if bare {
+            builder.notice(format!(
+                "container {name} is not part of this run and is connected to {} again without aliases and addresses",
+                entry.name
+            ));
+        }
+    }
+    all
+}
