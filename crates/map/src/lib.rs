@@ -1,10 +1,12 @@
 //! Container maps: the model, and a planner that says why.
 
+pub mod canonical;
 pub mod check;
+pub mod compare;
 pub mod deps;
 pub mod desired;
-pub mod canonical;
 pub mod diagnostic;
+pub mod digest;
 pub mod extend;
 #[cfg(test)]
 mod fixtures;

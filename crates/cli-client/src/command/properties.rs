@@ -87,6 +87,9 @@ impl Create {
             Property::CpusetMems => self.scalar("cpuset-mems", what, value)?,
             Property::BlkioWeight => self.scalar("blkio-weight", what, value)?,
             Property::PidsLimit => self.scalar("pids-limit", what, value)?,
+            Property::CpuRtPeriod => self.scalar("cpu-rt-period", what, value)?,
+            Property::CpuRtRuntime => self.scalar("cpu-rt-runtime", what, value)?,
+            Property::CgroupnsMode => self.scalar("cgroupns", what, value)?,
 
             Property::VolumesFrom => self.values("volumes-from", what, value)?,
             Property::CapAdd => self.values("cap-add", what, value)?,
@@ -95,6 +98,13 @@ impl Create {
             Property::DnsSearch => self.values("dns-search", what, value)?,
             Property::DnsOptions => self.values("dns-option", what, value)?,
             Property::GroupAdd => self.values("group-add", what, value)?,
+            Property::DeviceCgroupRules => self.values("device-cgroup-rule", what, value)?,
+
+            Property::BlkioWeightDevice => self.device_limits("blkio-weight-device", what, "Weight", value)?,
+            Property::DeviceReadBps => self.device_limits("device-read-bps", what, "Rate", value)?,
+            Property::DeviceReadIops => self.device_limits("device-read-iops", what, "Rate", value)?,
+            Property::DeviceWriteBps => self.device_limits("device-write-bps", what, "Rate", value)?,
+            Property::DeviceWriteIops => self.device_limits("device-write-iops", what, "Rate", value)?,
 
             Property::Labels => drop(self.generic.entries("label", entries(what, value)?)),
             Property::Sysctls => drop(self.generic.entries("sysctl", entries(what, value)?)),
@@ -239,6 +249,18 @@ impl Create {
                 (Some(container), None) => self.generic.flag("device", format_args!("{host}:{container}")),
                 (_, Some(mode)) => self.generic.flag("device", format_args!("{host}:{container}:{mode}")),
             };
+        }
+        Ok(())
+    }
+
+    /// `--device-read-bps=/dev/sda:1048576`
+    fn device_limits(&mut self, flag: &str, what: &str, amount: &str, value: &Value) -> Built<()> {
+        for limit in objects(what, value)? {
+            let path = limit.get("Path").and_then(Value::as_str);
+            let (Some(path), Some(amount)) = (path, limit.get(amount).and_then(Value::as_u64)) else {
+                return Err(unexpected(what, "a mapping with a `Path` and a number", value));
+            };
+            self.generic.flag(flag, format_args!("{path}:{amount}"));
         }
         Ok(())
     }
