@@ -54,8 +54,11 @@ pub async fn observe(backend: &dyn Backend, wanted: &Wanted) -> Result<Observed>
         let inspected = inspect(backend, &name, runs && wanted.processes.contains(&name)).await?;
         Ok(inspected.map(|container| (name, container)))
     });
-    let containers =
-        stream::iter(inspections).buffer_unordered(backend.at_once()).try_filter_map(future::ok).try_collect().await?;
+    let containers = stream::iter(inspections)
+        .buffer_unordered(backend.at_once())
+        .try_filter_map(future::ok)
+        .try_collect()
+        .await?;
     Ok(Observed { engine, containers, networks, volumes, images })
 }
 

@@ -120,7 +120,7 @@ impl Backend for ApiBackend {
     async fn create_container(&self, spec: &ContainerSpec) -> Result<Vec<String>> {
         let operation = format!("create container `{}`", spec.name);
         let path = format!("/containers/create?name={}", encoded(&spec.name));
-        let body = engine_json::container_body(spec);
+        let body = engine_json::container_body(spec, self.engine().await?.api_version);
         let answer = self.json(&operation, Method::POST, &path, Some(&body)).await?;
         let warnings = answer.get("Warnings").and_then(Value::as_array).into_iter().flatten();
         Ok(warnings.filter_map(Value::as_str).map(str::to_owned).collect())

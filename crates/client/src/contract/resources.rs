@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dfab_map::observed::{Wanted, image_key};
+use dfab_map::property::Property;
 use dfab_map::spec::{EndpointSpec, NetworkSpec, VolumeSpec};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,6 +19,7 @@ pub(super) fn checks<'a>(suite: &'a Suite<'a>) -> Vec<(&'static str, BoxFuture<'
         a_network_in_use_is_a_conflict,
         containers_are_connected_and_disconnected,
         a_container_joins_its_first_network_at_creation,
+        a_mac_address_shows_in_every_state,
         a_volume_shows_what_was_asked_for,
         a_held_volume_is_a_conflict,
         an_image_that_cannot_be_pulled_is_an_error,
@@ -103,6 +105,25 @@ async fn a_container_joins_its_first_network_at_creation(suite: &Suite<'_>) -> C
     equal("network ID", detail.network_ids.get(&spec.name).cloned(), id)
 }
 
+async fn a_mac_address_shows_in_every_state(suite: &Suite<'_>) -> Checked {
+    let spec = network(suite, "mac");
+    suite.backend.create_network(&spec).await?;
+    let address = json!("02:42:ac:11:00:56");
+    let mut container = suite.running("addressed");
+    container.first_endpoint = Some(EndpointSpec { network: spec.name.clone(), ..EndpointSpec::default() });
+    container.properties.insert(Property::MacAddress, address.clone());
+    let shown = async || {
+        let detail = suite.backend.inspect_container(&container.name).await?.and_then(|found| found.detail);
+        Ok::<_, Broken>(detail.and_then(|mut detail| detail.properties.remove(&Property::MacAddress)))
+    };
+    suite.backend.create_container(&container).await?;
+    equal("before the start", shown().await?, Some(address.clone()))?;
+    suite.backend.start_container(&container.name).await?;
+    equal("while it runs", shown().await?, Some(address.clone()))?;
+    suite.backend.stop_container(&container.name, Some(std::time::Duration::from_secs(5))).await?;
+    equal("after a stop", shown().await?, Some(address))
+}
+
 async fn a_volume_shows_what_was_asked_for(suite: &Suite<'_>) -> Checked {
     let mut spec = volume(suite, "data");
     spec.labels = BTreeMap::from([("contract".into(), "yes".into())]);
@@ -123,7 +144,7 @@ async fn a_held_volume_is_a_conflict(suite: &Suite<'_>) -> Checked {
     suite.backend.create_volume(&spec).await?;
     let mut container = suite.running("holder");
     let bind = json!([format!("{}:/data:ro", spec.name)]);
-    container.properties.insert(dfab_map::property::Property::Binds, bind);
+    container.properties.insert(Property::Binds, bind);
     suite.backend.create_container(&container).await?;
     conflict("removing it", suite.backend.remove_volume(&spec.name).await)?;
     let listed = suite.backend.list_containers().await?.remove(&container.name);

@@ -16,6 +16,10 @@ use super::{Unreadable, at, list, required, text, texts};
 /// The start time of a container that was never started.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
+/// Keeps the MAC address of a container whose address was sent as its endpoint's, see
+/// [`super::container_body`].
+pub(super) const MAC_ADDRESS_LABEL: &str = "dfab.mac_address";
+
 /// The prefix of labels that dfab writes for itself; they are no property of the map.
 const OWN_LABELS: &str = "dfab.";
 
@@ -159,11 +163,9 @@ fn properties(answer: &Value, config: &Value) -> Properties {
     if let Some(links) = properties.get_mut(&Property::Links) {
         *links = canonical(Property::Links, &Value::from(stored_links(links)));
     }
-    // API 1.44 moved the address to the endpoints, where it shows while the container runs.
-    if !properties.contains_key(&Property::MacAddress)
-        && let Some(address) = configured_mac_address(answer)
-    {
-        properties.insert(Property::MacAddress, Value::from(address));
+    // Where the address went to the endpoint, an engine shows it only until the first stop.
+    if let Some(address) = config.get("Labels").and_then(|labels| labels.get(MAC_ADDRESS_LABEL)) {
+        properties.entry(Property::MacAddress).or_insert_with(|| address.clone());
     }
     properties
 }
@@ -190,13 +192,6 @@ fn stored_links(links: &Value) -> Vec<String> {
             format!("{name}:{}", alias.rsplit('/').next().unwrap_or(alias))
         })
         .collect()
-}
-
-fn configured_mac_address(answer: &Value) -> Option<String> {
-    let networks = at(answer, "NetworkSettings.Networks")?.as_object()?;
-    let address =
-        networks.values().map(|endpoint| text(endpoint, "MacAddress")).find(|text| !text.is_empty())?;
-    Some(address.to_owned())
 }
 
 fn mounts(answer: &Value) -> BTreeMap<String, Mount> {

@@ -6,10 +6,19 @@ use dfab_map::property::{Property, Shape};
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
 use serde_json::{Map, Value, json};
 
+use super::container::MAC_ADDRESS_LABEL;
+
+/// The API version since when a MAC address belongs to an endpoint.
+const MAC_ADDRESS_OF_ENDPOINT: (u32, u32) = (1, 44);
+
 /// Returns the body of `POST /containers/create`.
 ///
 /// Each property goes to its path; properties that are not in the specification are not sent.
-pub fn container_body(spec: &ContainerSpec) -> Value {
+///
+/// From API 1.44 on, a MAC address belongs to an endpoint, and an engine refuses one of the container
+/// beside an endpoint of a network of the user's. It is sent with the endpoint then, and kept in a
+/// label, because inspection does not show it after a stop (seen with 26.1 and 28.5).
+pub fn container_body(spec: &ContainerSpec, api_version: (u32, u32)) -> Value {
     let mut body = Map::new();
     body.insert("Image".into(), spec.image.to_string().into());
     for (&property, value) in &spec.properties {
@@ -22,7 +31,16 @@ pub fn container_body(spec: &ContainerSpec) -> Value {
         }
     }
     if let Some(endpoint) = &spec.first_endpoint {
-        let endpoints = BTreeMap::from([(endpoint.network.clone(), endpoint_body(endpoint))]);
+        let mut settings = endpoint_body(endpoint);
+        let address = body.get("MacAddress").filter(|_| api_version >= MAC_ADDRESS_OF_ENDPOINT).cloned();
+        if let Some(address) = address {
+            body.remove("MacAddress");
+            if let Value::Object(labels) = body.entry("Labels").or_insert_with(|| json!({})) {
+                labels.insert(MAC_ADDRESS_LABEL.into(), address.clone());
+            }
+            settings["MacAddress"] = address;
+        }
+        let endpoints = BTreeMap::from([(endpoint.network.clone(), settings)]);
         body.insert("NetworkingConfig".into(), json!({ "EndpointsConfig": endpoints }));
     }
     Value::Object(body)

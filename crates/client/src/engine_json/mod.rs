@@ -7,6 +7,8 @@
 mod container;
 mod create;
 mod network;
+#[cfg(test)]
+mod recorded;
 mod volume;
 
 pub use container::{health, inspected_container, listed_container, primary_name, processes};
