@@ -24,6 +24,7 @@ pub mod plan;
 pub mod position;
 pub mod property;
 pub mod resolve;
+pub mod schema;
 pub mod select;
 pub mod show;
 pub mod spec;

@@ -6,64 +6,12 @@ use indexmap::IndexMap;
 
 use super::context::Context;
 use super::exposes::number_of;
-use super::signals;
+use super::{keys, signals};
 use crate::diagnostic::FindingKind;
 use crate::model::{Auth, ClientConfig, Clients, Tls};
 use crate::names::ClientName;
 use crate::value::{Late, Value};
 use crate::yaml::{Entry, Key, Node, ScalarKind};
-
-/// The keys of a client (map-model §4.2, §4.3).
-pub(super) const KEYS: [&str; 19] = [
-    "base_url",
-    "version",
-    "timeout",
-    "tls",
-    "interfaces",
-    "interfaces_ipv6",
-    "auth_configs",
-    "domainname",
-    "stop_timeout",
-    "wait_timeout",
-    "features",
-    "constraints",
-    "fabric_host",
-    "tunnel_remote_port",
-    "tunnel_local_port",
-    "cmd_prefix",
-    "default_bin",
-    "use_sudo",
-    "debug",
-];
-
-/// Features that the API version decides (map-model §4.4).
-pub(super) const FEATURES: [&str; 8] = [
-    "host_config",
-    "networks",
-    "volumes",
-    "stop_signal",
-    "healthcheck",
-    "stop_timeout",
-    "container_update",
-    "container_update_restart_policy",
-];
-
-/// Constraints that the host's information decides (map-model §4.4).
-pub(super) const CONSTRAINTS: [&str; 10] = [
-    "mem_limit",
-    "memswap_limit",
-    "kernel_memory",
-    "cpu_period",
-    "cpu_quota",
-    "cpu_shares",
-    "cpuset_cpus",
-    "cpuset_mems",
-    "oom_kill_disable",
-    "pids_limit",
-];
-
-pub(super) const AUTH_KEYS: [&str; 3] = ["username", "password", "email"];
-pub(super) const TLS_KEYS: [&str; 5] = ["ca_cert", "client_cert", "client_key", "verify", "assert_hostname"];
 
 const TEXT: &str = "accepted is a text";
 const BOOLEAN: &str = "accepted are `true` and `false`";
@@ -133,8 +81,10 @@ fn setting(context: &mut Context, client: &mut ClientConfig, key: &Key, value: &
             context.whole_number(node, "a whole number of seconds")
         }),
         "wait_timeout" => set!(wait_timeout, signals::DELAY_FORMS, seconds),
-        "features" => set!(features, SWITCHES, |c, n| switches(c, n, "features", &FEATURES)),
-        "constraints" => set!(constraints, SWITCHES, |c, n| switches(c, n, "constraints", &CONSTRAINTS)),
+        "features" => set!(features, SWITCHES, |c, n| switches(c, n, "features", &keys::FEATURES)),
+        "constraints" => {
+            set!(constraints, SWITCHES, |c, n| switches(c, n, "constraints", &keys::CONSTRAINTS))
+        }
         "fabric_host" => set!(fabric_host, TEXT, text),
         "tunnel_remote_port" => set!(tunnel_remote_port, PORT, port),
         "tunnel_local_port" => set!(tunnel_local_port, PORT, port),
@@ -142,12 +92,12 @@ fn setting(context: &mut Context, client: &mut ClientConfig, key: &Key, value: &
         "default_bin" => set!(default_bin, TEXT, text),
         "use_sudo" => set!(use_sudo, BOOLEAN, Context::boolean),
         "debug" => set!(debug, BOOLEAN, Context::boolean),
-        name if FEATURES.contains(&name) => {
+        name if keys::FEATURES.contains(&name) => {
             let message = format!("unknown key `{name}` in a client");
             let finding = key.to_node().error(FindingKind::UnknownKey, message);
             context.push(finding.hint(format!("it is a feature: write `features: {{{name}: …}}`")));
         }
-        _ => context.unknown_key(key, "a client", &KEYS),
+        _ => context.unknown_key(key, "a client", &keys::CLIENT),
     }
 }
 
@@ -175,8 +125,8 @@ fn tls(context: &mut Context, node: &Node) -> Option<Tls> {
     let Some(entries) = node.mapping() else { return context.boolean(node).map(Tls::Enabled) };
     let mut settings = IndexMap::new();
     for Entry { key, value } in entries {
-        if !TLS_KEYS.contains(&key.text.as_str()) {
-            context.unknown_key(key, "TLS settings", &TLS_KEYS);
+        if !keys::TLS.contains(&key.text.as_str()) {
+            context.unknown_key(key, "TLS settings", &keys::TLS);
         } else if !context.within(&key.text, |context| context.refuse_late(value)) {
             settings.insert(key.text.clone(), Value::from(value));
         }
@@ -226,7 +176,7 @@ fn login(context: &mut Context, node: &Node) -> Option<Auth> {
             "password" => password = secret(context, value),
             "email" if value.is_null() => {}
             "email" => email = context.text(value, "a mail address"),
-            _ => context.unknown_key(key, "a registry login", &AUTH_KEYS),
+            _ => context.unknown_key(key, "a registry login", &keys::AUTH),
         }
     }
     if entries.iter().all(|entry| entry.key.text != "username") && !node.is_failed() {

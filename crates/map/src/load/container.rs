@@ -2,40 +2,12 @@
 
 use super::context::Context;
 use super::{
-    attaches, binds, elements, endpoints, exec_commands, exposes, healthcheck, links, network_mode, options,
-    signals, user, uses,
+    attaches, binds, elements, endpoints, exec_commands, exposes, healthcheck, keys, links, network_mode,
+    options, signals, user, uses,
 };
 use crate::model::Container;
 use crate::names::{ClientName, ConfigName, InstanceName};
 use crate::yaml::{Entry, Key, Node};
-
-/// The properties of a configuration, in the order of map-model §2.1.
-pub(super) const KEYS: [&str; 24] = [
-    "abstract",
-    "extends",
-    "image",
-    "instances",
-    "clients",
-    "shares",
-    "binds",
-    "attaches",
-    "uses",
-    "links",
-    "exposes",
-    "networks",
-    "network_mode",
-    "exec_commands",
-    "healthcheck",
-    "user",
-    "permissions",
-    "stop_timeout",
-    "stop_signal",
-    "start_delay",
-    "persistent",
-    "create_options",
-    "host_config",
-    "start_options",
-];
 
 const BOOLEAN: &str = "accepted are `true` and `false`";
 const NAMES: &str = "accepted are one name or a list of names";
@@ -108,7 +80,7 @@ fn property(context: &mut Context, container: &mut Container, key: &Key, value: 
         "host_config" => {
             set!(host_config, options::FORMS, |context, node| { options::read(context, "host_config", node) })
         }
-        _ => context.unknown_key(key, "a configuration", &KEYS),
+        _ => context.unknown_key(key, "a configuration", &keys::CONTAINER),
     }
 }
 

@@ -4,28 +4,11 @@ use super::context::{Context, list};
 use super::elements;
 use super::links::reference;
 use super::volumes::{host_path, network, volume};
-use super::{LoadOptions, container, given_name, name_of_file};
+use super::{LoadOptions, container, given_name, keys, name_of_file};
 use crate::diagnostic::{Finding, FindingKind, nearest};
 use crate::model::Map;
 use crate::names::{ClientName, ConfigName, InvalidName, MapName, NetworkName, PRESET_NETWORKS, VolumeAlias};
 use crate::yaml::{Entry, Key, Node};
-
-/// The reserved root keys (map-model §1.1).
-pub(super) const KEYS: [&str; 13] = [
-    "name",
-    "containers",
-    "volumes",
-    "host",
-    "host_root",
-    "networks",
-    "groups",
-    "clients",
-    "repository",
-    "default_tag",
-    "default_domain",
-    "set_hostname",
-    "use_attached_parent_name",
-];
 
 const TEXT: &str = "accepted is a text";
 const BOOLEAN: &str = "accepted are `true` and `false`";
@@ -155,9 +138,11 @@ fn property(map: &mut Map, entry: &Entry, context: &mut Context) {
 /// Reports a root key that is neither reserved nor a configuration (D3).
 fn unknown_root_key(key: &Key, value: &Node, context: &mut Context) {
     let message = format!("unknown key `{}` with {}", key.text, value.describe());
-    let hint = match nearest(&key.text, KEYS) {
+    let hint = match nearest(&key.text, keys::MAP) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => format!("a configuration is a mapping of properties; the reserved keys are {}", list(&KEYS)),
+        None => {
+            format!("a configuration is a mapping of properties; the reserved keys are {}", list(&keys::MAP))
+        }
     };
     context.push(Finding::error(FindingKind::UnknownKey, message).at(key.place()).hint(hint));
 }

@@ -18,6 +18,7 @@ mod endpoints;
 mod exec_commands;
 mod exposes;
 mod healthcheck;
+pub(crate) mod keys;
 mod links;
 mod map;
 mod network_mode;
@@ -171,4 +172,4 @@ fn given_name(name: &str, context: &mut Context) -> Option<MapName> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

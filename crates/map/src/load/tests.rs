@@ -1,6 +1,6 @@
 //! Tables of accepted and refused forms, wrong maps as users see them, whole maps.
 
-mod forms;
+pub(crate) mod forms;
 mod maps;
 mod notation;
 mod properties;
@@ -11,7 +11,7 @@ use crate::diagnostic::{RenderOptions, render_all};
 use crate::value::{Tables, Value};
 
 /// The surroundings of the tests: map-model §10.3's, and some variables.
-pub(super) fn tables() -> Tables {
+pub(crate) fn tables() -> Tables {
     let mut tables = Tables::default();
     tables.environment.insert("SITE".to_owned(), "/srv/site".to_owned());
     tables.homes.insert(String::new(), "/home/u".to_owned());

@@ -3,15 +3,11 @@
 use indexmap::IndexMap;
 
 use super::context::Context;
-use super::{options, user};
+use super::{keys, options, user};
 use crate::model::{HostPath, Network, Volume};
 use crate::names::InstanceName;
 use crate::value::Late;
 use crate::yaml::Node;
-
-pub(super) const VOLUME_KEYS: [&str; 6] =
-    ["default_path", "driver", "driver_options", "create_options", "user", "permissions"];
-pub(super) const NETWORK_KEYS: [&str; 4] = ["driver", "driver_options", "internal", "create_options"];
 
 const PATH_FORMS: &str = "accepted is an absolute path inside containers";
 const DRIVER_FORMS: &str = "accepted is the name of a driver";
@@ -54,7 +50,7 @@ pub(super) fn volume(context: &mut Context, volume: &mut Volume, node: &Node) {
                 volume.permissions = context
                     .property(key, user::PERMISSIONS_FORMS, |context| user::permissions(context, value));
             }
-            _ => context.unknown_key(key, "a volume", &VOLUME_KEYS),
+            _ => context.unknown_key(key, "a volume", &keys::VOLUME),
         }
     }
 }
@@ -80,7 +76,7 @@ pub(super) fn network(context: &mut Context, network: &mut Network, node: &Node)
                 network.create_options = context
                     .property(key, options::FORMS, |context| options::entries(context, &key.text, value));
             }
-            _ => context.unknown_key(key, "a network", &NETWORK_KEYS),
+            _ => context.unknown_key(key, "a network", &keys::NETWORK),
         }
     }
 }
