@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dfab_client::apply::{ApplyOptions, Backends};
-use dfab_client::apply::{Because, CancellationToken, Event, Report, ScriptOutcome, StepResult, helper_name};
+use dfab_client::apply::{Because, CancellationToken, Event, Report, ScriptOutcome, StepResult};
 use dfab_client::memory::{Behaviour, Failure};
 use dfab_client::{Backend, MemoryBackend, apply};
 use dfab_map::image::ImageName;
@@ -216,15 +216,16 @@ fn prepared(volume: &str, images: &[&str], content_from: Option<&str>) -> Plan {
 }
 
 #[tokio::test]
-async fn a_volume_is_made_by_the_helper_that_prepares_it() {
+async fn a_helper_prepares_the_volume_after_the_engine_has_copied_content() {
     let engine = engine("a");
     let report = run(&prepared("m.data", &["busybox"], Some("app")), &engine, &ApplyOptions::default()).await;
     assert_eq!(results(&report), ["done"]);
     assert_eq!(engine.prepared("m.data"), ["chown -R 2000:2000 /volume-tmp && chmod -R 0750 /volume-tmp"]);
     let expected = [
-        "create container `dfab.prepare.m.data`",
+        "create volume `m.data`",
         "create container `dfab.content.m.data`",
         "remove container `dfab.content.m.data`",
+        "create container `dfab.prepare.m.data`",
         "start container `dfab.prepare.m.data`",
         "remove container `dfab.prepare.m.data`",
     ];
@@ -247,19 +248,17 @@ async fn the_next_image_is_taken_where_the_first_cannot_be_had() {
 }
 
 #[tokio::test]
-async fn a_failed_preparation_leaves_neither_helper_nor_volume() {
+async fn a_failed_preparation_leaves_no_helper() {
     let engine = engine("a");
     engine.fail_calls("start container `dfab.prepare", Failure::Refused(500, "no cgroup".into()));
     let report = run(&prepared("m.data", &["busybox"], None), &engine, &ApplyOptions::default()).await;
     assert_eq!(results(&report), ["failed"]);
     assert!(engine.list_containers().await.unwrap().is_empty());
-    assert!(engine.list_volumes().await.unwrap().is_empty());
 }
 
-/// A run that is killed between two requests must leave either no volume, or a helper container that
-/// tells the next run to prepare again.
+/// Whatever the request after which a run is killed, the next one finds the way clear.
 #[tokio::test]
-async fn an_interrupted_preparation_is_seen_and_completed() {
+async fn helpers_of_an_interrupted_run_are_removed_by_the_next() {
     for number in 1..20 {
         let engine = engine("a");
         let plan = prepared("m.data", &["busybox"], Some("app"));
@@ -270,10 +269,6 @@ async fn an_interrupted_preparation_is_seen_and_completed() {
             assert!(number > 8, "there are at least eight requests to interrupt");
             return;
         }
-        let helper = engine.list_containers().await.unwrap().contains_key(&helper_name("m.data"));
-        let volume = engine.list_volumes().await.unwrap().contains_key("m.data");
-        assert!(helper || !volume || !engine.prepared("m.data").is_empty(), "after request {number}");
-
         let report = run(&plan, &engine, &ApplyOptions::default()).await;
         assert!(report.is_success(), "after request {number}: {:?}", report.steps);
         assert!(engine.list_containers().await.unwrap().is_empty());

@@ -12,18 +12,8 @@ impl Run<'_> {
     /// Makes the calls of a step in their order.
     pub(super) async fn calls(&self, step: &Step) -> Result<()> {
         let backend = self.backend(step)?;
-        let mut calls = step.calls.iter().peekable();
-        while let Some(call) = calls.next() {
+        for call in &step.calls {
             self.tell(Event::CallStarted { step: step.id, call: describe(call) });
-            // A volume that is made to be prepared is made by its helper container, so that an
-            // interrupted run never leaves an unprepared volume without a trace.
-            if let (Call::CreateVolume(volume), Some(Call::PrepareVolume(spec))) = (call, calls.peek())
-                && volume.name == spec.volume
-            {
-                self.prepare_volume(backend, step, Some(volume), spec).await?;
-                calls.next();
-                continue;
-            }
             self.call(backend, step, call).await?;
         }
         Ok(())
@@ -36,7 +26,7 @@ impl Run<'_> {
             Call::RemoveNetwork { name } => gone(backend.remove_network(name).await),
             Call::CreateVolume(spec) => backend.create_volume(spec).await,
             Call::RemoveVolume { name } => gone(backend.remove_volume(name).await),
-            Call::PrepareVolume(spec) => self.prepare_volume(backend, step, None, spec).await,
+            Call::PrepareVolume(spec) => self.prepare_volume(backend, step, spec).await,
             Call::CreateContainer(spec) => {
                 let warnings = backend.create_container(spec).await?;
                 warnings.into_iter().for_each(|warning| self.log(step.id, warning));

@@ -25,7 +25,7 @@ use tokio::sync::mpsc::UnboundedSender;
 pub use tokio_util::sync::CancellationToken;
 
 pub use self::call::describe;
-pub use self::prepare::{HELPER_LABEL, helper_name};
+pub use self::prepare::HELPER_LABEL;
 pub use self::report::{Because, Event, Report, ScriptOutcome, ScriptResult, StepReport, StepResult};
 use self::schedule::{Next, Schedule};
 use crate::backend::Backend;

@@ -3,13 +3,12 @@
 //!
 //! Three things make it more than `chown`:
 //!
-//! * **Interruption.** The helper container is created first, and it is its mount that creates the
-//!   volume. So there is never an unprepared volume without a container named [`helper_name`]; a
-//!   later run finds that, and prepares again.
 //! * **Copied content.** An engine copies what an image holds at the mount path into an empty volume
 //!   when a container is created, owner and mode included. A second container, never started, makes
 //!   it do so before the owner is set.
 //! * **No image.** Where the first image is absent and cannot be pulled, the next one is taken.
+//! * **Interruption.** Helpers have fixed names, so that one that was left by a run that was killed is
+//!   found and removed. That the volume still has to be prepared is the plan's to know.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,8 +16,8 @@ use std::sync::Arc;
 use dfab_map::image::ImageName;
 use dfab_map::plan::Step;
 use dfab_map::property::Property;
-use dfab_map::spec::{ContainerSpec, PrepareSpec, Properties, VolumeSpec};
-use serde_json::{Map, Value, json};
+use dfab_map::spec::{ContainerSpec, PrepareSpec, Properties};
+use serde_json::{Value, json};
 
 use super::Run;
 use super::call::gone;
@@ -31,61 +30,42 @@ pub const HELPER_LABEL: &str = "dfab.helper";
 /// Where the helper sees the volume. No image has anything there, so nothing is copied.
 const MOUNT: &str = "/volume-tmp";
 
-/// Returns the name of the container that prepares a volume. One that exists without a run under way
-/// says that the volume was not finished.
-pub fn helper_name(volume: &str) -> String {
-    format!("dfab.prepare.{volume}")
-}
-
 impl Run<'_> {
-    /// Prepares a volume; `volume` is given where it has to be made first.
+    /// Prepares a volume that is there.
     pub(super) async fn prepare_volume(
         &self,
         backend: &Arc<dyn Backend>,
         step: &Step,
-        volume: Option<&VolumeSpec>,
         spec: &PrepareSpec,
     ) -> Result<()> {
         let script = commands(spec);
-        if script.is_empty() || (spec.local && backend.runs_on_host()) {
-            if let Some(volume) = volume {
-                backend.create_volume(volume).await?;
-            }
-            return if script.is_empty() { Ok(()) } else { backend.prepare_volume_on_host(spec).await };
+        if script.is_empty() {
+            return Ok(());
         }
-        // What somebody else made in the meantime is never removed again.
-        let is_new = volume.is_some() && !backend.list_volumes().await?.contains_key(&spec.volume);
+        if spec.local && backend.runs_on_host() {
+            return backend.prepare_volume_on_host(spec).await;
+        }
         let image = self.helper_image(backend, step, spec).await?;
-        let helper = helper(&spec.volume, volume, &image, &script);
-        let prepared = self.in_helper(backend, step, volume, spec, &helper).await;
+        let helper = helper(&spec.volume, &image, &script);
+        let prepared = self.in_helper(backend, step, spec, &helper).await;
         // The helper goes in every case; its own error counts only where the rest went well.
         let removed = gone(backend.remove_container(&helper.name, true, true).await);
-        match prepared {
-            Ok(()) => removed,
-            Err(error) => {
-                if is_new && removed.is_ok() {
-                    // An unprepared volume would be taken for a finished one by the next run.
-                    let _ = backend.remove_volume(&spec.volume).await;
-                }
-                Err(error)
-            }
-        }
+        prepared.and(removed)
     }
 
     async fn in_helper(
         &self,
         backend: &Arc<dyn Backend>,
         step: &Step,
-        volume: Option<&VolumeSpec>,
         spec: &PrepareSpec,
         helper: &ContainerSpec,
     ) -> Result<()> {
-        create_anew(backend, helper).await?;
         if let Some((image, path)) = &spec.content_from
             && backend.image_id(image).await?.is_some()
         {
-            copy_content(backend, volume, spec, image, path).await?;
+            copy_content(backend, spec, image, path).await?;
         }
+        create_anew(backend, helper).await?;
         backend.start_container(&helper.name).await?;
         let failed = |cause| {
             let operation = format!("prepare volume `{}`", spec.volume);
@@ -152,7 +132,7 @@ fn commands(spec: &PrepareSpec) -> String {
     commands.into_iter().flatten().collect::<Vec<_>>().join(" && ")
 }
 
-fn helper(name: &str, volume: Option<&VolumeSpec>, image: &ImageName, script: &str) -> ContainerSpec {
+fn helper(volume: &str, image: &ImageName, script: &str) -> ContainerSpec {
     let properties = Properties::from([
         (Property::User, "0:0".into()),
         (Property::Entrypoint, json!(["sh", "-c"])),
@@ -161,15 +141,14 @@ fn helper(name: &str, volume: Option<&VolumeSpec>, image: &ImageName, script: &s
         (Property::NetworkDisabled, true.into()),
         (Property::NetworkMode, "none".into()),
         (Property::Healthcheck, json!({"Test": ["NONE"]})),
-        (Property::Mounts, json!([mount(name, volume, MOUNT)])),
+        (Property::Binds, bind(volume, MOUNT)),
     ]);
-    temporary(helper_name(name), image, properties, name)
+    temporary(format!("dfab.prepare.{volume}"), image, properties, volume)
 }
 
 /// Creates and removes a container of `image`, so that the engine fills the volume.
 async fn copy_content(
     backend: &Arc<dyn Backend>,
-    volume: Option<&VolumeSpec>,
     spec: &PrepareSpec,
     image: &ImageName,
     path: &str,
@@ -178,7 +157,7 @@ async fn copy_content(
         // Images without a command of their own are refused otherwise; it is never started.
         (Property::Entrypoint, json!(["true"])),
         (Property::NetworkDisabled, true.into()),
-        (Property::Mounts, json!([mount(&spec.volume, volume, path)])),
+        (Property::Binds, bind(&spec.volume, path)),
     ]);
     let container = temporary(format!("dfab.content.{}", spec.volume), image, properties, &spec.volume);
     create_anew(backend, &container).await?;
@@ -190,15 +169,8 @@ fn temporary(name: String, image: &ImageName, properties: Properties, volume: &s
     ContainerSpec { name, image: image.clone(), properties, first_endpoint: None, own_labels }
 }
 
-/// A mount in the engine's shape, which also says how the volume is made when it is not there.
-fn mount(name: &str, volume: Option<&VolumeSpec>, target: &str) -> Value {
-    let mut options = Map::new();
-    if let Some(volume) = volume {
-        let labels: BTreeMap<_, _> = volume.labels.iter().chain(&volume.own_labels).collect();
-        options.insert("Labels".into(), json!(labels));
-        options.insert("DriverConfig".into(), json!({"Name": volume.driver, "Options": volume.driver_opts}));
-    }
-    json!({"Type": "volume", "Source": name, "Target": target, "VolumeOptions": options})
+fn bind(volume: &str, path: &str) -> Value {
+    json!([format!("{volume}:{path}:rw")])
 }
 
 /// Creates a helper container; one of that name was left by a run that was killed.
