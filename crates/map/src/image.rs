@@ -146,3 +146,66 @@ pub fn of_configuration(
         written_at(finding, &container.origins, "image", written)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_of_the_table_of_image_names() {
+        // §7.5: image, then without prefix and tag, with repository, with default tag, with both.
+        let r = "registry.example.com";
+        for (image, expected) in [
+            (
+                "app-server",
+                ["app-server:latest", "r/app-server:latest", "app-server:devel", "r/app-server:devel"],
+            ),
+            ("image1", ["image1:latest", "r/image1:latest", "image1:devel", "r/image1:devel"]),
+            ("/image1", ["image1:latest", "image1:latest", "image1:devel", "image1:devel"]),
+            ("image1:one", ["image1:one", "r/image1:one", "image1:one", "r/image1:one"]),
+            ("/image1:two", ["image1:two"; 4]),
+            ("x/image1", ["x/image1:latest", "x/image1:latest", "x/image1:devel", "x/image1:devel"]),
+            ("x/image1:3", ["x/image1:3"; 4]),
+            ("/x/image1", ["x/image1:latest", "x/image1:latest", "x/image1:devel", "x/image1:devel"]),
+            ("host:5000/image1:t", ["host:5000/image1:t"; 4]),
+            (
+                "host:5000/image1",
+                [
+                    "host:5000/image1:latest",
+                    "host:5000/image1:latest",
+                    "host:5000/image1:devel",
+                    "host:5000/image1:devel",
+                ],
+            ),
+            (
+                "image1@sha256:ab12",
+                ["image1@sha256:ab12", "r/image1@sha256:ab12", "image1@sha256:ab12", "r/image1@sha256:ab12"],
+            ),
+            ("host:5000/x@sha256:ab12", ["host:5000/x@sha256:ab12"; 4]),
+        ] {
+            let columns = [(None, None), (Some(r), None), (None, Some("devel")), (Some(r), Some("devel"))];
+            for ((repository, tag), expected) in columns.into_iter().zip(expected) {
+                let expected = expected.replace("r/", "registry.example.com/");
+                let found = ImageName::expand(image, repository, tag).map(|name| name.to_string());
+                assert_eq!(found, Ok(expected), "§7.5 (D35) {image} {repository:?} {tag:?}");
+            }
+        }
+        for image in [":tag", "image:", "/", "", "a b", "x/", "image@", "@sha256:ab", "image@sha256"] {
+            assert!(ImageName::expand(image, None, None).is_err(), "§7.5 {image}");
+        }
+    }
+
+    #[test]
+    fn the_registry_is_the_first_component_that_looks_like_a_host() {
+        // §4.5 (D26)
+        for (image, expected) in [
+            ("reg.example.com/team/app:1", Some("reg.example.com")),
+            ("host:5000/app", Some("host:5000")),
+            ("localhost/app", Some("localhost")),
+            ("team/app", None),
+            ("app", None),
+        ] {
+            assert_eq!(ImageName::expand(image, None, None).unwrap().registry(), expected, "§4.5 {image}");
+        }
+    }
+}

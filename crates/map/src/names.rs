@@ -183,6 +183,56 @@ mod tests {
     }
 
     #[test]
+    fn docker_names_of_a_map() {
+        // §7.1 containers, §7.2 volumes, §7.3 networks, §7.4 link aliases: made name, expected.
+        for (section, made, expected) in [
+            ("§7.1", container_name("m", "a", None), "m.a"),
+            ("§7.1", container_name("m", "a", Some("i.1")), "m.a.i.1"),
+            ("§7.2", volume_name("m", None, "log"), "m.log"),
+            ("§7.2 with parent names", volume_name("m", Some("a"), "log"), "m.a.log"),
+            ("§7.3", network_name("m", "front"), "m.front"),
+            ("§7.3 preset", network_name("m", "bridge"), "bridge"),
+            ("§7.3 preset", network_name("m", "host"), "host"),
+            ("§7.3 preset", network_name("m", "none"), "none"),
+            ("§7.4 link alias", dashed("app.one"), "app-one"),
+        ] {
+            assert_eq!(made, expected, "{section}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_name_has_its_rule() {
+        // §1.4 (D5): accepted, refused.
+        let long = "a".repeat(300);
+        let checks: [(&str, fn(&str) -> bool, &[&str], &[&str]); 5] = [
+            (
+                "map",
+                |name| MapName::new(name).is_ok(),
+                &["m", "1_a-B", &long],
+                &["a.b", "", "-a", "_a", "__all__", "a b", "ä"],
+            ),
+            (
+                "configuration",
+                |name| ConfigName::new(name).is_ok(),
+                &["a", "web_server"],
+                &["a.b", "", "__all__", "a/b"],
+            ),
+            (
+                "instance",
+                |name| InstanceName::new(name).is_ok(),
+                &["1", "_1.x", "a-b"],
+                &["", ".a", "-a", "a b"],
+            ),
+            ("volume", |name| VolumeAlias::new(name).is_ok(), &["a.b", "1"], &["", "_a", "/a", "a:b"]),
+            ("network", |name| NetworkName::new(name).is_ok(), &["front.1", "n_1"], &["", ".n", "n n"]),
+        ];
+        for (kind, accepts, good, bad) in checks {
+            assert_eq!(good.iter().find(|name| !accepts(name)), None, "§1.4 {kind}");
+            assert_eq!(bad.iter().find(|name| accepts(name)), None, "§1.4 {kind}");
+        }
+    }
+
+    #[test]
     fn a_configuration_name_has_no_dot() {
         assert!(ConfigName::new("web_server").is_ok());
         for name in ["a.b", "", "-a", "__all__", "a b"] {

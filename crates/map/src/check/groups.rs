@@ -11,12 +11,10 @@ impl Check<'_> {
         for (group, members) in &map.groups {
             // `config.instance` names cannot collide: a group name has no dot (§1.4).
             if map.containers.contains_key(group) {
-                let message = format!(
-                    "group `{group}` of map `{}` has the name of a configuration (check 1)",
-                    map.name
-                );
+                let message = format!("`{group}` is a configuration and a group (check 1)");
                 let finding =
-                    Finding::error(FindingKind::Integrity, message).hint("give the group another name");
+                    Finding::error(FindingKind::Integrity, message).about(subject(&map.name, group));
+                let finding = finding.hint("give the group another name");
                 self.findings.push(written_at(finding, &map.origins, &format!("groups.{group}"), group));
             }
             for member in members {

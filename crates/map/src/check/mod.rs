@@ -145,3 +145,6 @@ fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
     });
     findings
 }
+
+#[cfg(test)]
+mod tests;
