@@ -67,7 +67,7 @@ mod tests {
             (Property::Privileged, Value::Null),
         ]);
         let text = of_properties(&properties);
-        assert_eq!(text, r#"{"environment":"5ee2bb4a35fd0a1e"}"#);
+        assert_eq!(text, r#"{"environment":"409225bdb98544cc"}"#);
         let labels = BTreeMap::from([(DESIRED.to_owned(), text)]);
         assert_eq!(recorded(&labels).unwrap()["environment"].len(), 16);
         assert_eq!(recorded(&BTreeMap::from([(DESIRED.to_owned(), "?".to_owned())])), None);

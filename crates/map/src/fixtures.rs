@@ -18,7 +18,8 @@ pub(crate) fn extended_map(text: &str) -> Map {
 
 pub(crate) fn try_map(text: &str) -> Result<Map, Findings> {
     let name = if text.lines().any(|line| line.starts_with("name:")) { None } else { Some("m") };
-    load::map(text, &LoadOptions { file: "m.yaml", name, lookup: &Tables::default() }).map(|loaded| loaded.value)
+    load::map(text, &LoadOptions { file: "m.yaml", name, lookup: &Tables::default() })
+        .map(|loaded| loaded.value)
 }
 
 /// Returns findings as a user sees them.

@@ -150,7 +150,9 @@ fn pool(value: &Value) -> Read<Json> {
                 ("AuxiliaryAddresses", Json::Object(read::labels(value, '=')?))
             }
             _ => {
-                return Err(format!("unknown key `{key}`; known are subnet, iprange, gateway, aux_addresses"));
+                return Err(format!(
+                    "unknown key `{key}`; known are subnet, iprange, gateway, aux_addresses"
+                ));
             }
         };
         object.insert(field.into(), value);

@@ -13,6 +13,7 @@ mod orphans;
 mod reverse;
 mod script;
 mod selected;
+mod text;
 mod update;
 mod volumes;
 
@@ -315,48 +316,8 @@ impl fmt::Display for StepId {
 }
 
 impl Plan {
-    /// Returns the first stage of the plan: the pulls after which everything has to be observed and
-    /// planned again (design §3). `None` when the plan can be applied as it is.
-    pub fn first_stage(&self) -> Option<Self> {
-        let pulls = |step: &&Step| step.calls.iter().any(|call| matches!(call, Call::PullImage { .. }));
-        let compares = |call: &Call| matches!(call, Call::PullImage { then_compare: true, .. });
-        let waits = self.steps.iter().any(|step| step.calls.iter().any(compares));
-        waits.then(|| Self { steps: self.steps.iter().filter(pulls).cloned().collect(), ..Self::default() })
-    }
-
-    /// Returns the images that the plan pulls, for [`PlanOptions::pulled`] of the next stage.
-    pub fn pulls(&self) -> impl Iterator<Item = (ClientName, ImageName)> {
-        let pulled = |call: &Call| match call {
-            Call::PullImage { image, .. } => Some(image.clone()),
-            _ => None,
-        };
-        self.steps.iter().flat_map(move |step| {
-            step.calls.iter().filter_map(pulled).map(|image| (step.client.clone(), image))
-        })
-    }
-
     /// Tells whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
-    }
-}
-
-/// One line a step: `[1,2] -> #3 container web.m.app, create, not found`.
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for step in &self.steps {
-            let after: Vec<String> = step.after.iter().map(|id| id.0.to_string()).collect();
-            let reasons: Vec<&str> = step.reasons.iter().map(|reason| reason.text.as_str()).collect();
-            let (id, client, kind) = (step.id, &step.client, step.kind);
-            let after = after.join(",");
-            writeln!(
-                f,
-                "[{after}] -> {id} {client} {kind} {}, {}, {}",
-                step.name,
-                step.action,
-                reasons.join("; ")
-            )?;
-        }
-        Ok(())
     }
 }

@@ -1,0 +1,462 @@
+//! The language of the scenarios.
+//!
+//! ```text
+//! == what is shown, as a name
+//! -- map                     a map follows in YAML; its file is `m.yaml`
+//! -- clients                 client configurations follow in YAML
+//! -- hosts a b               the default client stands for these hosts
+//! -- state [CLIENT]          changes of the engine follow, one a line; see `change`
+//! -- apply ACTION WORDS      carries the plan out, pulls first; it must then plan nothing any more
+//! -- plan ACTION WORDS       what follows is the plan as it is printed
+//! -- calls ACTION WORDS      the same with the engine calls of each step
+//! -- wrong ACTION WORDS      what follows are the findings or errors
+//! ```
+//!
+//! WORDS are references, `volume:config.alias`, `network:name`, and options `--name=value`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use dfab_map::desired::{Session, Settings, Target};
+use dfab_map::extend::extended;
+use dfab_map::item::{ItemId, Kind};
+use dfab_map::load::{self, LoadOptions};
+use dfab_map::model::{ClientConfig, Clients};
+use dfab_map::names::ClientName;
+use dfab_map::observed::{ContainerState, Observed};
+use dfab_map::plan::{ActionKind, Call, ExecCheck, Plan, PlanOptions, ScriptCommand, plan};
+use dfab_map::property::Property;
+use dfab_map::select::{Maps, Reference, select};
+use dfab_map::value::{Tables, Value};
+
+use crate::model::Engine;
+
+/// One run of scenarios.
+struct World {
+    maps: Maps,
+    clients: Clients,
+    hosts: Vec<String>,
+    engines: BTreeMap<ClientName, Engine>,
+    down: Vec<ClientName>,
+}
+
+/// Runs all scenarios of a file, and returns the file with what was printed.
+pub fn run(text: &str) -> String {
+    let mut out = String::new();
+    let mut world = World::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        writeln!(out, "{line}").unwrap();
+        if line.starts_with("== ") {
+            world = World::new();
+            continue;
+        }
+        let Some(command) = line.strip_prefix("-- ") else { continue };
+        let mut body = String::new();
+        while let Some(next) = lines.next_if(|next| !next.starts_with("-- ") && !next.starts_with("== ")) {
+            writeln!(body, "{next}").unwrap();
+        }
+        let printed = world.command(command, &body).unwrap_or_else(|problem| format!("PROBLEM {problem}\n"));
+        out.push_str(&printed);
+        if !printed.is_empty() && body.ends_with("\n\n") && !printed.ends_with("\n\n") {
+            out.push('\n');
+        }
+    }
+    out
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            maps: Maps::new(),
+            clients: Clients::new(),
+            hosts: Vec::new(),
+            engines: BTreeMap::new(),
+            down: Vec::new(),
+        }
+    }
+
+    /// Carries a command out, and returns what belongs under it.
+    fn command(&mut self, command: &str, body: &str) -> Result<String, String> {
+        let mut words = command.split_whitespace();
+        let verb = words.next().unwrap_or_default();
+        let words: Vec<&str> = words.collect();
+        let given = body.to_owned();
+        match verb {
+            "map" => {
+                let lookup = Tables::default();
+                let options = LoadOptions { file: "m.yaml", name: None, lookup: &lookup };
+                let map = load::map(body, &options).map_err(|findings| findings.to_string())?.value;
+                let map = extended(&map).map_err(|findings| findings.to_string())?;
+                self.maps.insert(map.name.clone(), map);
+                Ok(given)
+            }
+            "clients" => {
+                let lookup = Tables::default();
+                let options = LoadOptions { file: "clients.yaml", name: None, lookup: &lookup };
+                self.clients = load::clients(body, &options).map_err(|findings| findings.to_string())?.value;
+                Ok(given)
+            }
+            "hosts" => {
+                self.hosts = words.iter().map(|word| (*word).to_owned()).collect();
+                Ok(given)
+            }
+            "state" => {
+                let client = ClientName::new(*words.first().unwrap_or(&"__default__")).unwrap();
+                for line in body.lines().filter(|line| !line.trim().is_empty()) {
+                    self.change(&client, line)?;
+                }
+                Ok(given)
+            }
+            "plan" => Ok(print(&self.plan(&words)?, false)),
+            "calls" => Ok(print(&self.plan(&words)?, true)),
+            "wrong" => match self.plan(&words) {
+                Ok(_) => Err("nothing is wrong".to_owned()),
+                Err(problem) => Ok(format!("{problem}\n")),
+            },
+            "apply" => {
+                self.apply(&words, usize::MAX)?;
+                let again = self.plan(&words)?;
+                let left = print(&Plan { notices: Vec::new(), ..again }, true);
+                // What an action does each time it is asked for is no failure to converge.
+                let repeats = ["restart", "kill", "pull_images", "script"].contains(&words[0]);
+                let forced = words.iter().any(|word| word.starts_with("--force_update"));
+                if repeats || forced || left == NOTHING {
+                    Ok(given)
+                } else {
+                    Err(format!("left over:\n{left}"))
+                }
+            }
+            "interrupted" => {
+                self.interrupt(&words)?;
+                Ok(given)
+            }
+            other => Err(format!("unknown command {other}")),
+        }
+    }
+
+    /// Interrupts the action after each number of calls, and checks that it converges when it is
+    /// called again.
+    fn interrupt(&mut self, words: &[&str]) -> Result<(), String> {
+        let before = self.engines.clone();
+        self.apply(words, usize::MAX)?;
+        let calm = strip(&self.engines);
+        for budget in 0.. {
+            self.engines = before.clone();
+            let finished = match self.apply(words, budget) {
+                Ok(()) => true,
+                Err(problem) if problem == "interrupted" => false,
+                Err(problem) => return Err(format!("after {budget} calls: {problem}")),
+            };
+            self.apply(words, usize::MAX)
+                .map_err(|problem| format!("resumed after {budget} calls: {problem}"))?;
+            let again = print(&self.plan(words)?, true);
+            if again != NOTHING {
+                return Err(format!("interrupted after {budget} calls, left over:\n{again}"));
+            }
+            if strip(&self.engines) != calm {
+                return Err(format!("interrupted after {budget} calls: another state than without"));
+            }
+            if finished {
+                return Ok(());
+            }
+        }
+        unreachable!("a plan has an end")
+    }
+
+    fn apply(&mut self, words: &[&str], mut budget: usize) -> Result<(), String> {
+        let mut options = options(&self.maps, words)?;
+        for _ in 0..2 {
+            let plan = self.plan_with(words, &options)?;
+            let decides = |call: &Call| matches!(call, Call::PullImage { then_compare: true, .. });
+            let stage = plan.steps.iter().any(|step| step.calls.iter().any(decides));
+            let steps = plan.steps.iter().filter(|step| !stage || step.calls.iter().any(decides));
+            for step in steps {
+                let engine = self.engines.entry(step.client.clone()).or_insert_with(Engine::new);
+                engine.step(step, &mut budget).map_err(|problem| match problem.ends_with("interrupted") {
+                    true => "interrupted".to_owned(),
+                    false => problem,
+                })?;
+                for call in &step.calls {
+                    if let Call::PullImage { image, .. } = call {
+                        options.pulled.insert((step.client.clone(), image.clone()));
+                    }
+                }
+            }
+            if !stage {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, words: &[&str]) -> Result<Plan, String> {
+        let options = options(&self.maps, words)?;
+        self.plan_with(words, &options)
+    }
+
+    fn plan_with(&mut self, words: &[&str], options: &PlanOptions) -> Result<Plan, String> {
+        let action = ActionKind::by_name(words[0]).ok_or("unknown action")?;
+        let selected = items(&self.maps, &words[1..])?;
+        let lookup = Tables::default();
+        let target = |name: &str| Target {
+            name: ClientName::new(name).unwrap(),
+            config: ClientConfig::default(),
+            is_default: true,
+        };
+        let defaults = match self.hosts.is_empty() {
+            true => vec![target("__default__")],
+            false => self.hosts.iter().map(|host| target(host)).collect(),
+        };
+        let settings = Settings::default();
+        let session =
+            Session { maps: &self.maps, clients: &self.clients, defaults, lookup: &lookup, settings };
+        let desired = session.desired(action, &selected, options).map_err(|findings| findings.to_string())?;
+        let wanted = desired.wanted();
+        let mut observed: BTreeMap<ClientName, Observed> = BTreeMap::new();
+        for (client, wanted) in wanted {
+            if self.down.contains(&client) {
+                continue;
+            }
+            let engine = self.engines.entry(client.clone()).or_insert_with(Engine::new);
+            let mut state = engine.state.clone();
+            for (name, container) in &mut state.containers {
+                if !wanted.containers.contains(name) {
+                    container.detail = None;
+                } else if let Some(detail) = &mut container.detail
+                    && !wanted.processes.contains(name)
+                {
+                    detail.processes = None;
+                }
+            }
+            observed.insert(client, state);
+        }
+        let planned = plan(&desired, &observed, options).map_err(|errors| {
+            let lines: Vec<String> =
+                errors.iter().map(|error| format!("{error}\nhint: {}", error.hint())).collect();
+            lines.join("\n")
+        })?;
+        check_order(&planned)?;
+        Ok(planned)
+    }
+
+    /// Changes an engine:
+    ///
+    /// ```text
+    /// image REF ID        the engine has the image     no-image REF
+    /// registry REF ID     a pull brings it
+    /// exit NAME CODE      the container has ended      create-only NAME   it was never started
+    /// dead NAME           run NAME
+    /// remove NAME         the container is gone        remove-volume NAME, remove-network NAME
+    /// detach NAME NET     set NAME PROPERTY JSON       unset NAME PROPERTY
+    /// unlabel NAME        without our labels           rename NAME NEW
+    /// process NAME USER COMMAND...                     endpoint NAME NET KEY=VALUE
+    /// foreign NAME IMAGE NET...   a running container that is not ours
+    /// unsupported PROPERTY        mount NAME PATH SOURCE
+    /// down                nothing can be asked
+    /// ```
+    fn change(&mut self, client: &ClientName, line: &str) -> Result<(), String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words[0] == "down" {
+            self.down.push(client.clone());
+            return Ok(());
+        }
+        let engine = self.engines.entry(client.clone()).or_insert_with(Engine::new);
+        let missing = || format!("no such object: {line}");
+        match words.as_slice() {
+            ["image", reference, id] => {
+                let image = dfab_map::observed::image_key(reference);
+                drop(engine.state.images.insert(image, (*id).to_owned()));
+            }
+            ["no-image", reference] => drop(engine.state.images.remove(*reference)),
+            ["registry", reference, id] => {
+                drop(engine.registry.insert((*reference).to_owned(), (*id).to_owned()))
+            }
+            ["remove", name] => engine.forget(name),
+            ["remove-volume", name] => drop(engine.state.volumes.remove(*name)),
+            ["remove-network", name] => drop(engine.state.networks.remove(*name)),
+            ["detach", name, network] => engine.disconnect(name, network),
+            ["set", name, property, rest @ ..] => {
+                let property = Property::by_name(property).ok_or_else(missing)?;
+                let value = serde_json::from_str(&rest.join(" ")).map_err(|error| error.to_string())?;
+                drop(engine.detail(name)?.properties.insert(property, value));
+            }
+            ["unset", name, property] => {
+                let property = Property::by_name(property).ok_or_else(missing)?;
+                drop(engine.detail(name)?.properties.remove(&property));
+            }
+            ["process", name, user, command @ ..] => {
+                let process = ((*user).to_owned(), command.join(" "));
+                engine.detail(name)?.processes.get_or_insert_default().push(process);
+            }
+            ["mount", name, path, source] => {
+                let mount = engine.detail(name)?.mounts.get_mut(*path).ok_or_else(missing)?;
+                (*source).clone_into(&mut mount.source);
+            }
+            ["endpoint", name, network, setting] => {
+                let endpoint = engine.detail(name)?.endpoints.get_mut(*network).ok_or_else(missing)?;
+                let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+                let value = Some(value.to_owned()).filter(|value| !value.is_empty());
+                match key {
+                    "aliases" => endpoint.aliases = value.into_iter().collect(),
+                    "links" => endpoint.links = value.into_iter().collect(),
+                    "ipv4_address" => endpoint.ipv4_address = value,
+                    _ => return Err(missing()),
+                }
+            }
+            ["unsupported", property] => {
+                let property = Property::by_name(property).ok_or_else(missing)?;
+                _ = engine.state.engine.unsupported.insert(property);
+            }
+            ["foreign", name, image, networks @ ..] => {
+                let image = dfab_map::image::ImageName::expand(image, None, None).unwrap();
+                let key = dfab_map::observed::image_key(&image.to_string());
+                engine.state.images.entry(key).or_insert_with(|| "sha256:foreign".to_owned());
+                let spec = dfab_map::spec::ContainerSpec {
+                    name: (*name).to_owned(),
+                    image,
+                    properties: [(Property::NetworkMode, "none".into())].into(),
+                    first_endpoint: None,
+                    own_labels: BTreeMap::new(),
+                };
+                engine.call(&Call::CreateContainer(Box::new(spec)))?;
+                for network in networks {
+                    let endpoint =
+                        dfab_map::spec::EndpointSpec { network: (*network).to_owned(), ..Default::default() };
+                    engine.call(&Call::Connect { container: (*name).to_owned(), endpoint })?;
+                }
+                engine.call(&Call::StartContainer { name: (*name).to_owned(), delay: None })?;
+            }
+            [verb, name, rest @ ..] => {
+                let container = engine.state.containers.get_mut(*name).ok_or_else(missing)?;
+                match (*verb, rest) {
+                    ("exit", [code]) => container.state = ContainerState::Exited(code.parse().unwrap()),
+                    ("create-only", []) => container.state = ContainerState::Created,
+                    ("dead", []) => container.state = ContainerState::Dead,
+                    ("run", []) => container.state = ContainerState::Running,
+                    ("unlabel", []) => container.labels.retain(|key, _| !key.starts_with("dfab.")),
+                    ("label", [key, value]) => drop(container.labels.insert((*key).into(), (*value).into())),
+                    _ => return Err(missing()),
+                }
+            }
+            _ => return Err(missing()),
+        }
+        Ok(())
+    }
+}
+
+/// What is compared between two states: everything but IDs.
+fn strip(engines: &BTreeMap<ClientName, Engine>) -> String {
+    let mut text = String::new();
+    for (client, engine) in engines {
+        for (name, container) in &engine.state.containers {
+            let detail = container.detail.clone().unwrap_or_default();
+            let networks: Vec<&String> = detail.endpoints.keys().collect();
+            writeln!(text, "{client} {name} {:?} {:?} {networks:?}", container.state, detail.properties)
+                .unwrap();
+        }
+        let volumes: Vec<&String> = engine.state.volumes.keys().collect();
+        let networks: Vec<&String> = engine.state.networks.keys().collect();
+        writeln!(text, "{volumes:?} {networks:?}").unwrap();
+        let effects: std::collections::BTreeSet<&String> = engine.effects.iter().collect();
+        writeln!(text, "{effects:?}").unwrap();
+    }
+    text
+}
+
+/// Steps stand after what they wait for, each has a reason, and each does something.
+fn check_order(plan: &Plan) -> Result<(), String> {
+    for (index, step) in plan.steps.iter().enumerate() {
+        if step.id.0 as usize != index + 1 || step.after.iter().any(|before| before.0 >= step.id.0) {
+            return Err(format!("{} is not in order", step.id));
+        }
+        if step.reasons.is_empty() || step.calls.is_empty() {
+            return Err(format!("{} has no reason or does nothing", step.id));
+        }
+    }
+    Ok(())
+}
+
+fn items(maps: &Maps, words: &[&str]) -> Result<Vec<ItemId>, String> {
+    let references: Vec<Reference> = words
+        .iter()
+        .filter(|word| !word.starts_with("--"))
+        .map(|word| match word.split_once(':') {
+            Some((kind, name)) => {
+                let (config, instance) = name.split_once('.').unwrap_or((name, ""));
+                let kind = if kind == "volume" { Kind::Volume } else { Kind::Network };
+                let instances = (!instance.is_empty()).then(|| instance.to_owned()).into_iter().collect();
+                Reference { kind, instances, ..Reference::config(config) }
+            }
+            None => Reference::word(maps, None, word),
+        })
+        .collect();
+    select(maps, &references, None, &[]).map_err(|findings| findings.to_string())
+}
+
+fn options(maps: &Maps, words: &[&str]) -> Result<PlanOptions, String> {
+    let mut options = PlanOptions::default();
+    for word in words.iter().filter_map(|word| word.strip_prefix("--")) {
+        let (name, value) = word.split_once('=').unwrap_or((word, "true"));
+        let flag = value == "true";
+        match name {
+            "force_update" => {
+                options.force_update.extend(items(maps, &value.split(',').collect::<Vec<_>>())?)
+            }
+            "nonrecoverable_exit_codes" => {
+                options.nonrecoverable_exit_codes =
+                    value.split(',').map(|code| code.parse().unwrap()).collect();
+            }
+            "check_exec_commands" => {
+                options.check_exec_commands = ExecCheck::by_name(value).ok_or("unknown check")?
+            }
+            "update_persistent" => options.update_persistent = flag,
+            "skip_limit_reset" => options.skip_limit_reset = flag,
+            "pull_before_update" => options.pull_before_update = flag,
+            "pull_all_images" => options.pull_all_images = flag,
+            "restart_exec_commands" => options.restart_exec_commands = flag,
+            "remove_persistent" => options.remove_persistent = flag,
+            "remove_attached" => options.remove_attached = flag,
+            "remove_networks" => options.remove_networks = flag,
+            "remove_orphans" => options.remove_orphans = flag,
+            "remove_existing_before" => options.remove_existing_before = flag,
+            "wait_healthy" => options.wait_healthy = flag,
+            "force" => options.force = flag,
+            "signal" => options.signal = Some(value.to_owned()),
+            "script_dir" => options.script.host_dir = Some(value.to_owned()),
+            "script" => options.script.file = Some(value.to_owned()),
+            "entrypoint" => options.script.entrypoint = Some(ScriptCommand::Text(value.to_owned())),
+            "env" => {
+                let value = Value::List(vec![Value::from(value)]);
+                options.create.insert("environment".to_owned(), value);
+            }
+            other => return Err(format!("unknown option {other}")),
+        }
+    }
+    Ok(options)
+}
+
+/// What an empty plan prints.
+const NOTHING: &str = "nothing to do\n";
+
+fn print(plan: &Plan, calls: bool) -> String {
+    let mut text = String::new();
+    let lines = plan.to_string();
+    for (line, step) in lines.lines().zip(&plan.steps) {
+        writeln!(text, "{line}").unwrap();
+        for reason in step.reasons.iter().filter(|reason| reason.current.is_some() || reason.source.is_some())
+        {
+            writeln!(text, "    {reason}").unwrap();
+        }
+        if calls {
+            step.calls.iter().for_each(|call| writeln!(text, "    - {call}").unwrap());
+        }
+    }
+    for notice in &plan.notices {
+        writeln!(text, "note: {notice}").unwrap();
+    }
+    if text.is_empty() {
+        text.push_str(NOTHING);
+    }
+    text
+}
