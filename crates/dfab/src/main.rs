@@ -14,6 +14,7 @@ mod failure;
 mod list;
 mod program;
 mod project;
+mod prompt;
 mod registry;
 mod report;
 mod run;

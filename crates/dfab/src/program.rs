@@ -118,8 +118,14 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
             Err(failure) => return Err(failure),
         }
     }
-    let settings = Settings::resolve(&options, &variables)?;
-    let sessions = Arc::new(Sessions::new(settings.ssh.clone()));
+    let mut settings = Settings::resolve(&options, &variables)?;
+    if options.initial_password_prompt {
+        if settings.ssh.abort_on_prompts {
+            return Err(Failure::usage("needed to prompt for the password (`-I`), but abort-on-prompts was set to True"));
+        }
+        settings.ssh.password = Some(crate::prompt::initial_password()?);
+    }
+    let sessions = Arc::new(Sessions::new(settings.ssh.clone(), settings.tunnel, Arc::clone(console)));
     let engines = Arc::new(Engines::new(settings.clone(), sessions));
     let run = Run::new(
         options,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dfab_map::value::Value;
+use dfab_tunnel::{Secret, Way};
 
 use crate::cli::options::{BackendKind, Options};
 use crate::failure::{Failure, Result};
@@ -24,7 +25,7 @@ pub struct Settings {
     /// `docker_tunnel_remote_port`
     pub tunnel_remote_port: Option<u16>,
     /// `docker_tunnel`: the way to a remote socket.
-    pub tunnel: TunnelWay,
+    pub tunnel: Way,
     /// `docker_timeout`
     pub docker_timeout: Duration,
     /// `docker_api_version`; `None` is negotiated.
@@ -50,13 +51,13 @@ pub struct SshSettings {
     pub no_agent: bool,
     /// Jump host.
     pub gateway: Option<String>,
-    /// Time for one attempt to connect.
-    pub timeout: Duration,
+    /// Time for one attempt to connect, where one was given.
+    pub timeout: Option<Duration>,
     /// Time a remote command may take.
     pub command_timeout: Option<Duration>,
-    /// Attempts.
-    pub attempts: u32,
-    /// Time between keep-alive messages.
+    /// Attempts, where a number was given.
+    pub attempts: Option<u32>,
+    /// Time between keep-alive messages, where one was given; zero is off.
     pub keepalive: Option<Duration>,
     /// SSH configuration file to read.
     pub config_path: Option<PathBuf>,
@@ -64,24 +65,15 @@ pub struct SshSettings {
     pub disable_known_hosts: bool,
     /// Further file of known host keys.
     pub system_known_hosts: Option<PathBuf>,
-    /// Accept and remember unknown keys.
-    pub accept_new: bool,
+    /// Accept and remember unknown keys, or refuse them; `None` leaves it to the SSH configuration, which
+    /// refuses unless it says otherwise.
+    pub accept_new: Option<bool>,
+    /// Password for login, locked keys and sudo.
+    pub password: Option<Secret>,
+    /// Home directory on this machine.
+    pub home: PathBuf,
     /// Never ask.
     pub abort_on_prompts: bool,
-}
-
-/// The way to a remote Unix socket (design §5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TunnelWay {
-    /// The first that works.
-    #[default]
-    Auto,
-    /// `direct-streamlocal@openssh.com`
-    Streamlocal,
-    /// `socat STDIO UNIX-CONNECT:…`
-    Socat,
-    /// `docker system dial-stdio`
-    DialStdio,
 }
 
 impl Settings {
@@ -101,12 +93,7 @@ impl Settings {
                 )?
                 .unwrap_or_default(),
         };
-        let ways = [
-            ("auto", TunnelWay::Auto),
-            ("streamlocal", TunnelWay::Streamlocal),
-            ("socat", TunnelWay::Socat),
-            ("dial-stdio", TunnelWay::DialStdio),
-        ];
+        let ways = [Way::Auto, Way::Streamlocal, Way::Socat, Way::DialStdio].map(|way| (way.as_str(), way));
         Ok(Self {
             ssh: SshSettings::resolve(options, &read)?,
             docker_base_url: read.text("docker_base_url")?.filter(|url| !url.is_empty()),
@@ -143,9 +130,16 @@ impl SshSettings {
             (Some(true), None) => Some(read.0.expand_home("~/.ssh/config")),
             (None, None) => None,
         };
-        let reject = options.reject_unknown_hosts || read.flag("reject_unknown_hosts")?.unwrap_or(false);
-        // Fabric's switch the other way round: an explicit `reject_unknown_hosts: false` accepts.
-        let accept = options.accept_new || read.flag("reject_unknown_hosts")? == Some(false);
+        let accept_new = match (options.accept_new, options.reject_unknown_hosts) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            // Fabric's switch the other way round: an explicit `reject_unknown_hosts: false` accepts.
+            (false, false) => read.flag("reject_unknown_hosts")?.map(|reject| !reject),
+        };
+        let password = match &options.password {
+            Some(password) => Some(password.clone()),
+            None => std::env::var("DFAB_PASSWORD").ok().or(read.text("password")?),
+        };
         Ok(Self {
             user: options.user.clone().or(read.text("user")?).filter(|user| !user.is_empty()),
             port: options.port.or(read.number("port")?),
@@ -153,18 +147,20 @@ impl SshSettings {
             no_keys: options.no_keys || read.flag("no_keys")?.unwrap_or(false),
             no_agent: options.no_agent || read.flag("no_agent")?.unwrap_or(false),
             gateway: options.gateway.clone().or(read.text("gateway")?).filter(|host| !host.is_empty()),
-            timeout: seconds(options.timeout, "timeout", "timeout")?.unwrap_or(Duration::from_secs(10)),
+            timeout: seconds(options.timeout, "timeout", "timeout")?,
             command_timeout: seconds(options.command_timeout, "command-timeout", "command_timeout")?,
-            attempts: options.connection_attempts.or(read.number("connection_attempts")?).unwrap_or(1).max(1),
+            attempts: options.connection_attempts.or(read.number("connection_attempts")?),
             keepalive: match options.keepalive {
-                Some(value) => (value > 0).then(|| Duration::from_secs(value.into())),
+                Some(value) => Some(Duration::from_secs(value.into())),
                 None => read.seconds("keepalive")?,
             },
             config_path,
             disable_known_hosts: options.disable_known_hosts
                 || read.flag("disable_known_hosts")?.unwrap_or(false),
             system_known_hosts: options.system_known_hosts.clone().or(path("system_known_hosts")?),
-            accept_new: accept && !(options.reject_unknown_hosts || (reject && !options.accept_new)),
+            accept_new,
+            password: password.filter(|password| !password.is_empty()).map(Secret::new),
+            home: read.0.expand_home("~"),
             abort_on_prompts: options.abort_on_prompts || read.flag("abort_on_prompts")?.unwrap_or(false),
         })
     }
@@ -264,9 +260,9 @@ mod tests {
     #[test]
     fn an_option_wins_over_a_variable_and_a_variable_over_the_default() {
         let options = || Options { timeout: Some(3.0), ..Options::default() };
-        assert_eq!(settings(&[], Options::default()).unwrap().ssh.timeout, Duration::from_secs(10));
-        assert_eq!(settings(&["timeout=7"], Options::default()).unwrap().ssh.timeout, Duration::from_secs(7));
-        assert_eq!(settings(&["timeout=7"], options()).unwrap().ssh.timeout, Duration::from_secs(3));
+        assert_eq!(settings(&[], Options::default()).unwrap().ssh.timeout, None);
+        assert_eq!(settings(&["timeout=7"], Options::default()).unwrap().ssh.timeout, Some(Duration::from_secs(7)));
+        assert_eq!(settings(&["timeout=7"], options()).unwrap().ssh.timeout, Some(Duration::from_secs(3)));
         assert_eq!(
             settings(&["docker_timeout=20.5"], options()).unwrap().docker_timeout,
             Duration::from_millis(20_500)
@@ -274,16 +270,21 @@ mod tests {
     }
 
     #[test]
-    fn unknown_host_keys_are_refused_unless_asked_otherwise() {
+    fn host_keys_are_accepted_or_refused_as_the_call_says() {
         let accepts = |set: &[&str], options| settings(set, options).unwrap().ssh.accept_new;
-        assert!(!accepts(&[], Options::default()));
-        assert!(accepts(&[], Options { accept_new: true, ..Options::default() }));
-        assert!(accepts(&["reject_unknown_hosts=false"], Options::default()));
-        assert!(!accepts(
-            &["reject_unknown_hosts=false"],
-            Options { reject_unknown_hosts: true, ..Options::default() }
-        ));
-        assert!(accepts(&["reject_unknown_hosts=true"], Options { accept_new: true, ..Options::default() }));
+        let reject = || Options { reject_unknown_hosts: true, ..Options::default() };
+        let accept = || Options { accept_new: true, ..Options::default() };
+        assert_eq!(accepts(&[], Options::default()), None);
+        assert_eq!(accepts(&[], accept()), Some(true));
+        assert_eq!(accepts(&["reject_unknown_hosts=false"], Options::default()), Some(true));
+        assert_eq!(accepts(&["reject_unknown_hosts=false"], reject()), Some(false));
+        assert_eq!(accepts(&["reject_unknown_hosts=true"], accept()), Some(true));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let shown = format!("{:?}", settings(&["password=hunter2"], Options::default()).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -1,45 +1,211 @@
-//! SSH sessions of a run, and engines reached through them.
+//! The SSH sessions of a run, one for each login, and engines reached through them.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use dfab_client::Connector;
 use dfab_client::connector::Stream;
 use dfab_client::error::Source;
+use dfab_tunnel::config::{Destination, Local, SshConfig};
+use dfab_tunnel::options::{Keepalive, KeyFile, Prompt, UnknownHost};
+use dfab_tunnel::{ConnectOptions, Error, Secret, Session, Way};
+use tokio::sync::OnceCell;
 
+use crate::console::Console;
 use crate::endpoint::Address;
 use crate::project::Host;
+use crate::prompt::Questions;
 use crate::settings::SshSettings;
 
 /// The SSH sessions of a run: one for each login, opened when it is first needed.
 pub struct Sessions {
     settings: SshSettings,
+    way: Way,
+    console: Arc<Console>,
+    questions: Arc<Questions>,
+    /// What was read of `ssh_config`, once.
+    config: OnceCell<Result<SshConfig, Error>>,
+    slots: Mutex<HashMap<String, Slot>>,
 }
+
+/// One login. Whoever holds the lock connects; the others wait and get the same session, or the same
+/// refusal: a host that does not answer is waited for once, and a person is asked once.
+type Slot = Arc<tokio::sync::Mutex<Option<Result<Arc<Session>, Error>>>>;
 
 impl Sessions {
     /// Makes an empty set.
-    pub fn new(settings: SshSettings) -> Self {
-        Self { settings }
+    pub fn new(settings: SshSettings, way: Way, console: Arc<Console>) -> Self {
+        let questions = Arc::new(Questions::new(Arc::clone(&console)));
+        Self { settings, way, console, questions, config: OnceCell::new(), slots: Mutex::default() }
     }
 
-    /// Closes all sessions.
-    pub async fn close(&self) {
-        let _ = &self.settings;
+    /// Returns the session of a host, connecting when there is none that stands.
+    ///
+    /// # Errors
+    ///
+    /// Why the host cannot be reached, or does not let us in. A later call gets the same answer.
+    pub async fn session(&self, host: &Host) -> Result<Arc<Session>, Error> {
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(self.key(host)).or_default())
+        };
+        let mut slot = slot.lock().await;
+        match &*slot {
+            Some(Ok(session)) if session.is_alive() => return Ok(Arc::clone(session)),
+            Some(Err(error)) => return Err(error.clone()),
+            // None yet, or the connection broke: a new one may help.
+            _ => {}
+        }
+        let result = self.connect(host).await.map(Arc::new);
+        *slot = Some(result.clone());
+        result
     }
+
+    async fn connect(&self, host: &Host) -> Result<Session, Error> {
+        let options = self.options(host).await?;
+        let _activity = self.console.progress.start(Some(&host.text), "connecting");
+        tracing::debug!(host = host.text, user = options.user, port = options.port, "connecting");
+        Session::connect(options).await
+    }
+
+    /// Closes all sessions, side by side.
+    pub async fn close(&self) {
+        let slots: Vec<(String, Slot)> = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.drain().collect()
+        };
+        let closings = slots.into_iter().map(|(name, slot)| async move {
+            // A slot that is locked is still connecting; dropping that attempt ends it.
+            let Ok(slot) = slot.try_lock() else { return };
+            if let Some(Ok(session)) = &*slot
+                && let Err(error) = session.close().await
+            {
+                tracing::debug!(host = name, %error, "closing");
+            }
+        });
+        futures_util::future::join_all(closings).await;
+    }
+
+    /// What makes two host strings the same login.
+    fn key(&self, host: &Host) -> String {
+        let user = host.user.as_deref().or(self.settings.user.as_deref()).unwrap_or_default();
+        let port = host.port.or(self.settings.port).unwrap_or_default();
+        format!("{user}@{}:{port}", host.name.to_ascii_lowercase())
+    }
+
+    async fn config(&self, local: &Local) -> Result<&SshConfig, Error> {
+        let read = self.config.get_or_init(|| async {
+            match &self.settings.config_path {
+                Some(path) if !path.is_file() => {
+                    Err(Error::Input(format!("there is no SSH configuration file `{}`", path.display())))
+                }
+                Some(path) => SshConfig::read(path, &local.home),
+                None => Ok(SshConfig::default()),
+            }
+        });
+        read.await.as_ref().map_err(Clone::clone)
+    }
+
+    /// Puts the options of a connection together: the host string and options of the call, else the
+    /// SSH configuration, else the defaults.
+    async fn options(&self, host: &Host) -> Result<ConnectOptions, Error> {
+        let settings = &self.settings;
+        let local = Local { user: local_user(), home: settings.home.clone() };
+        let mut base = ConnectOptions::new(host.name.clone(), local.user.clone());
+        base.label.clone_from(&host.text);
+        base.way = self.way;
+        self.set_auth(&mut base);
+        set_host_keys(&mut base, settings);
+        let destination = Destination {
+            user: host.user.clone().or_else(|| settings.user.clone()),
+            host: host.name.clone(),
+            port: host.port.or(settings.port),
+        };
+        let config = self.config(&local).await?;
+        let (mut options, warnings) = config.options(&destination, &base, &local)?;
+        for warning in warnings {
+            self.console.warn(Some(&host.text), &warning);
+        }
+        self.override_by_options(&mut options);
+        if let Some(gateway) = &settings.gateway {
+            let (proxy, warnings) = config.jump(gateway, &base, &local)?;
+            for warning in warnings {
+                self.console.warn(Some(gateway), &warning);
+            }
+            options.proxy = proxy;
+        }
+        Ok(options)
+    }
+
+    fn set_auth(&self, base: &mut ConnectOptions) {
+        let settings = &self.settings;
+        let auth = &mut base.auth;
+        let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty());
+        auth.agent = agent.filter(|_| !settings.no_agent).map(PathBuf::from);
+        auth.keys = settings.key_files.iter().map(KeyFile::named).collect();
+        if !settings.no_keys {
+            let names = ["id_ed25519", "id_ecdsa", "id_rsa"];
+            auth.keys.extend(names.iter().map(|name| KeyFile::if_present(settings.home.join(".ssh").join(name))));
+        }
+        auth.password.clone_from(&settings.password);
+        if !settings.abort_on_prompts {
+            auth.prompt = Some(Arc::clone(&self.questions) as Arc<dyn Prompt>);
+        }
+    }
+
+    /// What was given for this run wins over the SSH configuration.
+    fn override_by_options(&self, options: &mut ConnectOptions) {
+        let settings = &self.settings;
+        if let Some(timeout) = settings.timeout {
+            options.connect_timeout = timeout;
+        }
+        if let Some(attempts) = settings.attempts {
+            options.attempts = attempts;
+        }
+        if let Some(interval) = settings.keepalive {
+            options.keepalive = (!interval.is_zero())
+                .then(|| Keepalive { interval, ..options.keepalive.unwrap_or_default() });
+        }
+        match settings.accept_new {
+            Some(true) => options.host_keys.unknown = UnknownHost::Accept,
+            Some(false) => options.host_keys.unknown = UnknownHost::Refuse,
+            None => {}
+        }
+        if settings.disable_known_hosts {
+            options.host_keys.files.clear();
+        }
+        options.host_keys.learn_to = options.host_keys.files.first().cloned();
+    }
+}
+
+fn set_host_keys(base: &mut ConnectOptions, settings: &SshSettings) {
+    base.host_keys.files = vec![settings.home.join(".ssh/known_hosts")];
+    base.host_keys.global_files = vec![Path::new("/etc/ssh/ssh_known_hosts").to_owned()];
+    base.host_keys.global_files.extend(settings.system_known_hosts.clone());
+}
+
+/// Returns the login name on this machine.
+fn local_user() -> String {
+    ["USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| "root".to_owned())
 }
 
 /// Opens streams to an engine through an SSH session.
 pub struct SshConnector {
-    _sessions: Arc<Sessions>,
-    _host: Host,
-    _address: Address,
+    sessions: Arc<Sessions>,
+    host: Host,
+    address: Address,
     name: String,
 }
 
 impl SshConnector {
     /// Makes a connector; nothing is connected yet.
     pub fn new(sessions: Arc<Sessions>, host: Host, address: Address, name: String) -> Self {
-        Self { _sessions: sessions, _host: host, _address: address, name }
+        Self { sessions, host, address, name }
     }
 }
 
@@ -50,6 +216,11 @@ impl Connector for SshConnector {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
-        Err("SSH connections are not part of this build yet".into())
+        let session = self.sessions.session(&self.host).await?;
+        let stream = match &self.address {
+            Address::Unix(path) => session.open_unix(path).await?,
+            Address::Tcp { host, port, .. } => session.open_tcp(host, *port).await?,
+        };
+        Ok(Box::new(stream))
     }
 }

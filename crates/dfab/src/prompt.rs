@@ -1,0 +1,85 @@
+//! Questions to the person at the terminal (clients-tasks §11.8).
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dfab_tunnel::Secret;
+use dfab_tunnel::options::{Prompt, Question, QuestionKind};
+
+use crate::console::Console;
+use crate::failure::{Failure, Result};
+
+/// Asks for passwords and passphrases, one question at a time, and remembers passphrases for the rest
+/// of the run. Without a terminal it answers nothing.
+pub struct Questions {
+    console: Arc<Console>,
+    /// Held while a question stands on the terminal: two hosts must not ask at once.
+    passphrases: Mutex<HashMap<String, Secret>>,
+}
+
+impl Questions {
+    /// Makes one.
+    pub fn new(console: Arc<Console>) -> Self {
+        Self { console, passphrases: Mutex::default() }
+    }
+
+    fn read(&self, prompt: &str, echo: bool) -> Option<Secret> {
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let answer = self.console.progress.suspend(|| {
+            if echo {
+                let mut line = String::new();
+                eprint_prompt(prompt);
+                std::io::stdin().read_line(&mut line).ok().filter(|read| *read > 0)?;
+                Some(line.trim_end_matches(['\r', '\n']).to_owned())
+            } else {
+                rpassword::prompt_password(prompt).ok()
+            }
+        })?;
+        // An empty answer gives up, as an interrupted one does.
+        (!answer.is_empty()).then(|| Secret::new(answer))
+    }
+}
+
+impl Prompt for Questions {
+    fn ask(&self, question: &Question) -> Option<Secret> {
+        let mut passphrases = self.passphrases.lock().unwrap_or_else(PoisonError::into_inner);
+        match &question.kind {
+            QuestionKind::Password => {
+                self.read(&format!("[{}] Login password for '{}': ", question.host, question.user), false)
+            }
+            QuestionKind::Passphrase(path) => {
+                let key = path.display().to_string();
+                // A wrong one is asked for anew: it is taken out when it is handed out.
+                if let Some(known) = passphrases.remove(&key) {
+                    return Some(known);
+                }
+                let answer = self.read(&format!("[{}] Passphrase for private key {key}: ", question.host), false)?;
+                passphrases.insert(key, answer.clone());
+                Some(answer)
+            }
+            QuestionKind::Server { text, echo } => self.read(&format!("[{}] {text}", question.host), *echo),
+        }
+    }
+}
+
+/// Asks for the password of `-I`.
+///
+/// # Errors
+///
+/// A usage failure when nobody can be asked.
+pub fn initial_password() -> Result<Secret> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("needed to prompt for the password (`-I`), but stdin is no terminal")
+            .hint("set the environment variable `DFAB_PASSWORD`"));
+    }
+    let answer = rpassword::prompt_password("Initial value for env.password: ");
+    answer.map(Secret::new).map_err(|error| Failure::usage("failed to read the password").because(&error))
+}
+
+#[expect(clippy::print_stderr, reason = "a question has no line end, and the console writes lines")]
+fn eprint_prompt(prompt: &str) {
+    eprint!("{prompt}");
+}
