@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector};
+use dfab_client::{ApiBackend, ApiOptions, Backend, Connector, LocalConnector};
 use dfab_map::desired::Target;
 use dfab_map::model::{ClientConfig, Tls};
 use dfab_map::names::ClientName;
 
 use crate::cli::options::BackendKind;
+use crate::console::Console;
 use crate::endpoint::{Address, Endpoint};
 use crate::failure::{Failure, Result};
+use crate::local_port::LocalPorts;
 use crate::project::Host;
 use crate::settings::Settings;
 use crate::ssh::{Sessions, SshConnector};
@@ -21,6 +23,9 @@ pub struct Engines {
     /// The SSH sessions of the run.
     pub sessions: Arc<Sessions>,
     backends: Mutex<HashMap<Key, Arc<dyn Backend>>>,
+    /// Local ports that lead to remote engines, where they are asked for.
+    ports: LocalPorts,
+    console: Arc<Console>,
 }
 
 /// What makes two targets the same engine, spoken to in the same way.
@@ -34,8 +39,14 @@ struct Key {
 
 impl Engines {
     /// Makes an empty set.
-    pub fn new(settings: Settings, sessions: Arc<Sessions>) -> Self {
-        Self { settings, sessions, backends: Mutex::default() }
+    pub fn new(settings: Settings, sessions: Arc<Sessions>, console: Arc<Console>) -> Self {
+        Self { settings, sessions, backends: Mutex::default(), ports: LocalPorts::default(), console }
+    }
+
+    /// Closes local ports, then SSH sessions.
+    pub async fn close(&self) {
+        self.ports.close();
+        self.sessions.close().await;
     }
 
     /// Returns the backend of a target. Nothing is connected yet.
@@ -74,8 +85,13 @@ impl Engines {
         let options = ApiOptions { version, timeout, ..ApiOptions::default() };
         let backend: Arc<dyn Backend> = match endpoint {
             Endpoint { host: Some(host), address } => {
-                let connector = SshConnector::new(Arc::clone(&self.sessions), host, address, name);
-                Arc::new(ApiBackend::new(Arc::new(connector), options))
+                let connector: Arc<dyn Connector> =
+                    Arc::new(SshConnector::new(Arc::clone(&self.sessions), host, address, name.clone()));
+                if let Some(start) = config.tunnel_local_port.or(self.settings.tunnel_local_port) {
+                    let port = self.ports.offer(start, Arc::clone(&connector), Arc::clone(&self.console))?;
+                    self.console.progress_line(Some(&name), &format!("docker: 127.0.0.1:{port} leads to this engine"));
+                }
+                Arc::new(ApiBackend::new(connector, options))
             }
             Endpoint { host: None, address: Address::Unix(path) } => {
                 Arc::new(ApiBackend::new(Arc::new(LocalConnector::unix(path)), options))

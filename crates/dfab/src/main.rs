@@ -12,6 +12,7 @@ mod engines;
 mod exit;
 mod failure;
 mod list;
+mod local_port;
 mod program;
 mod project;
 mod prompt;

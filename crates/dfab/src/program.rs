@@ -126,7 +126,7 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
         settings.ssh.password = Some(crate::prompt::initial_password()?);
     }
     let sessions = Arc::new(Sessions::new(settings.ssh.clone(), settings.tunnel, Arc::clone(console)));
-    let engines = Arc::new(Engines::new(settings.clone(), sessions));
+    let engines = Arc::new(Engines::new(settings.clone(), sessions, Arc::clone(console)));
     let run = Run::new(
         options,
         settings,
@@ -203,7 +203,7 @@ fn work(run: Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure>) {
         }
     };
     let result = runtime.block_on(async {
-        let sessions = Arc::clone(&run.engines.sessions);
+        let engines = Arc::clone(&run.engines);
         let interrupt = run.interrupt.clone();
         let watcher = tokio::spawn(watch_interrupts(interrupt.clone(), Arc::clone(&run.console)));
         let result = tokio::select! {
@@ -213,7 +213,7 @@ fn work(run: Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure>) {
                     .hint("run the command again: it continues from what it finds")))
             }
         };
-        sessions.close().await;
+        engines.close().await;
         watcher.abort();
         result
     });

@@ -1,0 +1,201 @@
+//! The program as users call it: help, listings, mistakes. Nothing here reaches an engine or a host.
+//!
+//! Each call runs in a cleared environment, in a temporary directory, at a fixed width; snapshots hold
+//! the exit code and both outputs.
+
+use std::path::Path;
+use std::process::Command;
+
+/// A project in a temporary directory.
+struct Project(tempfile::TempDir);
+
+const MAP: &str = "\
+web_server:
+  image: nginx
+  uses: app_server_socket
+app_server:
+  image: app
+  instances: [instance1, instance2]
+  attaches: app_server_socket
+volumes:
+  app_server_socket: /var/lib/app/socket
+groups:
+  site: [web_server, app_server]
+";
+
+const PROJECT: &str = "\
+description: The example.
+env:
+  docker_base_url: /nowhere/docker.sock
+maps:
+  example_map: example_map.yaml
+  other: {db: {image: postgres}}
+roles:
+  app: [app1, app2]
+tasks:
+  deploy:
+    description: Deploy the site.
+    steps:
+    - actions.update example_map site
+";
+
+impl Project {
+    fn new() -> Self {
+        Self::empty().with("dfab.yaml", PROJECT).with("example_map.yaml", MAP)
+    }
+
+    fn empty() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn with(self, file: &str, text: &str) -> Self {
+        std::fs::write(self.0.path().join(file), text).unwrap();
+        self
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dfab"));
+        command.args(words).current_dir(self.0.path()).env_clear();
+        command.env("HOME", self.0.path()).env("COLUMNS", "80").env("USER", "deploy");
+        command
+    }
+
+    /// Runs `dfab LINE` (words are separated by blanks) and returns exit code and outputs as one text.
+    fn run(&self, line: &str) -> String {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let output = self.command(&words).output().unwrap();
+        let text = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).replace(&self.0.path().display().to_string(), "[DIR]");
+            text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+        };
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let mut shown = format!("$ dfab {line}\nexit {}\n", output.status.code().unwrap());
+        for (name, text) in [("stdout", stdout), ("stderr", stderr)] {
+            if !text.is_empty() {
+                shown.push_str(&format!("--- {name}\n{text}\n"));
+            }
+        }
+        shown
+    }
+
+    fn runs(&self, lines: &[&str]) -> String {
+        lines.iter().map(|line| self.run(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    fn json(&self, line: &str) -> (serde_json::Value, i32) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let output = self.command(&words).output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let document = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{line}: {error}: {stdout}"));
+        (document, output.status.code().unwrap())
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let project = Project::empty();
+    insta::assert_snapshot!(project.run("--help"));
+    let version = project.run("--version");
+    assert_eq!(version, format!("$ dfab --version\nexit 0\n--- stdout\ndfab {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn help_of_a_task() {
+    let project = Project::empty();
+    insta::assert_snapshot!(project.run("help actions.update"));
+    for line in ["actions.update --help", "-d actions.update", "--display update"] {
+        let same = |text: String| text.split_once("--- stdout").map(|(_, text)| text.trim().to_owned());
+        assert_eq!(same(project.run(line)), same(project.run("help actions.update")), "{line}");
+    }
+}
+
+#[test]
+fn listings() {
+    let project = Project::new();
+    insta::assert_snapshot!(project.runs(&["--list", "--list --format nested", "--shortlist"]));
+}
+
+#[test]
+fn mistyped_names_get_the_nearest_one() {
+    let project = Project::new();
+    insta::assert_snapshot!(project.runs(&[
+        "actions.updaet example_map web_server",
+        "actions.update exmple_map web_server",
+        "actions.update example_map.web_servr",
+        "actions.update example_map app_server instance3",
+        "actions.update example_map web_server --dry-rnu",
+        "actions.update:example_map,web_server,force_updat=x",
+        "actions.update example_map web_server --force-update web_srever",
+        "-R ap docker.version",
+        "-d docker.versoin",
+        "--list --format nestde",
+        "--hide runing docker.version",
+        "actions.update web_server",
+        "actions.update",
+        "actions.perform updte example_map web_server",
+        "docker.version docker.list_images",
+        "docker.list_images:maybe",
+        "deploy:x",
+        "",
+    ]));
+}
+
+#[test]
+fn wrong_files_are_shown_with_their_lines() {
+    let cases = [
+        Project::empty(),
+        Project::empty().with("dfab.yaml", "mpas:\n  a: a.yaml\nhosts: [web1:x]\n"),
+        Project::empty().with("dfab.yaml", "maps:\n  a: a.yaml\n"),
+        Project::new().with("example_map.yaml", "web_server:\n  image: [nginx\n"),
+        Project::new().with("example_map.yaml", "web_server:\n  imgae: nginx\n  uses: nothing\n  exposes: x\n"),
+        Project::new().with("example_map.yaml", "web_server:\n  uses: nothing\n"),
+        Project::new().with("example_map.yaml", "web_server:\n  image: !env no_such_variable\n"),
+    ];
+    let shown: Vec<String> = cases.iter().map(|case| case.run("actions.update example_map web_server")).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+    insta::assert_snapshot!("missing_project_file", Project::empty().run("-f nowhere.yaml --list"));
+}
+
+#[test]
+fn a_broken_map_stops_only_calls_that_need_it() {
+    let project = Project::new().with("example_map.yaml", "a: [\n");
+    let shown = project.run("actions.update other db --dry-run");
+    assert!(shown.contains("there is no socket `/nowhere/docker.sock`"), "{shown}");
+    assert!(shown.starts_with("$ dfab actions.update other db --dry-run\nexit 1"), "{shown}");
+    for line in ["actions.update example_map a", "actions.update __all__.__all__"] {
+        assert!(project.run(line).contains("exit 2"), "{line}");
+    }
+}
+
+#[test]
+fn every_document_follows_the_schema() {
+    let schema = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/output.schema.json"));
+    let schema = serde_json::from_str(&schema.unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let project = Project::new();
+    let lines = [
+        ("--list --output json", 0),
+        ("map.check --output json", 0),
+        ("docker.version --output json", 1),
+        ("actions.update example_map web_server --output json", 1),
+        ("actions.update example_map web_servr --output json", 2),
+        ("actions.nothing --output json", 2),
+        ("--nothing --output=json", 2),
+        ("docker.version: docker.list_images: --warn-only --output json", 1),
+        ("-f nowhere.yaml docker.version --output json", 2),
+    ];
+    for (line, code) in lines {
+        let (document, exit) = project.json(line);
+        let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{line}: {errors:#?}\n{document:#}");
+        assert_eq!((exit, document["ok"].as_bool()), (code, Some(code == 0)), "{line}: {document:#}");
+    }
+}
+
+#[test]
+fn colours_are_asked_for_or_absent() {
+    let project = Project::new();
+    let stderr = |mut command: Command| String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(!stderr(project.command(&["no.task"])).contains('\u{1b}'));
+    assert!(stderr(project.command(&["no.task", "--color", "always"])).contains('\u{1b}'));
+}
