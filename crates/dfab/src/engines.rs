@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dfab_client::{ApiBackend, ApiOptions, Backend, Connector, LocalConnector};
+use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector};
 use dfab_map::desired::Target;
 use dfab_map::model::{ClientConfig, Tls};
 use dfab_map::names::ClientName;
+use dfab_tunnel::{Behind, Forward, LocalPorts};
+use tokio::task::JoinHandle;
 
 use crate::cli::options::BackendKind;
 use crate::console::Console;
 use crate::endpoint::{Address, Endpoint};
 use crate::failure::{Failure, Result};
-use crate::local_port::LocalPorts;
 use crate::project::Host;
 use crate::settings::Settings;
 use crate::ssh::{Sessions, SshConnector};
@@ -23,8 +24,9 @@ pub struct Engines {
     /// The SSH sessions of the run.
     pub sessions: Arc<Sessions>,
     backends: Mutex<HashMap<Key, Arc<dyn Backend>>>,
-    /// Local ports that lead to remote engines, where they are asked for.
-    ports: LocalPorts,
+    /// Numbers the local ports that lead to remote engines, where they are asked for.
+    ports: Arc<LocalPorts>,
+    forwards: Mutex<Vec<JoinHandle<Option<Forward>>>>,
     console: Arc<Console>,
 }
 
@@ -40,13 +42,61 @@ struct Key {
 impl Engines {
     /// Makes an empty set.
     pub fn new(settings: Settings, sessions: Arc<Sessions>, console: Arc<Console>) -> Self {
-        Self { settings, sessions, backends: Mutex::default(), ports: LocalPorts::default(), console }
+        Self {
+            settings,
+            sessions,
+            backends: Mutex::default(),
+            ports: Arc::default(),
+            forwards: Mutex::default(),
+            console,
+        }
     }
 
     /// Closes local ports, then SSH sessions.
     pub async fn close(&self) {
-        self.ports.close();
+        let forwards: Vec<_> =
+            self.forwards.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        for forward in forwards {
+            if !forward.is_finished() {
+                forward.abort();
+            } else if let Ok(Some(forward)) = forward.await {
+                forward.close().await;
+            }
+        }
         self.sessions.close().await;
+    }
+
+    /// Offers a port on 127.0.0.1 that leads to a remote engine, for other programs (clients-tasks
+    /// §2.5, design §5): dfab itself needs none. Ports count up over the whole run.
+    fn offer_port(&self, start: u16, host: Host, address: &Address, name: String) {
+        let behind = match address {
+            Address::Unix(path) => Behind::Unix(path.clone()),
+            Address::Tcp { host, port, .. } => Behind::Tcp(host.clone(), *port),
+        };
+        let (ports, sessions) = (Arc::clone(&self.ports), Arc::clone(&self.sessions));
+        let console = Arc::clone(&self.console);
+        let offering = tokio::spawn(async move {
+            // A host that cannot be reached is reported by whoever needs it.
+            let session = sessions.session(&host).await.ok()?;
+            let forward = async {
+                let (listener, _) = ports.listen(Some(start)).await?;
+                Forward::serve(listener, session, behind)
+            };
+            match forward.await {
+                Ok(forward) => {
+                    console.progress_line(
+                        Some(&name),
+                        &format!("docker: {} leads to this engine", forward.address()),
+                    );
+                    Some(forward)
+                }
+                Err(error) => {
+                    console.warn(Some(&name), &format!("no local port is offered: {error}"));
+                    None
+                }
+            }
+        });
+        self.forwards.lock().unwrap_or_else(PoisonError::into_inner).push(offering);
     }
 
     /// Returns the backend of a target. Nothing is connected yet.
@@ -85,13 +135,11 @@ impl Engines {
         let options = ApiOptions { version, timeout, ..ApiOptions::default() };
         let backend: Arc<dyn Backend> = match endpoint {
             Endpoint { host: Some(host), address } => {
-                let connector: Arc<dyn Connector> =
-                    Arc::new(SshConnector::new(Arc::clone(&self.sessions), host, address, name.clone()));
                 if let Some(start) = config.tunnel_local_port.or(self.settings.tunnel_local_port) {
-                    let port = self.ports.offer(start, Arc::clone(&connector), Arc::clone(&self.console))?;
-                    self.console.progress_line(Some(&name), &format!("docker: 127.0.0.1:{port} leads to this engine"));
+                    self.offer_port(start, host.clone(), &address, name.clone());
                 }
-                Arc::new(ApiBackend::new(connector, options))
+                let connector = SshConnector::new(Arc::clone(&self.sessions), host, address, name);
+                Arc::new(ApiBackend::new(Arc::new(connector), options))
             }
             Endpoint { host: None, address: Address::Unix(path) } => {
                 Arc::new(ApiBackend::new(Arc::new(LocalConnector::unix(path)), options))

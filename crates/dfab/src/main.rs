@@ -12,7 +12,6 @@ mod engines;
 mod exit;
 mod failure;
 mod list;
-mod local_port;
 mod program;
 mod project;
 mod prompt;

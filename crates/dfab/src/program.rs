@@ -104,9 +104,9 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
             .hint("use `ssh HOST COMMAND` for now"));
     }
     if calls.is_empty() {
-        let help = crate::cli::parse::command(None).render_help().to_string();
-        console.block(&help);
-        return Err(Failure::usage("no task is given").hint("`dfab --list` shows the tasks"));
+        return Err(Failure::usage("no task is given")
+            .hint("`dfab --list` shows the tasks, `dfab --help` the options")
+            .hint("main job: `dfab actions.update MAP CONFIG --dry-run`"));
     }
     let mut bound = Vec::new();
     for call in calls {
@@ -121,7 +121,9 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
     let mut settings = Settings::resolve(&options, &variables)?;
     if options.initial_password_prompt {
         if settings.ssh.abort_on_prompts {
-            return Err(Failure::usage("needed to prompt for the password (`-I`), but abort-on-prompts was set to True"));
+            return Err(Failure::usage(
+                "needed to prompt for the password (`-I`), but abort-on-prompts was set to True",
+            ));
         }
         settings.ssh.password = Some(crate::prompt::initial_password()?);
     }

@@ -50,13 +50,17 @@ impl Prompt for Questions {
             QuestionKind::Password => {
                 self.read(&format!("[{}] Login password for '{}': ", question.host, question.user), false)
             }
+            QuestionKind::SudoPassword => {
+                self.read(&format!("[{}] sudo password for '{}': ", question.host, question.user), false)
+            }
             QuestionKind::Passphrase(path) => {
                 let key = path.display().to_string();
                 // A wrong one is asked for anew: it is taken out when it is handed out.
                 if let Some(known) = passphrases.remove(&key) {
                     return Some(known);
                 }
-                let answer = self.read(&format!("[{}] Passphrase for private key {key}: ", question.host), false)?;
+                let answer =
+                    self.read(&format!("[{}] Passphrase for private key {key}: ", question.host), false)?;
                 passphrases.insert(key, answer.clone());
                 Some(answer)
             }

@@ -261,7 +261,10 @@ mod tests {
     fn an_option_wins_over_a_variable_and_a_variable_over_the_default() {
         let options = || Options { timeout: Some(3.0), ..Options::default() };
         assert_eq!(settings(&[], Options::default()).unwrap().ssh.timeout, None);
-        assert_eq!(settings(&["timeout=7"], Options::default()).unwrap().ssh.timeout, Some(Duration::from_secs(7)));
+        assert_eq!(
+            settings(&["timeout=7"], Options::default()).unwrap().ssh.timeout,
+            Some(Duration::from_secs(7))
+        );
         assert_eq!(settings(&["timeout=7"], options()).unwrap().ssh.timeout, Some(Duration::from_secs(3)));
         assert_eq!(
             settings(&["docker_timeout=20.5"], options()).unwrap().docker_timeout,

@@ -10,7 +10,7 @@ use dfab_client::connector::Stream;
 use dfab_client::error::Source;
 use dfab_tunnel::config::{Destination, Local, SshConfig};
 use dfab_tunnel::options::{Keepalive, KeyFile, Prompt, UnknownHost};
-use dfab_tunnel::{ConnectOptions, Error, Secret, Session, Way};
+use dfab_tunnel::{ConnectOptions, Error, Session, Way};
 use tokio::sync::OnceCell;
 
 use crate::console::Console;
@@ -54,7 +54,7 @@ impl Sessions {
         let mut slot = slot.lock().await;
         match &*slot {
             Some(Ok(session)) if session.is_alive() => return Ok(Arc::clone(session)),
-            Some(Err(error)) => return Err(error.clone()),
+            Some(Err(error)) if !error.is_disconnected() => return Err(error.clone()),
             // None yet, or the connection broke: a new one may help.
             _ => {}
         }
@@ -147,7 +147,8 @@ impl Sessions {
         auth.keys = settings.key_files.iter().map(KeyFile::named).collect();
         if !settings.no_keys {
             let names = ["id_ed25519", "id_ecdsa", "id_rsa"];
-            auth.keys.extend(names.iter().map(|name| KeyFile::if_present(settings.home.join(".ssh").join(name))));
+            auth.keys
+                .extend(names.iter().map(|name| KeyFile::if_present(settings.home.join(".ssh").join(name))));
         }
         auth.password.clone_from(&settings.password);
         if !settings.abort_on_prompts {
@@ -216,11 +217,20 @@ impl Connector for SshConnector {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
+        match self.open().await {
+            // The connection broke since it was last used: `open` makes a new one.
+            Err(error) if error.is_disconnected() => Ok(Box::new(self.open().await?)),
+            stream => Ok(Box::new(stream?)),
+        }
+    }
+}
+
+impl SshConnector {
+    async fn open(&self) -> Result<dfab_tunnel::Stream, Error> {
         let session = self.sessions.session(&self.host).await?;
-        let stream = match &self.address {
-            Address::Unix(path) => session.open_unix(path).await?,
-            Address::Tcp { host, port, .. } => session.open_tcp(host, *port).await?,
-        };
-        Ok(Box::new(stream))
+        match &self.address {
+            Address::Unix(path) => session.open_unix(path).await,
+            Address::Tcp { host, port, .. } => session.open_tcp(host, *port).await,
+        }
     }
 }

@@ -48,7 +48,8 @@ impl Arguments {
                 arguments.values.insert(parameter.name, read(parameter, word).map_err(&wrong)?);
             }
         }
-        if let Some(word) = words.next() {
+        // `task:` has one empty argument, which is none where a task takes none.
+        if let Some(word) = words.find(|word| !word.is_empty()) {
             let failure = wrong(format!("`{word}` is one argument too many"));
             let many = crate::registry::find(word).is_some();
             return Err(if many {

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
 
 use super::{Call, Options};
 use crate::failure::{Failure, Kind};
-use crate::registry::{self, Parameter, ParameterKind, Task};
+use crate::registry::{self, Parameter, ParameterKind, Place, Task};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -74,6 +74,9 @@ pub fn command(task: Option<&Task>) -> Command {
                 .value_name("TASK [ARGUMENT]")
                 .help("Task and its arguments, or several tasks as `task:argument,keyword=value`"),
         )
+        // One form of help: the short layout, with everything in it.
+        .disable_help_flag(true)
+        .arg(Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print this help"))
         .max_term_width(100);
     let Some(task) = task else {
         return command
@@ -89,14 +92,16 @@ pub fn command(task: Option<&Task>) -> Command {
             );
     };
     command = command
-        .mut_arg(WORDS, |words| words.value_name("TASK").help("The task and its arguments, as in the usage"))
+        // The options of every call are in `dfab --help`; here they would bury the task's own.
+        .mut_args(|arg| arg.hide(true))
+        .after_help("Options of every call (hosts, SSH, --dry-run, output): `dfab --help`")
         .override_usage(format!("dfab [OPTIONS] {}", task.usage()))
         .about(if task.help.is_empty() {
             task.about.to_owned()
         } else {
             format!("{}\n\n{}", task.about, task.help)
         });
-    for parameter in task.parameters() {
+    for parameter in task.parameters().filter(|parameter| parameter.place != Place::Rest) {
         let option = parameter.option();
         // A keyword of the task wins over the general option of the same name, whose short form stays.
         let clash = command
@@ -144,7 +149,7 @@ fn first_form(task: &'static Task, own: &[OsString], remote_command: Option<Stri
     let mut words = matches.get_many::<String>(WORDS).into_iter().flatten();
     let name = words.next().cloned().unwrap_or_default();
     let mut call = Call { task: name, positional: words.cloned().collect(), ..Call::default() };
-    for parameter in task.parameters() {
+    for parameter in task.parameters().filter(|parameter| parameter.place != Place::Rest) {
         let id = format!("{KEYWORD}{}", parameter.name);
         for value in matches.get_many::<String>(&id).into_iter().flatten() {
             call.keywords.push((parameter.name.to_owned(), value.clone()));
