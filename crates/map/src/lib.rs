@@ -13,6 +13,8 @@ mod fixtures;
 pub mod graph;
 pub mod image;
 pub mod item;
+#[cfg(test)]
+mod laws;
 pub mod load;
 pub mod merge;
 pub mod model;

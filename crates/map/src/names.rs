@@ -204,7 +204,8 @@ mod tests {
     fn each_kind_of_name_has_its_rule() {
         // §1.4 (D5): accepted, refused.
         let long = "a".repeat(300);
-        let checks: [(&str, fn(&str) -> bool, &[&str], &[&str]); 5] = [
+        type Rule<'a> = (&'a str, fn(&str) -> bool, &'a [&'a str], &'a [&'a str]);
+        let checks: [Rule<'_>; 5] = [
             (
                 "map",
                 |name| MapName::new(name).is_ok(),

@@ -115,6 +115,14 @@ struct Box {
     height: f64,
 }
 
+/// The end of a line at a box.
+struct End {
+    /// The x of where the line comes from.
+    towards: f64,
+    edge: usize,
+    is_start: bool,
+}
+
 /// Where everything stands on the page.
 #[derive(Default)]
 struct Page {
@@ -168,24 +176,25 @@ impl Page {
 
     /// Ends the lines at the boxes' upper and lower sides, spread so that they do not run together.
     fn connect(&self, diagram: &Diagram, routes: &HashMap<usize, Vec<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
-        // Per box and side: the edges that end there, with the x of where they come from.
-        let mut ends: HashMap<(usize, bool), Vec<(f64, usize, bool)>> = HashMap::new();
+        // By box, and whether at its lower side.
+        let mut ends: HashMap<(usize, bool), Vec<End>> = HashMap::new();
         for (number, edge) in diagram.edges.iter().enumerate() {
             let (from, to) = (&self.boxes[edge.from], &self.boxes[edge.to]);
             let route = routes.get(&number).map(Vec::as_slice).unwrap_or_default();
             let first = route.first().copied().unwrap_or((to.x, to.y));
             let last = route.last().copied().unwrap_or((from.x, from.y));
-            ends.entry((edge.from, first.1 >= from.y)).or_default().push((first.0, number, true));
-            ends.entry((edge.to, last.1 > to.y)).or_default().push((last.0, number, false));
+            let end = |towards, is_start| End { towards, edge: number, is_start };
+            ends.entry((edge.from, first.1 >= from.y)).or_default().push(end(first.0, true));
+            ends.entry((edge.to, last.1 > to.y)).or_default().push(end(last.0, false));
         }
         let mut starts = vec![(0.0, 0.0); diagram.edges.len()];
         let mut stops = starts.clone();
         for ((node, below), mut list) in ends {
             let place = &self.boxes[node];
-            list.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            list.sort_by(|a, b| a.towards.total_cmp(&b.towards).then(a.edge.cmp(&b.edge)));
             let step = (place.width * 0.7 / list.len() as f64).min(26.0);
             let y = place.y + place.height / 2.0 * if below { 1.0 } else { -1.0 };
-            for (at, (_, edge, is_start)) in list.iter().enumerate() {
+            for (at, End { edge, is_start, .. }) in list.iter().enumerate() {
                 let x = place.x + step * (at as f64 - (list.len() - 1) as f64 / 2.0);
                 *if *is_start { &mut starts[*edge] } else { &mut stops[*edge] } = (x, y);
             }
