@@ -61,11 +61,14 @@ impl Sessions {
     /// # Errors
     ///
     /// Those of the work, and of [`Session::connect`].
-    pub async fn repeat<T>(
+    pub async fn repeat<T, Work>(
         &self,
         options: &ConnectOptions,
-        work: impl AsyncFn(Arc<Session>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        work: impl Fn(Arc<Session>) -> Work,
+    ) -> Result<T, Error>
+    where
+        Work: Future<Output = Result<T, Error>>,
+    {
         let session = self.get(options).await?;
         match work(session).await {
             Err(error) if error.is_disconnected() => {
@@ -82,7 +85,7 @@ impl Sessions {
     ///
     /// As for [`Session::open_unix`] and [`Session::connect`].
     pub async fn open_unix(&self, options: &ConnectOptions, path: &str) -> Result<Stream, Error> {
-        self.repeat(options, async |session| session.open_unix(path).await).await
+        self.repeat(options, |session| async move { session.open_unix(path).await }).await
     }
 
     /// Opens a stream to a TCP port behind a login; connects anew once if the connection broke.
@@ -91,7 +94,7 @@ impl Sessions {
     ///
     /// As for [`Session::open_tcp`] and [`Session::connect`].
     pub async fn open_tcp(&self, options: &ConnectOptions, host: &str, port: u16) -> Result<Stream, Error> {
-        self.repeat(options, async |session| session.open_tcp(host, port).await).await
+        self.repeat(options, |session| async move { session.open_tcp(host, port).await }).await
     }
 
     /// Closes all connections at once. Returns host and result of each that was open.

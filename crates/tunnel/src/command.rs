@@ -116,6 +116,39 @@ impl Command {
     ///
     /// [`Error::Input`] for an environment variable that is no name.
     pub fn full(&self) -> Result<String, Error> {
+        let line = self.wrapped()?;
+        // A terminal hangs its commands up by itself; the others tell their process number, so that
+        // they can be ended. Under sudo, what follows runs as the target user: it says so, and from
+        // there on standard input is its.
+        let announce = format!("echo {READY} $$ >&2; ");
+        match &self.sudo {
+            None if self.pty.is_some() => Ok(line),
+            None if self.shell.is_some() || self.is_wrapped() => {
+                Ok(format!("sh -c {}", quote::shell(&format!("{announce}exec {line}"))))
+            }
+            None => {
+                let inner = format!(r#"{announce}exec "${{SHELL:-/bin/sh}}" -c {}"#, quote::shell(&line));
+                Ok(format!("sh -c {}", quote::shell(&inner)))
+            }
+            Some(sudo) => {
+                let mut words = vec!["sudo", "-S", "-p", ASK];
+                for (flag, value) in [("-u", &sudo.user), ("-g", &sudo.group)] {
+                    if let Some(value) = value {
+                        words.extend([flag, value]);
+                    }
+                }
+                let inner = quote::shell(&format!("{announce}exec {line}")).into_owned();
+                Ok(format!("{} -- sh -c {inner}", quote::command(words)))
+            }
+        }
+    }
+
+    fn is_wrapped(&self) -> bool {
+        !self.env.is_empty() || self.dir.is_some()
+    }
+
+    /// Returns directory, environment and line, in the shell that is wanted or needed for them.
+    fn wrapped(&self) -> Result<String, Error> {
         let mut line = String::new();
         if let Some(dir) = &self.dir {
             // The target may not be one of `cd`'s options, and `CDPATH` must not speak.
@@ -133,28 +166,18 @@ impl Command {
             (Some(shell), _) => Some(shell.as_str()),
             // Login shells read plain lines; sudo needs a program.
             (None, Some(_)) => Some("sh -c"),
-            (None, None) if self.env.is_empty() && self.dir.is_none() => None,
             // `export` and `&&` are not for every login shell.
-            (None, None) => Some("sh -c"),
+            (None, None) => self.is_wrapped().then_some("sh -c"),
         };
-        if let Some(shell) = shell {
-            line = format!("{shell} {}", quote::shell(&line));
-        }
-        let Some(sudo) = &self.sudo else { return Ok(line) };
-        let mut words = vec!["sudo", "-S", "-p", ASK];
-        for (flag, value) in [("-u", &sudo.user), ("-g", &sudo.group)] {
-            if let Some(value) = value {
-                words.extend([flag, value]);
-            }
-        }
-        // What follows runs as the target user: it says so, and from there on standard input is its.
-        let inner = format!("printf %s {READY} >&2; exec {line}");
-        Ok(format!("{} -- sh -c {}", quote::command(words), quote::shell(&inner)))
+        Ok(match shell {
+            Some(shell) => format!("{shell} {}", quote::shell(&line)),
+            None => line,
+        })
     }
 }
 
-/// Written by a command under sudo when it has begun; taken out of its output.
-const READY: &str = "dfab-sudo-ready-9f3a61c7";
+/// Written by a command when it has begun, with its process number; taken out of its output.
+const READY: &str = "dfab-ready-9f3a61c7";
 
 impl Session {
     /// Starts a command. Under sudo it returns when sudo has let it begin: the password was asked for
@@ -167,20 +190,18 @@ impl Session {
     pub async fn start(&self, command: &Command) -> Result<Process, Error> {
         let full = command.full()?;
         let process = self.exec_with(&full, command.shown(), command.pty.clone()).await?;
-        match &command.sudo {
-            None => Ok(process),
-            Some(sudo) => {
-                let limit = self.options().auth_timeout;
-                let ready = self.sudo(process, sudo, command.pty.is_some());
-                tokio::time::timeout(limit, ready).await.unwrap_or_else(|_| {
-                    Err(Error::Timeout {
-                        host: self.host().to_owned(),
-                        doing: "waiting for sudo".into(),
-                        after: limit,
-                    })
-                })
-            }
+        if command.sudo.is_none() && command.pty.is_some() {
+            return Ok(process);
         }
+        let limit = self.options().auth_timeout;
+        let begun = self.begin(process, command.sudo.as_ref(), command.pty.is_some());
+        tokio::time::timeout(limit, begun).await.unwrap_or_else(|_| {
+            Err(Error::Timeout {
+                host: self.host().to_owned(),
+                doing: format!("waiting for `{}` to begin", command.shown()),
+                after: limit,
+            })
+        })
     }
 
     /// Runs a command to its end, within its time, and collects what it wrote. A failing command is no
@@ -204,22 +225,32 @@ impl Session {
         }
     }
 
-    /// Answers sudo until the command has begun.
-    async fn sudo(&self, mut process: Process, sudo: &Sudo, pty: bool) -> Result<Process, Error> {
+    /// Waits until the command has begun, and answers sudo before.
+    async fn begin(&self, mut process: Process, sudo: Option<&Sudo>, pty: bool) -> Result<Process, Error> {
         let options = self.options();
-        let mut given = sudo.password.clone().or_else(|| options.auth.password.clone());
+        let mut given = sudo.and_then(|sudo| sudo.password.clone()).or_else(|| options.auth.password.clone());
         let mut heard = Vec::new();
         let mut block = [0; 1024];
         loop {
             let output = if pty { &mut process.stdout } else { &mut process.stderr };
             let Some(output) = output else { return Ok(process) };
-            if let Some(at) = find(&heard, READY.as_bytes()) {
+            if let Some(at) = find(&heard, READY.as_bytes())
+                && let Some(end) = find(&heard[at..], b"\n")
+            {
+                let words = String::from_utf8_lossy(&heard[at..at + end]).into_owned();
+                let pid = words.split_ascii_whitespace().nth(1).and_then(|pid| pid.parse().ok());
                 // What was heard besides is the command's, or sudo's lecture: it is not lost.
-                heard.drain(at..at + READY.len());
+                heard.drain(at..=at + end);
                 output.put_back(&heard);
+                // The process of another user is not ours to end.
+                if let (Some(pid), None) = (pid, sudo) {
+                    process.set_pid(pid);
+                }
                 return Ok(process);
             }
-            if let Some(at) = find(&heard, ASK.as_bytes()) {
+            if sudo.is_some()
+                && let Some(at) = find(&heard, ASK.as_bytes())
+            {
                 heard.drain(at..at + ASK.len());
                 let password = match given.take() {
                     Some(password) => Some(password),
@@ -240,6 +271,10 @@ impl Session {
                 continue;
             }
             let length = output.read(&mut block).await.map_err(|error| Error::from_io(self.host(), error))?;
+            if length == 0 && sudo.is_none() {
+                output.put_back(&heard);
+                return Ok(process);
+            }
             if length == 0 {
                 let command = process.command().to_owned();
                 let finished = process.finish().await?;
@@ -286,7 +321,9 @@ mod tests {
             (Command::line("echo $HOME").shell("/bin/bash -l -c"), "/bin/bash -l -c 'echo $HOME'"),
         ];
         for (command, expected) in cases {
-            assert_eq!(command.full().unwrap(), expected);
+            assert_eq!(command.clone().pty(Pty::default()).full().unwrap(), expected);
+            let full = command.full().unwrap();
+            assert!(full.starts_with("sh -c 'echo dfab-ready-9f3a61c7 $$ >&2; exec "), "{full}");
         }
         assert!(Command::line("x").env("A B", "").full().is_err());
         assert!(Command::line("x").env("1A", "").full().is_err());

@@ -15,8 +15,11 @@ use crate::port::{ERR, Handle, OUT};
 
 /// A command that runs on the remote host.
 ///
-/// Its three streams can be taken apart. Dropping them all ends the channel; the remote process then
-/// gets end-of-file and `SIGPIPE`, which ends most programs. [`Process::cancel`] makes sure.
+/// Its three streams can be taken apart. Dropping the process and them ends the command: it gets
+/// `TERM`, then its channel is closed. [`Process::cancel`] does so with more force and says how it
+/// ended. Signals reach the whole process group of a command from [`Session::start`](crate::Session::start).
+/// One from [`Session::exec`](crate::Session::exec) gets them only from the server, and OpenSSH sends
+/// none for root. One under sudo without a terminal cannot be reached; end-of-file is all it gets.
 ///
 /// Standard output and standard error are buffered apart, up to 256 KiB each, and the end of either is
 /// seen only when both have been read: read both, or drop the one that does not matter.
@@ -137,6 +140,11 @@ impl Process {
             stderr: Some(Output::new(handle.again(), ERR)),
             handle,
         }
+    }
+
+    /// Tells the owner which process to end besides the one that the server knows.
+    pub(crate) fn set_pid(&self, pid: u32) {
+        crate::lock(&self.handle.state).pid = Some(pid);
     }
 
     /// Returns the command for messages, without secrets.

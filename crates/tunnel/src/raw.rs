@@ -19,13 +19,19 @@
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr::{self, NonNull};
 
 use bytes::BytesMut;
 use libssh2_sys as sys;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
 
 /// Bytes between the socket and libssh2, of the one session that this thread owns.
 pub(crate) struct Buffers {
+    /// The session's socket. libssh2 talks to an SSH agent through the same callbacks, with the
+    /// agent's socket.
+    socket: c_int,
     /// Received and not yet taken by libssh2: `inbound[start..end]`.
     inbound: Box<[u8]>,
     start: usize,
@@ -45,6 +51,7 @@ thread_local! {
     /// A thread-local and not libssh2's own "abstract" pointer, which `ssh2` uses for
     /// keyboard-interactive prompts.
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
+        socket: -1,
         inbound: Box::default(),
         start: 0,
         end: 0,
@@ -112,15 +119,26 @@ const CALLBACK_SEND: c_int = 5;
 const CALLBACK_RECV: c_int = 6;
 
 /// `EAGAIN` as libssh2's callbacks return it: negative.
-const AGAIN: isize = -(rustix::io::Errno::AGAIN.raw_os_error() as isize);
+const AGAIN: isize = -(Errno::AGAIN.raw_os_error() as isize);
 
 /// Takes a whole packet. Never partial, never "again".
-extern "C" fn send(_: c_int, buffer: *const c_void, length: usize, _: c_int, _: *mut *mut c_void) -> isize {
+extern "C" fn send(
+    socket: c_int,
+    buffer: *const c_void,
+    length: usize,
+    _: c_int,
+    _: *mut *mut c_void,
+) -> isize {
     // SAFETY: libssh2 passes a packet of `length` initialised bytes that lives during the call.
     let packet = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), length) };
+    if Buffers::with(|buffers| buffers.socket != socket) {
+        // SAFETY: libssh2 passes the agent's socket, which it keeps open during the call.
+        let agent = unsafe { BorrowedFd::borrow_raw(socket) };
+        return answer(rustix::net::send(agent, packet, SendFlags::NOSIGNAL));
+    }
     Buffers::with(|buffers| {
         if buffers.ended.is_some() {
-            return -(rustix::io::Errno::PIPE.raw_os_error() as isize);
+            return -(Errno::PIPE.raw_os_error() as isize);
         }
         buffers.outbound.extend_from_slice(packet);
         length as isize
@@ -128,18 +146,36 @@ extern "C" fn send(_: c_int, buffer: *const c_void, length: usize, _: c_int, _: 
 }
 
 /// Gives what was received, or "again", or the end.
-extern "C" fn receive(_: c_int, buffer: *mut c_void, length: usize, _: c_int, _: *mut *mut c_void) -> isize {
+extern "C" fn receive(
+    socket: c_int,
+    buffer: *mut c_void,
+    length: usize,
+    _: c_int,
+    _: *mut *mut c_void,
+) -> isize {
     if length == 0 {
         return AGAIN;
     }
     // SAFETY: libssh2 passes its packet buffer, part of the zeroed session structure, with room for
     // `length` bytes, and does not touch it during the call.
     let target = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
+    if Buffers::with(|buffers| buffers.socket != socket) {
+        // SAFETY: libssh2 passes the agent's socket, which it keeps open during the call.
+        let agent = unsafe { BorrowedFd::borrow_raw(socket) };
+        return answer(rustix::net::recv(agent, target, RecvFlags::empty()).map(|(length, _)| length));
+    }
     Buffers::with(|buffers| match buffers.take(target) {
         0 if buffers.ended.is_some() => 0,
         0 => AGAIN,
         taken => taken as isize,
     })
+}
+
+fn answer(result: Result<usize, Errno>) -> isize {
+    match result {
+        Ok(length) => length as isize,
+        Err(error) => -(error.raw_os_error() as isize),
+    }
 }
 
 /// Notes why the server ends the connection (`SSH_MSG_DISCONNECT`).
@@ -162,9 +198,10 @@ extern "C" fn farewell(
     Buffers::with(|buffers| buffers.farewell = Some(text));
 }
 
-/// Makes `session` send to and receive from this thread's [`Buffers`].
-pub(crate) fn install(session: &ssh2::Session) {
+/// Makes `session`, which was given `socket`, send to and receive from this thread's [`Buffers`].
+pub(crate) fn install(session: &ssh2::Session, socket: BorrowedFd<'_>) {
     Buffers::with(|buffers| {
+        buffers.socket = socket.as_raw_fd();
         (buffers.start, buffers.end) = (0, 0);
         buffers.outbound.clear();
         buffers.ended = None;
@@ -471,7 +508,7 @@ mod tests {
         let first = vec![1_u8; 35_000];
         let second = [2_u8; 5];
         for packet in [&first[..], &second[..]] {
-            let taken = send(0, packet.as_ptr().cast(), packet.len(), 0, ptr::null_mut());
+            let taken = send(-1, packet.as_ptr().cast(), packet.len(), 0, ptr::null_mut());
             assert_eq!(taken, packet.len() as isize);
         }
         Buffers::with(|buffers| {
@@ -484,7 +521,7 @@ mod tests {
     #[test]
     fn receiving_says_again_until_the_end_is_known() {
         let mut target = [0_u8; 4];
-        let mut receive = || receive(0, target.as_mut_ptr().cast(), 4, 0, ptr::null_mut());
+        let mut receive = || receive(-1, target.as_mut_ptr().cast(), 4, 0, ptr::null_mut());
         assert_eq!(receive(), AGAIN);
         Buffers::with(|buffers| {
             buffers.space()[..6].copy_from_slice(b"abcdef");

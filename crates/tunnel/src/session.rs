@@ -267,7 +267,7 @@ impl Session {
             };
             let (reply, answer) = oneshot::channel();
             let deadline = Instant::now() + limit.mul_f64(0.95);
-            self.order(Order::Open(Job { target, reply, permit, deadline }))?;
+            self.order(Order::Open(Job { target, reply: Some(reply), permit, deadline }))?;
             match answer.await {
                 Ok(Ok(handle)) => Ok(Ok(handle)),
                 Ok(Err(OpenFailure::Refused(why))) => Ok(Err(why)),

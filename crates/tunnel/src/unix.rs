@@ -140,7 +140,6 @@ struct Facts {
 /// Looks around. Only `sh` and what POSIX gives is needed; `$1` is the path, `$2` the socat address and
 /// `$3` the only way that is of interest, if there is one.
 const LOOK: &str = r#"
-PATH="$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 echo "user $(id -un 2>/dev/null || id -u)"
 echo "groups $(id -Gn 2>/dev/null)"
 if [ -S "$1" ]; then echo "kind socket"; elif [ -e "$1" ]; then echo "kind other"; else echo "kind none"; fi

@@ -40,6 +40,8 @@ pub(super) struct Live {
     /// Nobody holds it any more, since then.
     let_go: Option<Instant>,
     window: Window,
+    /// Processes to send signals to by another channel.
+    pub(super) kills: Vec<(u32, Signal)>,
 }
 
 enum Phase {
@@ -50,7 +52,15 @@ enum Phase {
 
 struct Start {
     command: Vec<u8>,
-    reply: oneshot::Sender<Result<Handle, OpenFailure>>,
+    reply: Option<oneshot::Sender<Result<Handle, OpenFailure>>>,
+}
+
+impl Start {
+    fn refuse(self, reason: String) {
+        if let Some(reply) = self.reply {
+            let _ = reply.send(Err(OpenFailure::Refused(reason)));
+        }
+    }
 }
 
 /// How a turn ended.
@@ -76,6 +86,7 @@ impl Live {
             closed: false,
             let_go: None,
             window: Window::default(),
+            kills: Vec::new(),
         };
         if let Some(job) = job {
             live._permit = job.permit;
@@ -178,7 +189,7 @@ impl Live {
                     }
                     Err(failure) if failure.is_of_channel() => {
                         let reason = "the server refuses a pseudo-terminal (PermitTTY in sshd_config)";
-                        let _ = start.reply.send(Err(OpenFailure::Refused(reason.into())));
+                        start.refuse(reason.into());
                         self.let_go();
                         self.eof_sent = true;
                         return Ok(false);
@@ -192,7 +203,7 @@ impl Live {
                         return Err(failure);
                     }
                     Err(failure) if failure.is_of_channel() => {
-                        let _ = start.reply.send(Err(OpenFailure::Refused(failure.message)));
+                        start.refuse(failure.message);
                         self.let_go();
                         self.eof_sent = true;
                         return Ok(false);
@@ -269,7 +280,9 @@ impl Live {
         loop {
             let Some(signal) = lock(&self.port.state).signals.first().copied() else { return Ok(()) };
             channel.signal(signal.name())?;
-            lock(&self.port.state).signals.remove(0);
+            let mut state = lock(&self.port.state);
+            state.signals.remove(0);
+            self.kills.extend(state.pid.map(|pid| (pid, signal)));
         }
     }
 

@@ -53,7 +53,7 @@ impl Link {
         let mut session = ssh2::Session::new()?;
         session.set_tcp_stream(Arc::clone(&socket));
         session.set_blocking(false);
-        raw::install(&session);
+        raw::install(&session, socket.as_fd());
         Ok(Self { session, socket, wake, heard: Instant::now(), paused: Duration::ZERO })
     }
 

@@ -26,7 +26,7 @@ use self::link::Link;
 use crate::options::Keepalive;
 use crate::port::{Handle, Port};
 use crate::raw::{self, Buffers, Failure};
-use crate::{Error, Pty};
+use crate::{Error, Pty, Signal, quote};
 
 /// What callers ask of the owner.
 pub(crate) enum Order {
@@ -40,10 +40,24 @@ type Closed = oneshot::Sender<Result<(), Error>>;
 /// A channel to open.
 pub(crate) struct Job {
     pub(crate) target: Target,
-    pub(crate) reply: oneshot::Sender<Result<Handle, OpenFailure>>,
+    /// `None`: an order of our own, which nobody waits for.
+    pub(crate) reply: Option<oneshot::Sender<Result<Handle, OpenFailure>>>,
     /// The place among the exec channels, held until the channel is freed.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) deadline: Instant,
+}
+
+impl Job {
+    /// Whether somebody still wants it.
+    fn is_wanted(&self) -> bool {
+        self.reply.as_ref().is_none_or(|reply| !reply.is_closed())
+    }
+
+    fn fail(self, failure: OpenFailure) {
+        if let Some(reply) = self.reply {
+            let _ = reply.send(Err(failure));
+        }
+    }
 }
 
 /// What a channel leads to.
@@ -72,6 +86,10 @@ const PACKET: u32 = 32 * 1024;
 /// them any more.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// After refusing a session the server is asked again this much later: it counts those that end only
+/// when it gets round to it.
+const ASK_AGAIN: Duration = Duration::from_millis(25);
+
 /// A channel type that no server knows: its refusal is an answer, costs nothing, and makes libssh2
 /// read what else the server sent while no channel is open (it has no call that only reads).
 const PROBE: &str = "keepalive@dfab";
@@ -84,6 +102,10 @@ pub(crate) struct Owner {
     queue: VecDeque<Job>,
     /// Exec channels that the server refused while others were open; tried again when one is freed.
     parked: VecDeque<Job>,
+    /// When parked jobs are tried again although no channel was freed.
+    ask_again: Option<Instant>,
+    /// When an exec channel was last freed.
+    last_freed: Option<Instant>,
     link: Link,
     orders: Receiver<Order>,
     host: String,
@@ -123,6 +145,8 @@ impl Owner {
             opening: None,
             queue: VecDeque::new(),
             parked: VecDeque::new(),
+            ask_again: None,
+            last_freed: None,
             link,
             orders,
             host,
@@ -167,7 +191,7 @@ impl Owner {
         }
         let jobs = self.opening.take().and_then(|opening| opening.job).into_iter();
         for job in jobs.chain(self.queue.drain(..)).chain(self.parked.drain(..)) {
-            let _ = job.reply.send(Err(OpenFailure::Failed(error.clone())));
+            job.fail(OpenFailure::Failed(error.clone()));
         }
         if !matches!(error, Error::Closed { .. }) {
             for reply in self.closing.take().into_iter().flat_map(|(_, replies)| replies) {
@@ -203,8 +227,10 @@ impl Owner {
         self.drive()?;
         self.check_jobs();
         let timer = self.watch()?;
+        let idle = self.channels.is_empty() && self.queue.is_empty() && self.parked.is_empty();
+        let idle = idle && self.opening.is_none();
         if let Some((deadline, _)) = &self.closing
-            && (self.channels.is_empty() || Instant::now() >= *deadline)
+            && (idle || Instant::now() >= *deadline)
         {
             return Err(End::Closed);
         }
@@ -229,7 +255,7 @@ impl Owner {
                     None => self.queue.push_back(job),
                     Some(_) => {
                         let error = Error::Closed { host: self.host.clone() };
-                        let _ = job.reply.send(Err(OpenFailure::Failed(error)));
+                        job.fail(OpenFailure::Failed(error));
                     }
                 },
                 Ok(Order::Close(reply)) => self.start_closing(Some(reply)),
@@ -254,7 +280,7 @@ impl Owner {
             live.let_go();
         }
         for job in self.queue.drain(..).chain(self.parked.drain(..)) {
-            let _ = job.reply.send(Err(OpenFailure::Failed(error.clone())));
+            job.fail(OpenFailure::Failed(error.clone()));
         }
     }
 
@@ -264,12 +290,15 @@ impl Owner {
         let mut again = false;
         let mut freed_exec = false;
         let mut gone = Vec::new();
+        let mut kills = Vec::new();
         let flooded = Buffers::with(|buffers| buffers.outbound.len()) > channel::HIGH_WATER;
         for (id, live) in &mut self.channels {
             if !live.wants_turn(flooded) {
                 continue;
             }
-            match live.turn(&mut self.scratch, self.round_trip) {
+            let turn = live.turn(&mut self.scratch, self.round_trip);
+            kills.append(&mut live.kills);
+            match turn {
                 Ok(Turn::Wait) => {}
                 Ok(Turn::Again) => again = true,
                 Ok(Turn::Gone) => {
@@ -282,13 +311,31 @@ impl Owner {
         for id in gone {
             self.channels.remove(&id);
         }
+        for (pid, signal) in kills {
+            self.queue.push_back(Job {
+                target: Target::Exec { command: kill_command(pid, signal), pty: None, end_on_drop: false },
+                reply: None,
+                permit: None,
+                deadline: Instant::now() + LINGER,
+            });
+            again = true;
+        }
         if freed_exec {
-            while let Some(job) = self.parked.pop_back() {
-                self.queue.push_front(job);
-            }
-            again |= self.opening.is_none() && !self.queue.is_empty();
+            self.last_freed = Some(Instant::now());
+            again |= self.unpark();
+        }
+        if self.ask_again.is_some_and(|at| Instant::now() >= at) {
+            again |= self.unpark();
         }
         Ok(again)
+    }
+
+    fn unpark(&mut self) -> bool {
+        self.ask_again = None;
+        while let Some(job) = self.parked.pop_back() {
+            self.queue.push_front(job);
+        }
+        self.opening.is_none() && !self.queue.is_empty()
     }
 
     /// Begins or goes on with opening channels, one at a time.
@@ -298,7 +345,7 @@ impl Owner {
                 // Callers that have given up need no channel.
                 let job = loop {
                     match self.queue.pop_front() {
-                        Some(job) if job.reply.is_closed() => {}
+                        Some(job) if !job.is_wanted() => {}
                         job => break job,
                     }
                 };
@@ -334,12 +381,16 @@ impl Owner {
 
     fn refused(&mut self, job: Job, reason: String) {
         let execs = self.channels.values().filter(|live| live.is_exec()).count();
-        if matches!(job.target, Target::Exec { .. }) && execs > 0 {
+        let just_freed = self.last_freed.is_some_and(|freed| freed.elapsed() < Duration::from_secs(2));
+        if matches!(job.target, Target::Exec { .. }) && (execs > 0 || just_freed) {
             // Most likely `MaxSessions`: wait for one of ours to end.
             tracing::debug!(host = %self.host, open = execs, "server refuses more sessions; waiting");
             self.parked.push_back(job);
+            if just_freed {
+                self.ask_again = Some(Instant::now() + ASK_AGAIN);
+            }
         } else {
-            let _ = job.reply.send(Err(OpenFailure::Refused(reason)));
+            job.fail(OpenFailure::Refused(reason));
         }
     }
 
@@ -377,7 +428,7 @@ impl Owner {
         let late = |queue: &mut VecDeque<Job>, sessions: bool| {
             for _ in 0..queue.len() {
                 let Some(job) = queue.pop_front() else { break };
-                if job.reply.is_closed() {
+                if !job.is_wanted() {
                     continue;
                 }
                 if now < job.deadline {
@@ -395,7 +446,7 @@ impl Owner {
                         source: "the server did not answer an earlier request".into(),
                     })
                 };
-                let _ = job.reply.send(Err(failure));
+                job.fail(failure);
             }
         };
         late(&mut self.queue, false);
@@ -443,6 +494,9 @@ impl Owner {
         for job in self.queue.iter().chain(&self.parked) {
             at_latest(job.deadline);
         }
+        if let Some(at) = self.ask_again {
+            at_latest(at);
+        }
         for live in self.channels.values() {
             if let Some(deadline) = live.deadline() {
                 at_latest(deadline);
@@ -463,9 +517,7 @@ impl Drop for Owner {
         self.fail_all(&error);
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Open(job) => {
-                    let _ = job.reply.send(Err(OpenFailure::Failed(error.clone())));
-                }
+                Order::Open(job) => job.fail(OpenFailure::Failed(error.clone())),
                 Order::Close(reply) => {
                     let _ = reply.send(Ok(()));
                 }
@@ -504,10 +556,20 @@ impl Target {
     }
 }
 
-/// Marks the waiting opener of a channel as served.
-fn answer(port: &Arc<Port>, reply: oneshot::Sender<Result<Handle, OpenFailure>>) {
-    // A caller that has gone leaves no handle behind, and the channel is closed.
-    let _ = reply.send(Ok(port.acquire()));
+/// Gives the waiting opener of a channel its handle. One that has gone leaves none behind, and the
+/// channel is closed.
+fn answer(port: &Arc<Port>, reply: Option<oneshot::Sender<Result<Handle, OpenFailure>>>) {
+    if let Some(reply) = reply {
+        let _ = reply.send(Ok(port.acquire()));
+    }
+}
+
+/// A command that sends a signal to the process group of `pid`. Servers send signals themselves only
+/// for users that are not root, and not all of them do.
+fn kill_command(pid: u32, signal: Signal) -> Vec<u8> {
+    // In /proc/PID/stat the third field after the name, which ends with the last `)`, is the group.
+    const KILL: &str = r#"stat=$(cat "/proc/$1/stat" 2>/dev/null) && set -- "$1" "$2" ${stat##*) } && kill -s "$2" -- "-$5""#;
+    quote::command(["sh", "-c", KILL, "sh", &pid.to_string(), signal.name()]).into_bytes()
 }
 
 #[cfg(test)]

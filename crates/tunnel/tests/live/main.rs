@@ -2,5 +2,10 @@
 //! they were skipped. Each starts its own sshd on a free port of 127.0.0.1.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod commands;
+mod faults;
+mod ladder;
+mod login;
+mod proxies;
 mod sshd;
 mod streams;

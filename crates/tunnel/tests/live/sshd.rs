@@ -39,6 +39,8 @@ impl Sshd {
 
     pub fn start_with(lines: &str, host_key_kind: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("dfab-sshd").tempdir().unwrap();
+        // Scratch users look for their keys here.
+        set_mode(folder.path(), 0o755);
         keygen(&folder.path().join("host_key"), host_key_kind, "");
         keygen(&folder.path().join("user_key"), "ed25519", "");
         std::fs::copy(folder.path().join("user_key.pub"), folder.path().join("authorized_keys")).unwrap();
@@ -47,7 +49,7 @@ impl Sshd {
         let config = format!(
             "{lines}\nListenAddress 127.0.0.1\nPort {port}\nHostKey {at}/host_key\nPidFile none\n\
              AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel DEBUG1\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n\
              MaxStartups 200\n"
         );
         std::fs::write(folder.path().join("sshd_config"), config).unwrap();
@@ -144,6 +146,42 @@ impl Drop for Sshd {
         self.signal_all("-CONT");
         self.signal_all("-KILL");
         let _ = self.child.wait();
+    }
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A login on this machine that lasts as long as the value. Needs root.
+pub struct User {
+    pub name: String,
+}
+
+impl User {
+    pub const PASSWORD: &str = "correct horse";
+
+    pub fn create(tag: &str) -> Option<Self> {
+        if whoami() != "root" || !Path::new("/usr/sbin/useradd").exists() {
+            eprintln!("SKIPPED: a scratch user needs root and useradd");
+            return None;
+        }
+        let name = format!("dfab{tag}{}", std::process::id());
+        let made = Command::new("/usr/sbin/useradd").args(["-M", "-s", "/bin/sh", &name]).status().unwrap();
+        assert!(made.success());
+        let user = Self { name };
+        let mut child = Command::new("/usr/sbin/chpasswd").stdin(Stdio::piped()).spawn().unwrap();
+        let line = format!("{}:{}\n", user.name, Self::PASSWORD);
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), line.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        Some(user)
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        let _ = Command::new("/usr/sbin/userdel").arg(&self.name).stderr(Stdio::null()).status();
     }
 }
 

@@ -97,7 +97,7 @@ async fn up_and_down_at_once_with_rekeying_every_megabyte() {
         return;
     }
     const LENGTH: u64 = 200 * 1024 * 1024;
-    let sshd = Sshd::start("RekeyLimit 1M");
+    let sshd = Sshd::start("RekeyLimit 1M\nLogLevel DEBUG1");
     let bulk = Bulk::start(sshd.path("bulk"), LENGTH);
     let session = Session::connect(sshd.options()).await.unwrap();
     tokio::join!(download(&session, bulk.path(), LENGTH), upload(&session, bulk.path(), LENGTH));

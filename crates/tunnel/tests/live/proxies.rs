@@ -1,0 +1,132 @@
+//! Ways to a server other than a TCP connection of our own, and ways for others through ours.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dfab_tunnel::options::Proxy;
+use dfab_tunnel::{Behind, Error, Forward, LocalPorts, Session, Sessions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::sshd::{Bulk, Echo, Sshd, enabled, free_port};
+use crate::streams::{download, upload};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_jump_hosts_lead_to_the_third() {
+    if !enabled("two_jump_hosts_lead_to_the_third") {
+        return;
+    }
+    let (first, second, third) = (Sshd::start(""), Sshd::start(""), Sshd::start(""));
+    const LENGTH: u64 = 20 * 1024 * 1024;
+    let bulk = Bulk::start(third.path("bulk"), LENGTH);
+    let mut options = third.options();
+    options.proxy = Proxy::Jump(vec![first.options(), second.options()]);
+    let session = Session::connect(options.clone()).await.unwrap();
+    tokio::join!(download(&session, bulk.path(), LENGTH), upload(&session, bulk.path(), LENGTH));
+    assert!(third.log().contains("Accepted publickey"));
+    session.close().await.unwrap();
+    // The hops end with it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!((first.descendants().len(), second.descendants().len()), (0, 0));
+
+    // A hop that is down, and one that may not forward.
+    let closed = Sshd::start("AllowTcpForwarding no");
+    options.proxy = Proxy::Jump(vec![closed.options()]);
+    let error = Session::connect(options.clone()).await.unwrap_err();
+    assert!(matches!(&error, Error::Forward { why, .. } if why.contains("prohibited")), "{error:?}");
+    let mut down = first.options();
+    down.port = free_port();
+    options.proxy = Proxy::Jump(vec![down]);
+    assert!(matches!(Session::connect(options).await.unwrap_err(), Error::Connect { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_command_carries_the_connection_and_ends_with_it() {
+    if !enabled("a_proxy_command_carries_the_connection_and_ends_with_it") {
+        return;
+    }
+    let sshd = Sshd::start("");
+    let mut options = sshd.options();
+    let command = format!("socat STDIO TCP:127.0.0.1:{}", sshd.port);
+    options.proxy = Proxy::Command(command.clone());
+    let session = Session::connect(options.clone()).await.unwrap();
+    assert_eq!(session.exec("echo hi").await.unwrap().success().await.unwrap().text(), "hi");
+    session.close().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let left = std::process::Command::new("pgrep").args(["-f", &command]).output().unwrap();
+    assert!(left.stdout.is_empty(), "the proxy command is still running");
+    options.proxy = Proxy::Command("exit 1".into());
+    assert!(matches!(Session::connect(options).await.unwrap_err(), Error::Handshake { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_port_leads_behind_the_host() {
+    if !enabled("a_local_port_leads_behind_the_host") {
+        return;
+    }
+    let sshd = Sshd::start("");
+    let echo = Echo::start(sshd.path("echo"), "hello\n");
+    let session = Arc::new(Session::connect(sshd.options()).await.unwrap());
+    let (listener, _) = LocalPorts::default().listen(None).await.unwrap();
+    let forward = Forward::serve(listener, Arc::clone(&session), Behind::Unix(echo.path().into())).unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let address = forward.address();
+        tasks.spawn(async move {
+            let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+            socket.write_all(format!("{n}").as_bytes()).await.unwrap();
+            socket.shutdown().await.unwrap();
+            let mut text = String::new();
+            socket.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, format!("hello\n{n}"));
+        });
+    }
+    tasks.join_all().await;
+    // A target that refuses ends its connection and not the forward.
+    let (listener, _) = LocalPorts::default().listen(None).await.unwrap();
+    let behind = Behind::Tcp("127.0.0.1".into(), free_port());
+    let refused = Forward::serve(listener, Arc::clone(&session), behind).unwrap();
+    for _ in 0..2 {
+        let mut socket = tokio::net::TcpStream::connect(refused.address()).await.unwrap();
+        assert_eq!(socket.read(&mut [0; 8]).await.unwrap_or_default(), 0);
+    }
+    // And the sshd itself as a TCP target.
+    let (listener, _) = LocalPorts::default().listen(None).await.unwrap();
+    let behind = Behind::Tcp("localhost".into(), sshd.port);
+    let tcp = Forward::serve(listener, Arc::clone(&session), behind).unwrap();
+    let mut socket = tokio::net::TcpStream::connect(tcp.address()).await.unwrap();
+    let mut banner = [0; 8];
+    socket.read_exact(&mut banner).await.unwrap();
+    assert_eq!(&banner, b"SSH-2.0-");
+    drop(socket);
+    let address = forward.address();
+    forward.close().await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    session.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_serves_all_and_is_replaced_when_it_breaks() {
+    if !enabled("one_connection_serves_all_and_is_replaced_when_it_breaks") {
+        return;
+    }
+    let mut sshd = Sshd::start("");
+    let echo = Echo::start(sshd.path("echo"), "hello\n");
+    let sessions = Arc::new(Sessions::new());
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (sessions, options, path) = (Arc::clone(&sessions), sshd.options(), echo.path().to_owned());
+        tasks.spawn(async move { sessions.open_unix(&options, &path).await.unwrap() });
+    }
+    let streams = tasks.join_all().await;
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 1);
+    drop(streams);
+    sshd.signal_all("-KILL");
+    sshd.restart();
+    let mut stream = sessions.open_unix(&sshd.options(), echo.path()).await.unwrap();
+    let mut line = [0; 6];
+    stream.read_exact(&mut line).await.unwrap();
+    assert_eq!(&line, b"hello\n");
+    let closed = sessions.close().await;
+    assert_eq!(closed.len(), 1);
+    assert!(closed[0].1.is_ok(), "{closed:?}");
+}
