@@ -23,8 +23,32 @@ pub fn canonical(property: Property, value: &Value) -> Value {
         Property::LogConfig if value.get("Type").and_then(Value::as_str).is_none_or(str::is_empty) => {
             Value::Null
         }
+        Property::DeviceRequests => device_requests(compact(value)),
+        Property::CapAdd | Property::CapDrop => set(&capabilities(value)),
         _ => shaped(property.shape(), value),
     }
+}
+
+/// Capabilities are sets inside a list of alternatives: their order means nothing.
+fn device_requests(mut requests: Value) -> Value {
+    let requests_list = requests.as_array_mut().into_iter().flatten();
+    let sets = requests_list.filter_map(|request| request.get_mut("Capabilities")?.as_array_mut()).flatten();
+    for set in sets.filter_map(Value::as_array_mut) {
+        set.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        set.dedup();
+    }
+    requests
+}
+
+/// `NET_ADMIN` and `CAP_NET_ADMIN` are one thing, in capitals or not. Engines keep what they are
+/// told; the `docker` command line writes the longer form since 23.0.
+fn capabilities(value: &Value) -> Value {
+    let Value::Array(elements) = value else { return value.clone() };
+    let short = |name: &str| {
+        let name = name.to_uppercase();
+        name.strip_prefix("CAP_").map_or_else(|| name.clone(), str::to_owned)
+    };
+    elements.iter().map(|element| element.as_str().map_or_else(|| element.clone(), |name| short(name).into())).collect()
 }
 
 fn restart_policy(value: &Value) -> Value {
@@ -168,6 +192,12 @@ mod tests {
             (Property::CpuShares, json!("512"), json!(512)),
             (Property::ExposedPorts, json!({"80/tcp": {}, "53/udp": {}}), json!(["53/udp", "80/tcp"])),
             (Property::CapAdd, json!(["B", "A", "B"]), json!(["A", "B"])),
+            (
+                Property::DeviceRequests,
+                json!([{"Count": 1, "Capabilities": [["utility", "gpu", "gpu"]]}]),
+                json!([{"Count": 1, "Capabilities": [["gpu", "utility"]]}]),
+            ),
+            (Property::CapDrop, json!(["CAP_NET_ADMIN", "net_admin", "ALL"]), json!(["ALL", "NET_ADMIN"])),
             (Property::Command, json!(["b", "", "a"]), json!(["b", "", "a"])),
             (Property::Labels, json!({"b": 1, "a": ""}), json!({"a": "", "b": "1"})),
             (

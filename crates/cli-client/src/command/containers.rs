@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dfab_client::engine_json::Rewritten;
 use dfab_client::error::Cause;
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, Properties};
 use serde_json::Value;
 
 use super::properties::Create;
-use super::rewritten::{self, Rewritten};
 use super::words::{Words, list, name, no_flag};
 use super::{Built, Command, Generation};
 
@@ -38,7 +38,7 @@ pub fn create(spec: &ContainerSpec, generation: Generation) -> Built {
     words.0.append(&mut create.last.0);
     words.entries("label", &spec.own_labels);
     if let Some(value) = create.rewritten.label() {
-        words.flag("label", format_args!("{}={value}", rewritten::LABEL));
+        words.flag("label", format_args!("{}={value}", Rewritten::LABEL));
     }
     words.positional(&spec.image.to_string())?;
     // Everything after the image belongs to the container's command, leading dashes included.
@@ -368,19 +368,4 @@ pub fn export(container: &str) -> Built {
 
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
-impl Rewritten {
-    /// Tells what [`create`] will write differently for `spec`.
-    ///
-    /// # Errors
-    ///
-    /// As [`create`].
-    pub fn of(spec: &ContainerSpec, generation: Generation) -> Built<Self> {
-        let mut create = Create::new(generation);
-        for (&property, value) in &spec.properties {
-            create.property(property, value)?;
-        }
-        Ok(create.rewritten)
-    }
 }

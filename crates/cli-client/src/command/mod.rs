@@ -10,7 +10,6 @@ mod images;
 mod mounts;
 mod networks;
 mod properties;
-mod rewritten;
 mod system;
 mod volumes;
 mod words;
@@ -18,7 +17,6 @@ mod words;
 pub use containers::*;
 pub use images::*;
 pub use networks::*;
-pub use rewritten::{LABEL as REWRITTEN_LABEL, Rewritten};
 pub use system::*;
 pub use volumes::*;
 

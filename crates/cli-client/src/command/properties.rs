@@ -1,11 +1,11 @@
 //! The table from [`Property`] to flags of `docker create` and `docker update`.
 
+use dfab_client::engine_json::Rewritten;
 use dfab_map::property::Property;
 use serde_json::Value;
 
 use super::healthcheck::healthcheck;
 use super::mounts::mount;
-use super::rewritten::Rewritten;
 use super::words::{Words, csv_field, entries, list, no_flag, objects, text, unexpected};
 use super::{Built, Generation};
 
@@ -280,8 +280,9 @@ impl Create {
                 Value::Array(sets) if sets.len() == 1 => list(WHAT, &sets[0])?,
                 _ => Vec::new(),
             };
-            // The program adds this capability to every request.
-            if !capabilities.iter().any(|capability| capability == "gpu") {
+            // The program adds this capability to every request, at the end.
+            let others: Vec<&str> = capabilities.iter().map(String::as_str).filter(|name| *name != "gpu").collect();
+            if others.len() == capabilities.len() {
                 return Err(no_flag("a device request other than for one set of capabilities with `gpu`"));
             }
             let mut parts = Vec::new();
@@ -296,8 +297,8 @@ impl Create {
             if !ids.is_empty() {
                 parts.push(format!("device={}", ids.join(",")));
             }
-            if capabilities != ["gpu"] {
-                parts.push(format!("capabilities={}", capabilities.join(",")));
+            if !others.is_empty() {
+                parts.push(format!("capabilities={}", others.join(",")));
             }
             let options = entries(WHAT, &field("Options"))?;
             if !options.is_empty() {

@@ -177,7 +177,7 @@ fn create_rows() {
                 json!([{"Driver": "nvidia", "DeviceIDs": ["0", "1"], "Capabilities": [["gpu", "utility"]],
                         "Options": {"a": "b"}}]),
             )],
-            r#"'--gpus=driver=nvidia,"device=0,1","capabilities=gpu,utility",options=a=b' image:1"#,
+            r#"'--gpus=driver=nvidia,"device=0,1",capabilities=utility,options=a=b' image:1"#,
         ),
         (
             &[(
@@ -253,6 +253,11 @@ fn sample(property: Property) -> Value {
         Property::DeviceRequests => json!([{"Count": 1, "Capabilities": [["gpu"]]}]),
         Property::Ulimits => json!([{"Name": "core", "Soft": 1, "Hard": 1}]),
         Property::LogConfig => json!({"Type": "none"}),
+        Property::BlkioWeightDevice => json!([{"Path": "/dev/null", "Weight": 100}]),
+        Property::DeviceReadBps
+        | Property::DeviceReadIops
+        | Property::DeviceWriteBps
+        | Property::DeviceWriteIops => json!([{"Path": "/dev/null", "Rate": 1024}]),
         Property::Binds => json!(["/a:/b"]),
         Property::Environment => json!(["A=b"]),
         Property::ExposedPorts => json!(["80/tcp"]),
@@ -516,53 +521,4 @@ fn logins_need_a_user_and_a_password_of_one_line() {
 fn secrets_are_not_shown() {
     let command = login(Some("reg"), "u", &Secret::new("hunter2")).unwrap();
     assert!(!format!("{command:?}").contains("hunter2"));
-}
-
-mod rewritten {
-    use super::*;
-
-    /// What inspection shows after `create` with `asked`, put through the label.
-    fn restored(label: &str, shown: &[(Property, Value)]) -> Properties {
-        let mut properties: Properties = shown.iter().cloned().collect();
-        Rewritten::parse(label).restore(&mut properties);
-        properties
-    }
-
-    #[test]
-    fn an_entry_point_of_several_words_comes_back() {
-        let asked =
-            Properties::from([(Property::Entrypoint, json!(["a", "b"])), (Property::Command, json!(["c"]))]);
-        let label =
-            Rewritten::of(&ContainerSpec { properties: asked.clone(), ..spec(&[]) }, NEW).unwrap().label();
-        assert_eq!(label.as_deref(), Some("entrypoint=2"));
-        let shown = [(Property::Entrypoint, json!(["a"])), (Property::Command, json!(["b", "c"]))];
-        assert_eq!(restored("entrypoint=2", &shown), asked);
-        // Without a command of its own, none is left.
-        let shown = [(Property::Entrypoint, json!(["a"])), (Property::Command, json!(["b"]))];
-        assert_eq!(restored("entrypoint=2", &shown)[&Property::Command], Value::Null);
-    }
-
-    #[test]
-    fn a_health_check_of_words_comes_back() {
-        let shown = [(Property::Healthcheck, json!({"Test": ["CMD-SHELL", "curl 'a b' x"], "Retries": 3}))];
-        let expected = json!({"Test": ["CMD", "curl", "a b", "x"], "Retries": 3});
-        assert_eq!(restored("healthcheck", &shown)[&Property::Healthcheck], expected);
-    }
-
-    #[test]
-    fn a_disabled_network_comes_back() {
-        let shown = [(Property::NetworkMode, json!("none"))];
-        assert_eq!(
-            restored("network_disabled", &shown),
-            Properties::from([(Property::NetworkDisabled, json!(true))])
-        );
-    }
-
-    #[test]
-    fn a_label_that_does_not_fit_changes_nothing() {
-        let shown = [(Property::Entrypoint, json!(["a"])), (Property::NetworkMode, json!("host"))];
-        for label in ["", "x", "entrypoint=9", "entrypoint=x", "healthcheck,network_disabled", "entrypoint"] {
-            assert_eq!(restored(label, &shown), shown.iter().cloned().collect(), "{label}");
-        }
-    }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::backend::{Health, Listed};
 
+use super::rewritten::Rewritten;
 use super::{Unreadable, at, list, required, text, texts};
 
 /// The start time of a container that was never started.
@@ -166,6 +167,9 @@ fn properties(answer: &Value, config: &Value) -> Properties {
     // Where the address went to the endpoint, an engine shows it only until the first stop.
     if let Some(address) = config.get("Labels").and_then(|labels| labels.get(MAC_ADDRESS_LABEL)) {
         properties.entry(Property::MacAddress).or_insert_with(|| address.clone());
+    }
+    if let Some(label) = at(config, "Labels").and_then(|labels| labels.get(Rewritten::LABEL)?.as_str()) {
+        Rewritten::parse(label).restore(&mut properties);
     }
     properties
 }

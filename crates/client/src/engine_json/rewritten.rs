@@ -1,16 +1,14 @@
 //! Properties that the command line can only give in another form, and the label that remembers.
 //!
-//! `docker create` takes one word as entry point, a health check only as shell text, and "no
+//! This is about the backend over the `docker` command line, but any backend may have to read what
+//! it created. `docker create` takes one word as entry point, a health check only as shell text, and "no
 //! network" only as network mode. The container behaves as asked, but inspection shows the other
-//! form, and every later comparison would find a difference. The label [`LABEL`] says which form
+//! form, and every later comparison would find a difference. The label [`Rewritten::LABEL`] says which form
 //! was meant; [`Rewritten::restore`] turns an inspected container back, whichever backend reads it.
 
 use dfab_map::property::Property;
 use dfab_map::spec::Properties;
 use serde_json::{Value, json};
-
-/// The label that remembers: `entrypoint=2,healthcheck,network_disabled`.
-pub const LABEL: &str = "dfab.cli";
 
 /// What was written differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +23,9 @@ pub struct Rewritten {
 }
 
 impl Rewritten {
+    /// The label that remembers: `entrypoint=2,healthcheck,network_disabled`.
+    pub const LABEL: &'static str = "dfab.cli";
+
     /// Returns the value of the label; `None` when nothing was written differently.
     pub fn label(&self) -> Option<String> {
         let mut parts = Vec::new();
@@ -80,4 +81,53 @@ fn restore_entrypoint(properties: &mut Properties, count: usize) {
     properties.insert(Property::Entrypoint, Value::Array(all));
     let command = if command.is_empty() { Value::Null } else { Value::Array(command) };
     properties.insert(Property::Command, command);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What inspection shows after `create` with `asked`, put through the label.
+    fn restored(label: &str, shown: &[(Property, Value)]) -> Properties {
+        let mut properties: Properties = shown.iter().cloned().collect();
+        Rewritten::parse(label).restore(&mut properties);
+        properties
+    }
+
+    #[test]
+    fn an_entry_point_of_several_words_comes_back() {
+        let asked =
+            Properties::from([(Property::Entrypoint, json!(["a", "b"])), (Property::Command, json!(["c"]))]);
+        let label = Rewritten { entrypoint: Some(2), ..Rewritten::default() }.label();
+        assert_eq!(label.as_deref(), Some("entrypoint=2"));
+        let shown = [(Property::Entrypoint, json!(["a"])), (Property::Command, json!(["b", "c"]))];
+        assert_eq!(restored("entrypoint=2", &shown), asked);
+        // Without a command of its own, none is left.
+        let shown = [(Property::Entrypoint, json!(["a"])), (Property::Command, json!(["b"]))];
+        assert_eq!(restored("entrypoint=2", &shown)[&Property::Command], Value::Null);
+    }
+
+    #[test]
+    fn a_health_check_of_words_comes_back() {
+        let shown = [(Property::Healthcheck, json!({"Test": ["CMD-SHELL", "curl 'a b' x"], "Retries": 3}))];
+        let expected = json!({"Test": ["CMD", "curl", "a b", "x"], "Retries": 3});
+        assert_eq!(restored("healthcheck", &shown)[&Property::Healthcheck], expected);
+    }
+
+    #[test]
+    fn a_disabled_network_comes_back() {
+        let shown = [(Property::NetworkMode, json!("none"))];
+        assert_eq!(
+            restored("network_disabled", &shown),
+            Properties::from([(Property::NetworkDisabled, json!(true))])
+        );
+    }
+
+    #[test]
+    fn a_label_that_does_not_fit_changes_nothing() {
+        let shown = [(Property::Entrypoint, json!(["a"])), (Property::NetworkMode, json!("host"))];
+        for label in ["", "x", "entrypoint=9", "entrypoint=x", "healthcheck,network_disabled", "entrypoint"] {
+            assert_eq!(restored(label, &shown), shown.iter().cloned().collect(), "{label}");
+        }
+    }
 }
