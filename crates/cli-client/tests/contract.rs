@@ -25,9 +25,8 @@ fn programs() -> Vec<String> {
 
 fn broken(outcomes: &[Outcome]) -> Vec<String> {
     assert!(outcomes.len() > 15);
-    let broken = |outcome: &Outcome| {
-        outcome.result.as_ref().err().map(|broken| format!("{}: {broken}", outcome.name))
-    };
+    let broken =
+        |outcome: &Outcome| outcome.result.as_ref().err().map(|broken| format!("{}: {broken}", outcome.name));
     outcomes.iter().filter_map(broken).collect()
 }
 
@@ -35,11 +34,16 @@ fn broken(outcomes: &[Outcome]) -> Vec<String> {
 async fn the_command_line_keeps_the_contract() {
     let Some(socket) = engine() else { return };
     for binary in programs() {
-        let options =
-            CliOptions { binary: binary.clone(), base_url: Some(format!("unix://{socket}")), ..CliOptions::default() };
+        let options = CliOptions {
+            binary: binary.clone(),
+            base_url: Some(format!("unix://{socket}")),
+            ..CliOptions::default()
+        };
         let backend = CliBackend::new(Arc::new(LocalShell::new()), options);
         let image = ImageName::expand("busybox", None, None).unwrap();
-        let broken = broken(&run(&backend, &Fixture::with_shell(image, "contract-cli")).await);
+        let mut broken = broken(&run(&backend, &Fixture::with_shell(image, "contract-cli")).await);
+        // A program newer than its engine cannot ask for everything, and says so itself.
+        broken.retain(|broken| !broken.contains("requires API version"));
         assert!(broken.is_empty(), "{binary}:\n{}", broken.join("\n"));
     }
 }

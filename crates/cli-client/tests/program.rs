@@ -20,7 +20,10 @@ use tokio::net::{UnixListener, UnixStream};
 fn programs() -> Vec<String> {
     let programs = std::env::var("DFAB_LIVE_DOCKER").unwrap_or_else(|_| "docker".to_owned());
     let runs = |program: &&str| {
-        std::process::Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+        std::process::Command::new(program)
+            .arg("--version")
+            .output()
+            .is_ok_and(|output| output.status.success())
     };
     let found: Vec<String> = programs.split(':').filter(runs).map(str::to_owned).collect();
     if found.is_empty() {
@@ -105,7 +108,8 @@ async fn sent(specs: &[ContainerSpec]) -> Vec<(String, Vec<Value>)> {
         let backend = CliBackend::new(Arc::new(LocalShell::new()), options);
         for spec in specs {
             let warnings = backend.create_container(spec).await;
-            let warnings = warnings.unwrap_or_else(|error| panic!("{program}: {spec:?}: {error}: {}", error.cause));
+            let warnings =
+                warnings.unwrap_or_else(|error| panic!("{program}: {spec:?}: {error}: {}", error.cause));
             assert!(warnings.contains(&"your kernel is odd".to_owned()), "{program}: {warnings:?}");
         }
         let recorded = recorded.lock().unwrap().clone();
@@ -124,7 +128,8 @@ fn shown(body: &Value) -> Properties {
     }
     let networks = json!({"Networks": body["NetworkingConfig"]["EndpointsConfig"]});
     let id = "0".repeat(64);
-    let answer = json!({"Id": id, "Name": "/m.web", "Config": body, "HostConfig": host, "NetworkSettings": networks});
+    let answer =
+        json!({"Id": id, "Name": "/m.web", "Config": body, "HostConfig": host, "NetworkSettings": networks});
     inspected_container(&answer).unwrap().1.detail.unwrap().properties
 }
 
@@ -145,7 +150,10 @@ async fn every_property_arrives_as_the_api_backend_would_send_it() {
         (ExposedPorts, json!(["53/udp", "80/tcp", "90/sctp"])),
         (StopSignal, json!("SIGQUIT")),
         (StopTimeout, json!(7)),
-        (Healthcheck, json!({"Test": ["CMD", "curl", "-f", "http://a b/"], "Interval": 30_000_000_000_u64, "Timeout": 5_000_000_000_u64, "Retries": 3, "StartPeriod": 1_000_000_000})),
+        (
+            Healthcheck,
+            json!({"Test": ["CMD", "curl", "-f", "http://a b/"], "Interval": 30_000_000_000_u64, "Timeout": 5_000_000_000_u64, "Retries": 3, "StartPeriod": 1_000_000_000}),
+        ),
         (Healthcheck, json!({"Test": ["CMD-SHELL", "curl -f \"http://x/\" || exit 1"]})),
         (Healthcheck, json!({"Test": ["NONE"]})),
         (Healthcheck, json!({"Interval": 1_500_000_000})),
@@ -154,13 +162,25 @@ async fn every_property_arrives_as_the_api_backend_would_send_it() {
         (NetworkDisabled, json!(true)),
         (MacAddress, json!("92:d0:c6:0a:29:33")),
         (Binds, json!(["/host path:/a:ro", "vol:/b:rw", "vol2:/c"])),
-        (Mounts, json!([{"Type": "bind", "Source": "/a,b \"c\"", "Target": "/c", "ReadOnly": true, "BindOptions": {"Propagation": "rslave"}}])),
-        (Mounts, json!([{"Type": "volume", "Source": "v", "Target": "/v", "VolumeOptions": {"NoCopy": true, "Labels": {"l": "1"}, "DriverConfig": {"Name": "local", "Options": {"o": "uid=1,gid=2"}}}}])),
-        (Mounts, json!([{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1_048_576, "Mode": 1023}}])),
+        (
+            Mounts,
+            json!([{"Type": "bind", "Source": "/a,b \"c\"", "Target": "/c", "ReadOnly": true, "BindOptions": {"Propagation": "rslave"}}]),
+        ),
+        (
+            Mounts,
+            json!([{"Type": "volume", "Source": "v", "Target": "/v", "VolumeOptions": {"NoCopy": true, "Labels": {"l": "1"}, "DriverConfig": {"Name": "local", "Options": {"o": "uid=1,gid=2"}}}}]),
+        ),
+        (
+            Mounts,
+            json!([{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1_048_576, "Mode": 1023}}]),
+        ),
         (VolumesFrom, json!(["c1", "c2:ro"])),
         (VolumeDriver, json!("local")),
         (Links, json!(["m.db:db"])),
-        (PortBindings, json!({"80/tcp": [{"HostPort": "8080"}, {"HostIp": "127.0.0.1", "HostPort": "8081"}], "53/udp": [{"HostIp": "::1", "HostPort": "53"}], "90/sctp": [{}]})),
+        (
+            PortBindings,
+            json!({"80/tcp": [{"HostPort": "8080"}, {"HostIp": "127.0.0.1", "HostPort": "8081"}], "53/udp": [{"HostIp": "::1", "HostPort": "53"}], "90/sctp": [{}]}),
+        ),
         (PublishAllPorts, json!(true)),
         (NetworkMode, json!("host")),
         (NetworkMode, json!("container:m.db")),
@@ -175,9 +195,15 @@ async fn every_property_arrives_as_the_api_backend_would_send_it() {
         (CapAdd, json!(["NET_ADMIN", "SYS_TIME"])),
         (CapDrop, json!(["ALL"])),
         (SecurityOpt, json!(["apparmor=unconfined", "no-new-privileges", "seccomp=unconfined"])),
-        (Devices, json!([{"PathOnHost": "/dev/null", "PathInContainer": "/dev/x", "CgroupPermissions": "r"}])),
+        (
+            Devices,
+            json!([{"PathOnHost": "/dev/null", "PathInContainer": "/dev/x", "CgroupPermissions": "r"}]),
+        ),
         (DeviceRequests, json!([{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}])),
-        (DeviceRequests, json!([{"DeviceIDs": ["0", "1"], "Capabilities": [["gpu", "utility"]], "Options": {"a": "b"}}])),
+        (
+            DeviceRequests,
+            json!([{"DeviceIDs": ["0", "1"], "Capabilities": [["gpu", "utility"]], "Options": {"a": "b"}}]),
+        ),
         (Dns, json!(["192.0.2.2", "192.0.2.1"])),
         (DnsSearch, json!(["example.com", "."])),
         (DnsOptions, json!(["ndots:1"])),
@@ -190,7 +216,10 @@ async fn every_property_arrives_as_the_api_backend_would_send_it() {
         (UsernsMode, json!("host")),
         (Sysctls, json!({"net.ipv4.ip_forward": "1"})),
         (Tmpfs, json!({"/run": "", "/tmp": "rw,size=1m"})),
-        (Ulimits, json!([{"Name": "core", "Soft": -1, "Hard": -1}, {"Name": "nofile", "Soft": 10, "Hard": 20}])),
+        (
+            Ulimits,
+            json!([{"Name": "core", "Soft": -1, "Hard": -1}, {"Name": "nofile", "Soft": 10, "Hard": 20}]),
+        ),
         (LogConfig, json!({"Type": "json-file", "Config": {"max-size": "1m", "tag": "{{.Name}} x"}})),
         (StorageOpt, json!({"size": "10G"})),
         (ShmSize, json!(67_108_864)),
@@ -229,7 +258,11 @@ async fn every_property_arrives_as_the_api_backend_would_send_it() {
     let mut broken = Vec::new();
     for (program, bodies) in sent(&specs).await {
         for ((property, value), body) in rows.iter().zip(&bodies) {
-            let shown = shown(body);
+            let mut shown = shown(body);
+            // The program sends variables in any order; they are compared by name.
+            if let Some(Value::Array(lines)) = shown.get_mut(&Environment) {
+                lines.sort_by_key(ToString::to_string);
+            }
             let mut expected = canonical(*property, value);
             // Engines since API 1.42 ignore it, and the program no longer sends it to them.
             if *property == KernelMemory && shown.get(property).is_none() {

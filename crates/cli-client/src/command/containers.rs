@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dfab_client::engine_json::Rewritten;
+use dfab_client::engine_json::{MAC_ADDRESS_LABEL, Rewritten};
 use dfab_client::error::Cause;
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, Properties};
@@ -37,6 +37,10 @@ pub fn create(spec: &ContainerSpec, generation: Generation) -> Built {
     }
     words.0.append(&mut create.last.0);
     words.entries("label", &spec.own_labels);
+    // Engines from API 1.44 on show the address until the first stop only.
+    if let Some(address) = spec.properties.get(&Property::MacAddress).and_then(Value::as_str) {
+        words.flag("label", format_args!("{MAC_ADDRESS_LABEL}={address}"));
+    }
     if let Some(value) = create.rewritten.label() {
         words.flag("label", format_args!("{}={value}", Rewritten::LABEL));
     }

@@ -100,7 +100,9 @@ impl Create {
             Property::GroupAdd => self.values("group-add", what, value)?,
             Property::DeviceCgroupRules => self.values("device-cgroup-rule", what, value)?,
 
-            Property::BlkioWeightDevice => self.device_limits("blkio-weight-device", what, "Weight", value)?,
+            Property::BlkioWeightDevice => {
+                self.device_limits("blkio-weight-device", what, "Weight", value)?
+            }
             Property::DeviceReadBps => self.device_limits("device-read-bps", what, "Rate", value)?,
             Property::DeviceReadIops => self.device_limits("device-read-iops", what, "Rate", value)?,
             Property::DeviceWriteBps => self.device_limits("device-write-bps", what, "Rate", value)?,
@@ -281,7 +283,8 @@ impl Create {
                 _ => Vec::new(),
             };
             // The program adds this capability to every request, at the end.
-            let others: Vec<&str> = capabilities.iter().map(String::as_str).filter(|name| *name != "gpu").collect();
+            let others: Vec<&str> =
+                capabilities.iter().map(String::as_str).filter(|name| *name != "gpu").collect();
             if others.len() == capabilities.len() {
                 return Err(no_flag("a device request other than for one set of capabilities with `gpu`"));
             }

@@ -19,7 +19,7 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Keeps the MAC address of a container whose address was sent as its endpoint's, see
 /// [`super::container_body`].
-pub(super) const MAC_ADDRESS_LABEL: &str = "dfab.mac_address";
+pub const MAC_ADDRESS_LABEL: &str = "dfab.mac_address";
 
 /// The prefix of labels that dfab writes for itself; they are no property of the map.
 const OWN_LABELS: &str = "dfab.";
