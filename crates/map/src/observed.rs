@@ -4,6 +4,7 @@
 //! end there; see [`crate::spec`] for the form.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::property::Property;
 use crate::spec::{EndpointSpec, NetworkSpec, Properties, VolumeSpec};
@@ -102,6 +103,19 @@ impl ContainerState {
     /// Tells whether the engine has to stop it before it can be removed.
     pub fn is_running(self) -> bool {
         matches!(self, Self::Running | Self::Restarting)
+    }
+}
+
+/// `created`, `running`, `exited (0)`, …
+impl fmt::Display for ContainerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => f.write_str("created"),
+            Self::Running => f.write_str("running"),
+            Self::Restarting => f.write_str("restarting"),
+            Self::Exited(code) => write!(f, "exited ({code})"),
+            Self::Dead => f.write_str("dead"),
+        }
     }
 }
 

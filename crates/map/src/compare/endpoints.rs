@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::reason::{because, differs};
+use super::reason::{because, differs, short};
 use crate::desired::{Container, Networking};
-use crate::names::PRESET_NETWORKS;
 use crate::observed::{ContainerDetail, Observed, ObservedContainer};
 use crate::plan::Reason;
 use crate::property::Property;
@@ -152,12 +151,4 @@ fn settings(
 /// The field of a network in reasons: the map's word and name.
 fn field(network: &str) -> String {
     format!("networks.{}", short(network))
-}
-
-/// The name of a network inside its map.
-fn short(network: &str) -> &str {
-    match network.split_once('.') {
-        Some((_, name)) if !PRESET_NETWORKS.contains(&network) => name,
-        _ => network,
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::reason::{because, differs};
+use super::reason::{because, differs, short};
 use crate::desired::{Container, DesiredMount, MOUNTS, clean};
 use crate::digest::{self, Digests};
 use crate::observed::{ContainerDetail, Mount, Observed};
@@ -82,17 +82,18 @@ fn volumes_from(desired: &Container, detail: &ContainerDetail, observed: &Observ
     for name in wanted.union(&current) {
         let source = desired.origins.get(Property::VolumesFrom.name());
         let shown = |set: &BTreeSet<String>| set.contains(name).then(|| name.clone());
+        let other = name.strip_suffix(":ro").unwrap_or(name);
+        let field = format!("uses.{}", short(other));
         if wanted.contains(name) != current.contains(name) {
-            reasons.push(differs(format!("uses.{name}"), shown(&current), shown(&wanted), source));
+            reasons.push(differs(field, shown(&current), shown(&wanted), source));
             continue;
         }
-        let other = name.strip_suffix(":ro").unwrap_or(name);
         let theirs = observed.containers.get(other).and_then(|container| container.detail.as_ref());
         for (path, mount) in theirs.into_iter().flat_map(|detail| &detail.mounts) {
             let mine = detail.mounts.get(path);
             if !desired.mounts.contains_key(path) && mine.is_none_or(|mine| mine.source != mount.source) {
                 let text = format!("the volume of {other} at {path} is another one");
-                reasons.push(because(&format!("uses.{name}"), text, source));
+                reasons.push(because(&field, text, source));
             }
         }
     }

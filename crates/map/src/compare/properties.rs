@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::reason::{HIDDEN, differs, gone, show};
+use super::reason::{HIDDEN, differs, gone, short, show};
 use crate::desired::Container;
 use crate::digest::{self, Digests};
 use crate::observed::ContainerDetail;
@@ -260,12 +260,11 @@ fn links(current: &Value, wanted: &Value, desired: &Container) -> Vec<Reason> {
     let (current, wanted) = (texts(current), texts(wanted));
     let lost = wanted.iter().filter(|link| !current.contains(link)).map(|link| {
         let source = desired.origins.get(&format!("links.{link}"));
-        differs(format!("links.{link}"), None, Some(link.clone()), source)
+        differs(format!("links.{}", short(link)), None, Some(link.clone()), source)
     });
-    let extra = current
-        .iter()
-        .filter(|link| !wanted.contains(link))
-        .map(|link| differs(format!("links.{link}"), Some(link.clone()), None, desired.origins.get("links")));
+    let extra = current.iter().filter(|link| !wanted.contains(link)).map(|link| {
+        differs(format!("links.{}", short(link)), Some(link.clone()), None, desired.origins.get("links"))
+    });
     lost.chain(extra).collect()
 }
 

@@ -60,3 +60,11 @@ pub(crate) fn because(field: &str, text: impl Into<String>, source: Option<&Posi
         text: text.into(),
     }
 }
+
+/// Returns the name of a Docker object inside its map: `app.one` for `m.app.one`.
+pub(crate) fn short(name: &str) -> &str {
+    match name.split_once('.') {
+        Some((_, rest)) if !crate::names::PRESET_NETWORKS.contains(&name) => rest,
+        _ => name,
+    }
+}

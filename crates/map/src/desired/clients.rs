@@ -23,8 +23,17 @@ impl<'a> Targets<'a> {
     }
 
     /// Returns the effective clients of a configuration: its own, else the map's, else the default
-    /// client, which stands for one target or several.
+    /// client, which stands for one target or several. One that is not configured is a finding.
     pub(super) fn of_config(&self, map: &Map, config: &ConfigName) -> Vec<ClientName> {
+        self.look_up(map, config, true)
+    }
+
+    /// As [`Targets::of_config`], without findings: for configurations that the run does not touch.
+    pub(super) fn known_of_config(&self, map: &Map, config: &ConfigName) -> Vec<ClientName> {
+        self.look_up(map, config, false)
+    }
+
+    fn look_up(&self, map: &Map, config: &ConfigName, report: bool) -> Vec<ClientName> {
         let container = map.containers.get(config);
         let (names, origins, object) = match container {
             Some(container) if !container.clients.is_empty() => {
@@ -39,7 +48,7 @@ impl<'a> Targets<'a> {
         for name in names {
             let found =
                 if name.is_default() { self.defaults() } else { self.named(name).into_iter().collect() };
-            if found.is_empty() {
+            if found.is_empty() && report {
                 let subject = Subject {
                     map: Some(map.name.to_string()),
                     object: object.clone(),

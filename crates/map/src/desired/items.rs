@@ -289,7 +289,7 @@ impl Work<'_> {
     /// Records what the map declares on each client that it uses at all.
     fn declare(&self, map: &Map, volumes: &Volumes<'_>, desired: &mut Desired) {
         for (config, container) in &map.containers {
-            for client in self.targets.of_config(map, config) {
+            for client in self.targets.known_of_config(map, config) {
                 let declared = desired.declared.entry((client, map.name.clone())).or_default();
                 let Declared { containers, networks, volumes: names } = declared;
                 for item in instances(config, container) {

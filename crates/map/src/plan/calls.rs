@@ -47,10 +47,10 @@ pub(super) fn start(container: &Container, first: bool, awaited: bool, options: 
     calls
 }
 
-/// Runs the `initial` commands of a running container whose first start was interrupted.
+/// Runs the commands of a running container whose first start was interrupted. Each is run at least
+/// once: nothing shows which of them were.
 pub(super) fn initialise(name: &str, lifecycle: &Lifecycle) -> Vec<Call> {
-    let initial = lifecycle.exec.iter().filter(|exec| exec.policy == ExecPolicy::Initial);
-    let mut calls: Vec<Call> = initial.map(|command| exec(name, command)).collect();
+    let mut calls: Vec<Call> = lifecycle.exec.iter().map(|command| exec(name, command)).collect();
     calls.push(Unfinished::Initialisation.removal(name));
     calls
 }

@@ -194,8 +194,10 @@ pub(super) fn recreate(
 
 /// Why a container cannot go on as it is, whatever the map says (engine §2.3).
 pub(super) fn unusable(builder: &Builder<'_>, current: &ObservedContainer) -> Vec<Reason> {
-    let reason =
-        |text: String| vec![Reason { current: Some(text.clone()), ..compare::because("state", text, None) }];
+    let reason = |text: String| {
+        let (current, desired) = (Some(current.state.to_string()), Some("running".to_owned()));
+        vec![Reason { current, desired, ..compare::because("state", text, None) }]
+    };
     match current.state {
         ContainerState::Exited(code) if builder.options.nonrecoverable_exit_codes.contains(&code) => {
             reason(format!("ended with exit code {code}, which is not recoverable"))
@@ -214,11 +216,11 @@ pub(super) fn forced_by_others(builder: &Builder<'_>, item: Item<'_>) -> Vec<Rea
     {
         let other = &binding.container;
         let (what, property) = match binding.kind {
-            BindingKind::Link => ("its link target", "links"),
-            BindingKind::NetworkMode => ("the container whose network it shares,", "network_mode"),
-            BindingKind::VolumesFrom => ("the container whose volumes it uses,", "volumes_from"),
+            BindingKind::Link => ("to which it is linked", "links"),
+            BindingKind::NetworkMode => ("whose network it shares", "network_mode"),
+            BindingKind::VolumesFrom => ("whose volumes it uses", "volumes_from"),
         };
-        let text = format!("recreated because {what} {other} is made anew");
+        let text = format!("recreated because {other}, {what}, is made anew");
         reasons.push(compare::because("dependency", text, container.origins.get(property)));
     }
     for (path, mount) in &container.mounts {
@@ -232,16 +234,14 @@ pub(super) fn forced_by_others(builder: &Builder<'_>, item: Item<'_>) -> Vec<Rea
 }
 
 pub(super) fn not_running(current: &ObservedContainer) -> Reason {
-    let (state, text) = match current.state {
-        ContainerState::Created => ("created".to_owned(), "never started".to_owned()),
-        ContainerState::Exited(code) => {
-            (format!("exited ({code})"), format!("not running (exit code {code})"))
-        }
-        _ => ("not running".to_owned(), "not running".to_owned()),
+    let text = match current.state {
+        ContainerState::Created => "never started".to_owned(),
+        ContainerState::Exited(code) => format!("not running (exit code {code})"),
+        _ => "not running".to_owned(),
     };
     Reason {
         field: "state".to_owned(),
-        current: Some(state),
+        current: Some(current.state.to_string()),
         desired: Some("running".to_owned()),
         source: None,
         text,

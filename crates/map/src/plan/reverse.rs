@@ -36,6 +36,9 @@ pub(super) fn plan(
     builder.finish()
 }
 
+const STOPPED: &str = "stopped";
+const ABSENT: &str = "absent";
+
 fn container(
     builder: &mut Builder<'_>,
     index: usize,
@@ -50,8 +53,10 @@ fn container(
     let mut stop_spec = lifecycle.stop.clone();
     stop_spec.timeout = options.timeout.or(stop_spec.timeout);
     let stop = calls::stop(&entry.name, &stop_spec);
-    let reason =
-        |text: &str| Reason { current: Some(state(current)), ..compare::because("state", text, None) };
+    let reason = |text: &str, desired: &str| {
+        let (current, desired) = (Some(current.state.to_string()), Some(desired.to_owned()));
+        Reason { current, desired, ..compare::because("state", text, None) }
+    };
     let forced = options.force && entry.is_selected();
     let removal = Call::RemoveContainer {
         name: entry.name.clone(),
@@ -59,15 +64,17 @@ fn container(
         force: current.state == ContainerState::Dead || forced && running,
     };
     let (action, reason, mut all) = match (builder.desired.action, running) {
-        (ActionKind::Stop, true) => (Action::Stop, reason("running"), vec![stop]),
+        (ActionKind::Stop, true) => (Action::Stop, reason("running", STOPPED), vec![stop]),
         (ActionKind::Stop, false) => return builder.unchanged(index),
-        (ActionKind::Shutdown, true) if removable => (Action::Remove, reason("running"), vec![stop, removal]),
-        (ActionKind::Shutdown, true) => {
-            (Action::Stop, reason("running; kept, for it is persistent"), vec![stop])
+        (ActionKind::Shutdown, true) if removable => {
+            (Action::Remove, reason("running", ABSENT), vec![stop, removal])
         }
-        (_, false) if removable => (Action::Remove, reason("exists"), vec![removal]),
+        (ActionKind::Shutdown, true) => {
+            (Action::Stop, reason("running; kept, for it is persistent", STOPPED), vec![stop])
+        }
+        (_, false) if removable => (Action::Remove, reason("exists", ABSENT), vec![removal]),
         (ActionKind::Remove, true) if forced && removable => {
-            (Action::Remove, reason("running"), vec![removal])
+            (Action::Remove, reason("running", ABSENT), vec![removal])
         }
         (ActionKind::Remove, true) => {
             builder.notice(format!("container {} on {} runs and is not removed", entry.name, entry.client));
@@ -82,16 +89,6 @@ fn container(
         builder.renewed(&entry.client).removed.insert(entry.name.clone());
     }
     builder.step(index, action, vec![reason], all);
-}
-
-fn state(current: &ObservedContainer) -> String {
-    match current.state {
-        ContainerState::Created => "created".to_owned(),
-        ContainerState::Running => "running".to_owned(),
-        ContainerState::Restarting => "restarting".to_owned(),
-        ContainerState::Exited(code) => format!("exited ({code})"),
-        ContainerState::Dead => "dead".to_owned(),
-    }
 }
 
 /// A volume goes when it was asked for and nothing holds it any longer.

@@ -63,10 +63,11 @@ fn in_place(
         if item.is_uninitialised() {
             reasons.push(uninitialised(item.container));
             all.extend(calls::initialise(name, lifecycle));
+        } else {
+            let (missing, exec_reasons) = &changes.exec;
+            reasons.extend(exec_reasons.iter().cloned());
+            all.extend(missing.iter().map(|exec| calls::exec(name, exec)));
         }
-        let (missing, exec_reasons) = &changes.exec;
-        reasons.extend(exec_reasons.iter().cloned());
-        all.extend(missing.iter().map(|exec| calls::exec(name, exec)));
     }
     if all.is_empty() {
         // What waits for its image is neither changed nor unchanged yet.

@@ -58,7 +58,7 @@ pub fn run(text: &str) -> String {
         }
         let printed = world.command(command, &body).unwrap_or_else(|problem| format!("PROBLEM {problem}\n"));
         out.push_str(&printed);
-        if !printed.is_empty() && body.ends_with("\n\n") && !printed.ends_with("\n\n") {
+        if lines.peek().is_some_and(|next| next.starts_with("== ")) && !out.ends_with("\n\n") {
             out.push('\n');
         }
     }
@@ -119,7 +119,8 @@ impl World {
                 let again = self.plan(&words)?;
                 let left = print(&Plan { notices: Vec::new(), ..again }, true);
                 // What an action does each time it is asked for is no failure to converge.
-                let repeats = ["restart", "kill", "pull_images", "script"].contains(&words[0]);
+                let repeats = ["restart", "kill", "pull_images", "script"].contains(&words[0])
+                    || words.contains(&"--pull_before_update");
                 let forced = words.iter().any(|word| word.starts_with("--force_update"));
                 if repeats || forced || left == NOTHING {
                     Ok(given)
@@ -150,7 +151,7 @@ impl World {
             };
             self.apply(words, usize::MAX)
                 .map_err(|problem| format!("resumed after {budget} calls: {problem}"))?;
-            let again = print(&self.plan(words)?, true);
+            let again = print(&Plan { notices: Vec::new(), ..self.plan(words)? }, true);
             if again != NOTHING {
                 return Err(format!("interrupted after {budget} calls, left over:\n{again}"));
             }
