@@ -1,5 +1,6 @@
 //! Why a call to an engine failed, so that callers can act on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A boxed cause.
@@ -70,6 +71,17 @@ impl Error {
     /// A name is taken, or an object is in use.
     pub fn is_conflict(&self) -> bool {
         matches!(self.cause, Cause::Refused { status: 409, .. })
+    }
+
+    /// Returns the error of the connector, in its own type, when it could not open a connection.
+    pub fn connector_error(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        match &self.cause {
+            Cause::Unreachable(source) => {
+                let shared = source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>();
+                Some(shared.map_or(source.as_ref(), |shared| shared.as_ref()))
+            }
+            _ => None,
+        }
     }
 
     /// The engine could not be reached at all.

@@ -34,6 +34,8 @@ pub(super) fn refused(status: u16, message: &str) -> Cause {
 pub(super) fn failed(failed: Failed) -> Cause {
     match failed {
         Failed::Request(error) => Cause::Input(error.to_string()),
+        // As it is, so that callers find the connector's own error: see `Error::connector_error`.
+        Failed::Connect(error) => Cause::Unreachable(Box::new(error)),
         other => Cause::Unreachable(Box::new(other)),
     }
 }

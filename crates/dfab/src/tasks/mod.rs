@@ -26,12 +26,5 @@ pub fn engine_failure(error: &dfab_client::Error) -> Failure {
 
 /// Returns what to do about a failed call, as far as the way to the engine knows.
 fn hint(error: &dfab_client::Error) -> Option<String> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error.cause);
-    while let Some(error) = next {
-        if let Some(tunnel) = error.downcast_ref::<dfab_tunnel::Error>() {
-            return tunnel.hint();
-        }
-        next = error.source();
-    }
-    None
+    error.connector_error()?.downcast_ref::<dfab_tunnel::Error>()?.hint()
 }
