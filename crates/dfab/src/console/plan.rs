@@ -168,7 +168,10 @@ impl<'a> PlanPrinter<'a> {
         };
         let word = self.console.styled(self.console.color(), &format!("{word:<9}"), color);
         let inline = match step.reasons.as_slice() {
-            [reason] if is_short(reason) => format!(" ({})", reason.text),
+            [reason] if is_short(reason) => match &reason.source {
+                Some(source) => format!(" ({}, {source})", reason.text),
+                None => format!(" ({})", reason.text),
+            },
             _ => String::new(),
         };
         let time = time.map_or(String::new(), |time| format!("  {}", seconds(time)));
@@ -220,7 +223,9 @@ fn place(client: &ClientName) -> Option<&str> {
 
 /// Tells whether a reason fits behind the name.
 fn is_short(reason: &Reason) -> bool {
-    reason.current.is_none() && reason.desired.is_none() && reason.source.is_none()
+    // "not found: nothing -> present" says no more than "not found".
+    reason.current.is_none()
+        && (reason.desired.is_none() || reason.field == "state" || reason.text == "not found")
 }
 
 /// Returns a reason as people read it: what, from what to what, and where that is written.
