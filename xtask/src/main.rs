@@ -1,4 +1,4 @@
-//! Project chores: `cargo xtask lab | demo | integration | bench | check`.
+//! Project chores: `cargo xtask lab | demo | integration | bench | fuzz | check`.
 //!
 //! CI calls the same commands as a developer. This program uses none of our crates: it builds and
 //! runs the `dfab` binary as a user would.
@@ -13,6 +13,7 @@ mod bench;
 mod check;
 mod delay;
 mod demo;
+mod fuzz;
 mod integration;
 mod interrupt;
 mod lab;
@@ -38,6 +39,8 @@ enum Chore {
     Integration(integration::IntegrationArgs),
     /// Measure the main job in a lab
     Bench(bench::BenchArgs),
+    /// Feed broken texts to the YAML reader and the map loader
+    Fuzz(fuzz::FuzzArgs),
     /// Check formatting, lints, documentation, dependencies and layers
     Check,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Demo => demo::run(),
         Chore::Integration(args) => integration::run(args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Check => check::run(),
     });
     match result {

@@ -96,6 +96,8 @@ impl From<&Node> for Value {
                 let entry = |entry: &super::Entry| (entry.key.text.clone(), Self::from(&entry.value));
                 Self::Mapping(entries.iter().map(entry).collect::<IndexMap<_, _>>())
             }
+            // The text under an eager tag is no value yet, whatever it looks like.
+            Content::Scalar(scalar) if node.tag.is_some() => Self::String(scalar.text.clone()),
             Content::Scalar(scalar) => match scalar.kind() {
                 ScalarKind::Null => Self::Null,
                 ScalarKind::Bool(value) => Self::Bool(value),
