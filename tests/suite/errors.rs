@@ -140,7 +140,7 @@ fn a_user_outside_the_docker_group_is_told_so() {
     let outcome = project.dfab_in(&lab, &[&["-H", "guest@host1"], &UPDATE[..]].concat()).run();
     outcome
         .expect_code(1)
-        .expect_error(&["host1", "/var/run/docker.sock", "guest", "docker` group"])
+        .expect_error(&["host1", "/var/run/docker.sock", "user `guest` is not in group `docker`"])
         .expect_within(IN_TIME);
     host.expect_no_leftovers();
 }
