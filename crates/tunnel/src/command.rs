@@ -117,12 +117,10 @@ impl Command {
     /// [`Error::Input`] for an environment variable that is no name.
     pub fn full(&self) -> Result<String, Error> {
         let line = self.wrapped()?;
-        // A terminal hangs its commands up by itself; the others tell their process number, so that
-        // they can be ended. Under sudo, what follows runs as the target user: it says so, and from
-        // there on standard input is its.
+        // Commands tell their process number, so that they can be ended. Under sudo, what follows runs
+        // as the target user: it says so, and from there on standard input is its.
         let announce = format!("echo {READY} $$ >&2; ");
         match &self.sudo {
-            None if self.pty.is_some() => Ok(line),
             None if self.shell.is_some() || self.is_wrapped() => {
                 Ok(format!("sh -c {}", quote::shell(&format!("{announce}exec {line}"))))
             }
@@ -190,9 +188,6 @@ impl Session {
     pub async fn start(&self, command: &Command) -> Result<Process, Error> {
         let full = command.full()?;
         let process = self.exec_with(&full, command.shown(), command.pty.clone()).await?;
-        if command.sudo.is_none() && command.pty.is_some() {
-            return Ok(process);
-        }
         let limit = self.options().auth_timeout;
         let begun = self.begin(process, command.sudo.as_ref(), command.pty.is_some());
         tokio::time::timeout(limit, begun).await.unwrap_or_else(|_| {
@@ -321,7 +316,7 @@ mod tests {
             (Command::line("echo $HOME").shell("/bin/bash -l -c"), "/bin/bash -l -c 'echo $HOME'"),
         ];
         for (command, expected) in cases {
-            assert_eq!(command.clone().pty(Pty::default()).full().unwrap(), expected);
+            assert_eq!(command.wrapped().unwrap(), expected);
             let full = command.full().unwrap();
             assert!(full.starts_with("sh -c 'echo dfab-ready-9f3a61c7 $$ >&2; exec "), "{full}");
         }

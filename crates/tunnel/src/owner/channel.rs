@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{Job, LINGER, OpenFailure, Target, WINDOW, answer};
+use super::{Job, Kill, LINGER, OpenFailure, Target, WINDOW, answer};
 use crate::port::{ERR, Handle, OUT, Port};
 use crate::raw::{Buffers, Channel, Failure, Output};
 use crate::{Exit, Pty, Signal, lock};
@@ -41,7 +41,7 @@ pub(super) struct Live {
     let_go: Option<Instant>,
     window: Window,
     /// Processes to send signals to by another channel.
-    pub(super) kills: Vec<(u32, Signal)>,
+    pub(super) kills: Vec<Kill>,
 }
 
 enum Phase {
@@ -282,7 +282,8 @@ impl Live {
             channel.signal(signal.name())?;
             let mut state = lock(&self.port.state);
             state.signals.remove(0);
-            self.kills.extend(state.pid.map(|pid| (pid, signal)));
+            let force = self.let_go.is_some();
+            self.kills.extend(state.pid.map(|pid| (pid, signal, force)));
         }
     }
 

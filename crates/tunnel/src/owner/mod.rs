@@ -311,9 +311,9 @@ impl Owner {
         for id in gone {
             self.channels.remove(&id);
         }
-        for (pid, signal) in kills {
+        for kill in kills {
             self.queue.push_back(Job {
-                target: Target::Exec { command: kill_command(pid, signal), pty: None, end_on_drop: false },
+                target: Target::Exec { command: kill_command(kill), pty: None, end_on_drop: false },
                 reply: None,
                 permit: None,
                 deadline: Instant::now() + LINGER,
@@ -564,12 +564,30 @@ fn answer(port: &Arc<Port>, reply: Option<oneshot::Sender<Result<Handle, OpenFai
     }
 }
 
+/// A process to end by another channel: its number, the signal, and whether to use force when that
+/// does not help within two seconds.
+type Kill = (u32, Signal, bool);
+
 /// A command that sends a signal to the process group of `pid`. Servers send signals themselves only
 /// for users that are not root, and not all of them do.
-fn kill_command(pid: u32, signal: Signal) -> Vec<u8> {
-    // In /proc/PID/stat the third field after the name, which ends with the last `)`, is the group.
-    const KILL: &str = r#"stat=$(cat "/proc/$1/stat" 2>/dev/null) && set -- "$1" "$2" ${stat##*) } && kill -s "$2" -- "-$5""#;
-    quote::command(["sh", "-c", KILL, "sh", &pid.to_string(), signal.name()]).into_bytes()
+///
+/// In `/proc/PID/stat` the third field after the name, which ends with the last `)`, is the group. The
+/// signal is sent twice, because a shell that is about to become another program forgets it.
+fn kill_command((pid, signal, force): Kill) -> Vec<u8> {
+    const KILL: &str = r#"
+stat=$(cat "/proc/$1/stat" 2>/dev/null) || exit 0
+set -- "$2" "$3" ${stat##*) }
+group="-$5"
+kill -s "$1" -- $group
+for turn in 1 2 3 4 5 6 7 8 9 10; do
+  sleep 0.2 2>/dev/null || sleep 1
+  kill -s 0 -- $group 2>/dev/null || exit 0
+  [ $turn = 1 ] && kill -s "$1" -- $group
+done
+[ "$2" = force ] && kill -s KILL -- $group
+"#;
+    let force = if force { "force" } else { "ask" };
+    quote::command(["sh", "-c", KILL, "sh", &pid.to_string(), signal.name(), force]).into_bytes()
 }
 
 #[cfg(test)]

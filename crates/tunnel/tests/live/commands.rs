@@ -105,7 +105,7 @@ async fn commands_end_when_their_time_is_up_or_nobody_waits() {
     let stubborn = format!("trap '' TERM; while :; do {marker} & wait; done");
     let process = session.start(&Command::line(stubborn)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let exit = process.cancel(Duration::from_millis(500)).await.unwrap();
+    let exit = process.cancel(Duration::from_secs(2)).await.unwrap();
     assert_eq!(exit, Exit::Signal("KILL".into()));
     gone(&marker).await;
     // Closing the connection ends what still runs, and so does a terminal that hangs up.
@@ -121,6 +121,8 @@ async fn commands_end_when_their_time_is_up_or_nobody_waits() {
     options.user = user.name.clone();
     let session = Session::connect(options).await.unwrap();
     let process = session.exec(&marker).await.unwrap();
+    // A shell that is about to become the program forgets signals.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(process.cancel(Duration::from_secs(3)).await.unwrap(), Exit::Signal("TERM".into()));
     session.close().await.unwrap();
 }

@@ -1,0 +1,315 @@
+//! Measures what the crate promises, against `ssh` itself, in one run on one machine:
+//!
+//! ```text
+//! cargo run --release -p dfab-tunnel --example bench [-- MEGABYTES]
+//! ```
+//!
+//! Needs `/usr/sbin/sshd` and `ssh`; starts a private sshd on 127.0.0.1 and ends it. Prints one JSON
+//! object a line: name, value, unit, and the limit that is promised.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+
+#[path = "../tests/live/sshd.rs"]
+#[allow(dead_code)]
+mod sshd;
+
+use std::collections::VecDeque;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dfab_tunnel::{ConnectOptions, Session, Stream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::sshd::{Sshd, whoami};
+
+const MB: u64 = 1024 * 1024;
+
+fn report(name: &str, value: f64, unit: &str, limit: &str) {
+    println!(r#"{{"name":"{name}","value":{value:.3},"unit":"{unit}","limit":"{limit}"}}"#);
+}
+
+#[tokio::main]
+async fn main() {
+    let mut args = std::env::args().skip(1);
+    let first = args.next();
+    if first.as_deref() == Some("memory") {
+        return memory(&args.collect::<Vec<_>>()).await;
+    }
+    let length = first.and_then(|text| text.parse::<u64>().ok()).unwrap_or(1024) * MB;
+    let sshd = Sshd::start("");
+    let socket = serve(&sshd);
+    bulk(&sshd, &socket, length).await;
+    many(&sshd, &socket, length).await;
+    first_answer(&sshd, &socket).await;
+    delayed(&sshd, &socket).await;
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["memory", &sshd.port.to_string(), socket.to_str().unwrap()])
+        .arg(sshd.path("user_key"))
+        .arg(sshd.known_hosts())
+        .arg(length.to_string())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+/// A server that costs as little as `cat`: `<` and eight bytes of length sends so many, `>` takes all
+/// and says `done`, `?` answers one byte.
+fn serve(sshd: &Sshd) -> std::path::PathBuf {
+    let path = sshd.path("bench");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            std::thread::spawn(move || {
+                let mut kind = [0];
+                let mut block = vec![0; 256 * 1024];
+                if stream.read_exact(&mut kind).is_err() {
+                    return;
+                }
+                match kind[0] {
+                    b'<' => {
+                        let mut left = [0; 8];
+                        stream.read_exact(&mut left).unwrap();
+                        let mut left = u64::from_be_bytes(left);
+                        while left > 0 {
+                            let size = left.min(block.len() as u64) as usize;
+                            if stream.write_all(&block[..size]).is_err() {
+                                return;
+                            }
+                            left -= size as u64;
+                        }
+                    }
+                    b'>' => {
+                        while stream.read(&mut block).unwrap_or(0) > 0 {}
+                        let _ = stream.write_all(b"done");
+                    }
+                    _ => {
+                        let _ = stream.write_all(b"!");
+                    }
+                }
+            });
+        }
+    });
+    path
+}
+
+fn ssh(sshd: &Sshd, command: &str) -> Command {
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i"])
+        .arg(sshd.path("user_key"));
+    ssh.arg("-o").arg(format!("UserKnownHostsFile={}", sshd.known_hosts().display()));
+    ssh.args(["-p", &sshd.port.to_string(), &format!("{}@127.0.0.1", whoami()), command]);
+    ssh.stdin(Stdio::null()).stdout(Stdio::null());
+    ssh
+}
+
+async fn download(mut stream: Stream, length: u64) -> u64 {
+    stream.write_all(b"<").await.unwrap();
+    stream.write_all(&length.to_be_bytes()).await.unwrap();
+    let mut block = vec![0; 256 * 1024];
+    let mut taken = 0;
+    loop {
+        match stream.read(&mut block).await.unwrap() {
+            0 => return taken,
+            size => taken += size as u64,
+        }
+    }
+}
+
+async fn upload(mut stream: Stream, length: u64) {
+    stream.write_all(b">").await.unwrap();
+    let block = vec![0; 256 * 1024];
+    let mut left = length;
+    while left > 0 {
+        let size = left.min(block.len() as u64) as usize;
+        stream.write_all(&block[..size]).await.unwrap();
+        left -= size as u64;
+    }
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "done");
+}
+
+/// The best of five, alternating, so that what else the machine does meets both.
+async fn bulk(sshd: &Sshd, socket: &std::path::Path, length: u64) {
+    let session = Session::connect(sshd.options()).await.unwrap();
+    let path = socket.to_str().unwrap();
+    let rate = |started: Instant| length as f64 / MB as f64 / started.elapsed().as_secs_f64();
+    let (mut ssh_down, mut ssh_up, mut down, mut up) = (0_f64, 0_f64, 0_f64, 0_f64);
+    for _ in 0..5 {
+        let started = Instant::now();
+        assert!(ssh(sshd, &format!("head -c {length} /dev/zero")).status().unwrap().success());
+        ssh_down = ssh_down.max(rate(started));
+        let started = Instant::now();
+        assert_eq!(download(session.open_unix(path).await.unwrap(), length).await, length);
+        down = down.max(rate(started));
+        let mut feed = Command::new("head")
+            .args(["-c", &length.to_string(), "/dev/zero"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        let input = feed.stdout.take().unwrap();
+        assert!(ssh(sshd, "cat > /dev/null").stdin(input).status().unwrap().success());
+        ssh_up = ssh_up.max(rate(started));
+        feed.wait().unwrap();
+        let started = Instant::now();
+        upload(session.open_unix(path).await.unwrap(), length).await;
+        up = up.max(rate(started));
+    }
+    report("ssh cat download", ssh_down, "MiB/s", "");
+    report("stream download", down, "MiB/s", "");
+    report("download against ssh", down / ssh_down, "ratio", ">= 0.9");
+    report("ssh cat upload", ssh_up, "MiB/s", "");
+    report("stream upload", up, "MiB/s", "");
+    report("upload against ssh", up / ssh_up, "ratio", ">= 0.9");
+    session.close().await.unwrap();
+}
+
+async fn many(sshd: &Sshd, socket: &std::path::Path, length: u64) {
+    let session = Arc::new(Session::connect(sshd.options()).await.unwrap());
+    let path = socket.to_str().unwrap().to_owned();
+    let (mut one, mut sixteen) = (0_f64, 0_f64);
+    for _ in 0..3 {
+        let started = Instant::now();
+        download(session.open_unix(&path).await.unwrap(), length).await;
+        one = one.max(length as f64 / started.elapsed().as_secs_f64());
+        let started = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let (session, path) = (Arc::clone(&session), path.clone());
+            tasks.spawn(async move { download(session.open_unix(&path).await.unwrap(), length / 16).await });
+        }
+        tasks.join_all().await;
+        sixteen = sixteen.max(length as f64 / started.elapsed().as_secs_f64());
+    }
+    report("sixteen streams against one", sixteen / one, "ratio", ">= 0.9");
+    let mut opens = Vec::new();
+    for _ in 0..200 {
+        let started = Instant::now();
+        let stream = session.open_unix(&path).await.unwrap();
+        opens.push(started.elapsed());
+        drop(stream);
+    }
+    opens.sort();
+    report("new stream, median", opens[100].as_secs_f64() * 1000.0, "ms", "");
+    session.close().await.unwrap();
+}
+
+async fn ask(session: &Session, path: &str) {
+    let mut stream = session.open_unix(path).await.unwrap();
+    stream.write_all(b"?").await.unwrap();
+    stream.read_exact(&mut [0]).await.unwrap();
+}
+
+async fn first_answer(sshd: &Sshd, socket: &std::path::Path) {
+    let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        let started = Instant::now();
+        assert!(ssh(sshd, "true").status().unwrap().success());
+        theirs.push(started.elapsed().as_secs_f64());
+        let started = Instant::now();
+        let session = Session::connect(sshd.options()).await.unwrap();
+        ask(&session, socket.to_str().unwrap()).await;
+        ours.push(started.elapsed().as_secs_f64());
+        session.close().await.unwrap();
+    }
+    theirs.sort_by(f64::total_cmp);
+    ours.sort_by(f64::total_cmp);
+    report("ssh host true, median", theirs[5] * 1000.0, "ms", "");
+    report("first answer, median", ours[5] * 1000.0, "ms", "");
+    report("first answer against ssh host true", ours[5] / theirs[5], "ratio", "<= 1.5");
+}
+
+/// Half a round trip each way, in order, at any speed.
+async fn delay(from: TcpStream, to: TcpStream, half: Duration) {
+    from.set_nodelay(true).unwrap();
+    to.set_nodelay(true).unwrap();
+    let (from_read, from_write) = from.into_split();
+    let (to_read, to_write) = to.into_split();
+    let one_way = |mut read: tokio::net::tcp::OwnedReadHalf, mut write: tokio::net::tcp::OwnedWriteHalf| {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+        tokio::spawn(async move {
+            let mut block = vec![0; 256 * 1024];
+            while let Ok(size @ 1..) = read.read(&mut block).await {
+                if sender.send((Instant::now() + half, block[..size].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            let mut waiting = VecDeque::new();
+            while let Some(item) = receiver.recv().await {
+                waiting.push_back(item);
+                while let Some((due, data)) = waiting.pop_front() {
+                    tokio::time::sleep_until(due.into()).await;
+                    if write.write_all(&data).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+    };
+    one_way(from_read, to_write);
+    one_way(to_read, from_write);
+}
+
+async fn delayed(sshd: &Sshd, socket: &std::path::Path) {
+    const ROUND_TRIP: Duration = Duration::from_millis(50);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut options = sshd.options();
+    let known = sshd.path("delayed_hosts");
+    let key = std::fs::read_to_string(sshd.path("host_key.pub")).unwrap();
+    std::fs::write(&known, format!("[127.0.0.1]:{} {key}", listener.local_addr().unwrap().port())).unwrap();
+    options.host_keys.files = vec![known];
+    options.port = listener.local_addr().unwrap().port();
+    let port = sshd.port;
+    tokio::spawn(async move {
+        loop {
+            let (from, _) = listener.accept().await.unwrap();
+            let to = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            tokio::spawn(delay(from, to, ROUND_TRIP / 2));
+        }
+    });
+    let session = Session::connect(options).await.unwrap();
+    let path = socket.to_str().unwrap();
+    ask(&session, path).await;
+    let mut opens = Vec::new();
+    for _ in 0..20 {
+        let started = Instant::now();
+        drop(session.open_unix(path).await.unwrap());
+        opens.push(started.elapsed());
+    }
+    opens.sort();
+    let round_trips = opens[10].as_secs_f64() / ROUND_TRIP.as_secs_f64();
+    report("new stream at 50 ms", round_trips, "round trips", "<= 1.2");
+    let length = 1024 * MB;
+    let started = Instant::now();
+    download(session.open_unix(path).await.unwrap(), length).await;
+    let rate = length as f64 / started.elapsed().as_secs_f64();
+    let bound = 2.0 * MB as f64 / ROUND_TRIP.as_secs_f64();
+    report("download at 50 ms", rate / MB as f64, "MiB/s", "");
+    report("download at 50 ms against a 2 MiB window", rate / bound, "ratio", ">= 4");
+    session.close().await.unwrap();
+}
+
+/// In a process of its own: nothing else counts.
+async fn memory(args: &[String]) {
+    let [port, socket, key, known, length] = args else { panic!("unexpected arguments") };
+    let mut options = ConnectOptions::new("127.0.0.1", whoami());
+    options.port = port.parse().unwrap();
+    options.auth.keys = vec![dfab_tunnel::options::KeyFile::named(key)];
+    options.host_keys.files = vec![known.into()];
+    let session = Session::connect(options).await.unwrap();
+    let length = length.parse().unwrap();
+    download(session.open_unix(socket).await.unwrap(), length).await;
+    upload(session.open_unix(socket).await.unwrap(), length).await;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: f64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    report("peak memory, all both ways", peak / 1024.0, "MiB", "< 32");
+    session.close().await.unwrap();
+}
