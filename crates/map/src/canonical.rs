@@ -25,6 +25,11 @@ pub fn canonical(property: Property, value: &Value) -> Value {
         }
         Property::DeviceRequests => device_requests(compact(value)),
         Property::CapAdd | Property::CapDrop => set(&capabilities(value)),
+        // Zero is a value here; engines write −1 where nothing was asked for.
+        _ if property.zero_counts() => match value.as_i64() {
+            Some(-1) => Value::Null,
+            _ => value.clone(),
+        },
         _ => shaped(property.shape(), value),
     }
 }
@@ -48,7 +53,10 @@ fn capabilities(value: &Value) -> Value {
         let name = name.to_uppercase();
         name.strip_prefix("CAP_").map_or_else(|| name.clone(), str::to_owned)
     };
-    elements.iter().map(|element| element.as_str().map_or_else(|| element.clone(), |name| short(name).into())).collect()
+    elements
+        .iter()
+        .map(|element| element.as_str().map_or_else(|| element.clone(), |name| short(name).into()))
+        .collect()
 }
 
 fn restart_policy(value: &Value) -> Value {

@@ -32,7 +32,7 @@ pub(super) fn properties(
             reasons.extend(found);
         }
     }
-    reasons.extend(removed(desired, recorded));
+    reasons.extend(removed(desired, detail, recorded));
     reasons
 }
 
@@ -46,14 +46,20 @@ fn is_general(property: Property) -> bool {
 }
 
 /// What was set when the container was made, and is no longer in the map at all.
-fn removed(desired: &Container, recorded: Option<&Digests>) -> Vec<Reason> {
+fn removed(desired: &Container, detail: &ContainerDetail, recorded: Option<&Digests>) -> Vec<Reason> {
     let names = recorded.into_iter().flat_map(Digests::keys);
     let known = names.filter_map(|name| Property::by_name(name));
     let is_set =
         |property: &Property| desired.spec.properties.get(property).is_some_and(|value| !value.is_null());
     known
         .filter(|property| is_general(*property) && !is_set(property))
-        .map(|property| gone(property.name(), desired.origins.get("")))
+        .map(|property| {
+            let reason = gone(property.name(), desired.origins.get(""));
+            match detail.properties.get(&property).and_then(show).filter(|_| !property.is_secret()) {
+                Some(current) => Reason { current: Some(current), ..reason },
+                None => reason,
+            }
+        })
         .collect()
 }
 
@@ -120,7 +126,7 @@ fn by_inspection(property: Property, current: &Value, wanted: &Value, desired: &
             .into_iter()
             .map(|(name, was, is)| hidden_unless_public(property, &name, was, is, source(&name)))
             .collect(),
-        Shape::Set => missing(property, current, wanted)
+        Shape::Set => missing(current, wanted)
             .into_iter()
             .map(|element| {
                 differs(
@@ -201,20 +207,12 @@ fn hidden_unless_public(
 }
 
 /// The elements of a set that the container does not have.
-fn missing(property: Property, current: &Value, wanted: &Value) -> Vec<String> {
-    let normal = |text: &str| match property {
-        // Engines since 28 add the prefix that older ones leave as it was written.
-        Property::CapAdd | Property::CapDrop => {
-            let upper = text.to_uppercase();
-            upper.strip_prefix("CAP_").map(str::to_owned).unwrap_or(upper)
-        }
-        _ => text.to_owned(),
-    };
+fn missing(current: &Value, wanted: &Value) -> Vec<String> {
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let has: Vec<String> = texts(current).iter().map(|text| normal(text)).collect();
-    texts(wanted).into_iter().filter(|text| !has.contains(&normal(text))).collect()
+    let has = texts(current);
+    texts(wanted).into_iter().filter(|text| !has.contains(text)).collect()
 }
 
 /// Published ports count whole: an image can publish none (D-26, D-27).
@@ -236,7 +234,7 @@ fn port_bindings(current: &Value, wanted: &Value, desired: &Container) -> Vec<Re
         .filter(|port| current.get(*port) != wanted.get(*port))
         .map(|port| {
             let text = |list: Option<&Vec<String>>| list.map(|list| list.join(" "));
-            let source = desired.origins.get(Property::PortBindings.name());
+            let source = desired.origins.get(&format!("{}.{port}", Property::PortBindings));
             differs(format!("exposes.{port}"), text(current.get(port)), text(wanted.get(port)), source)
         })
         .collect()

@@ -37,6 +37,7 @@ impl Maker<'_> {
         let mut layers = Layers::default();
         layers.origin("", container.origins.get(""));
         layers.origin("image", container.origins.get("image"));
+        layers.origins.adopt("exec_commands", &container.origins);
 
         let mut bound_to = self.mounts(config, container, instance, &mut layers);
         bound_to.extend(self.links(container, &mut layers));

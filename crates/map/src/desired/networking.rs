@@ -37,6 +37,10 @@ impl Maker<'_> {
         if !bindings.is_empty() {
             layers.merge(Property::PortBindings, Json::Object(bindings));
             layers.origin(Property::PortBindings.name(), container.origins.get("exposes"));
+            for port in &ports {
+                let path = format!("{}.{}", Property::PortBindings, Port::key(port));
+                layers.origin(path, container.origins.get(&format!("exposes.{}", Port::key(port))));
+            }
         }
     }
 

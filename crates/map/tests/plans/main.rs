@@ -4,7 +4,11 @@
 //! that is meant, `UPDATE_PLANS=1 cargo test -p dfab-map --test plans` writes what is printed now into
 //! the files, for reading the difference before it is committed.
 
+// Helpers of tests may panic as tests may.
+#![allow(clippy::unwrap_used)]
+
 mod model;
+mod properties;
 mod scenario;
 
 use std::path::{Path, PathBuf};

@@ -18,12 +18,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use dfab_map::desired::{Session, Settings, Target};
+use dfab_map::diagnostic::Finding;
 use dfab_map::extend::extended;
 use dfab_map::item::{ItemId, Kind};
 use dfab_map::load::{self, LoadOptions};
 use dfab_map::model::{ClientConfig, Clients};
 use dfab_map::names::ClientName;
-use dfab_map::observed::{ContainerState, Observed};
+use dfab_map::observed::{ContainerDetail, ContainerState, Observed};
 use dfab_map::plan::{ActionKind, Call, ExecCheck, Plan, PlanOptions, ScriptCommand, plan};
 use dfab_map::property::Property;
 use dfab_map::select::{Maps, Reference, select};
@@ -32,7 +33,7 @@ use dfab_map::value::{Tables, Value};
 use crate::model::Engine;
 
 /// One run of scenarios.
-struct World {
+pub struct World {
     maps: Maps,
     clients: Clients,
     hosts: Vec<String>,
@@ -66,7 +67,7 @@ pub fn run(text: &str) -> String {
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             maps: Maps::new(),
             clients: Clients::new(),
@@ -77,7 +78,7 @@ impl World {
     }
 
     /// Carries a command out, and returns what belongs under it.
-    fn command(&mut self, command: &str, body: &str) -> Result<String, String> {
+    pub fn command(&mut self, command: &str, body: &str) -> Result<String, String> {
         let mut words = command.split_whitespace();
         let verb = words.next().unwrap_or_default();
         let words: Vec<&str> = words.collect();
@@ -134,6 +135,28 @@ impl World {
             }
             other => Err(format!("unknown command {other}")),
         }
+    }
+
+    /// Returns what inspection shows of a container of the default client.
+    pub fn detail(&mut self, name: &str) -> ContainerDetail {
+        self.engine().detail(name).unwrap().clone()
+    }
+
+    /// Replaces it. Networks stay as they are.
+    pub fn set_detail(&mut self, name: &str, detail: ContainerDetail) {
+        let current = self.engine().detail(name).unwrap();
+        current.properties = detail.properties;
+        current.mounts = detail.mounts;
+    }
+
+    /// Takes our labels from a container, as if something else had made it.
+    pub fn strip_labels(&mut self, name: &str) {
+        let container = self.engine().state.containers.get_mut(name).unwrap();
+        container.labels.retain(|key, _| !key.starts_with("dfab."));
+    }
+
+    fn engine(&mut self) -> &mut Engine {
+        self.engines.entry(ClientName::default_client()).or_insert_with(Engine::new)
     }
 
     /// Interrupts the action after each number of calls, and checks that it converges when it is
@@ -212,7 +235,12 @@ impl World {
         let settings = Settings::default();
         let session =
             Session { maps: &self.maps, clients: &self.clients, defaults, lookup: &lookup, settings };
-        let desired = session.desired(action, &selected, options).map_err(|findings| findings.to_string())?;
+        let desired = session.desired(action, &selected, options).map_err(|findings| {
+            let hint = |finding: &Finding| finding.hint.as_ref().map(|hint| format!("\n    hint: {hint}"));
+            let lines =
+                findings.0.iter().map(|finding| format!("{finding}{}", hint(finding).unwrap_or_default()));
+            lines.collect::<Vec<_>>().join("\n")
+        })?;
         let wanted = desired.wanted();
         let mut observed: BTreeMap<ClientName, Observed> = BTreeMap::new();
         for (client, wanted) in wanted {
