@@ -80,8 +80,8 @@ impl Bench<'_> {
         let over_slow_ssh = || {
             let mut command = Command::new(&self.dfab);
             command
-                .current_dir(project::root())
-                .args(["--file", "examples/example_map/dfab.yaml", "-H", "slow", "--ssh-config-path"])
+                .current_dir(project::root().join("examples/example_map"))
+                .args(["-H", "slow", "--ssh-config-path"])
                 .arg(&slow)
                 .args(update);
             command

@@ -29,11 +29,15 @@ pub fn run() -> Result<ExitCode> {
         site::install(host)?;
     }
     print!("{}", lab.describe());
+    println!("$ cd examples/example_map");
     let run = |hosts: &str, arguments: &[&str]| {
         let mut words = vec!["--hosts", hosts];
         words.extend(arguments);
         let mut command = site::dfab(&dfab, lab, &words);
-        println!("$ {}", command.line().replacen(&dfab.display().to_string(), "dfab", 1));
+        println!(
+            "$ {}",
+            command.line().replacen(&crate::run::quoted(&dfab.display().to_string()), "dfab", 1)
+        );
         command.run()
     };
     let update = ["actions.update", "example_map", "web_server"];

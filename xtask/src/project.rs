@@ -23,7 +23,7 @@ pub fn cargo() -> Command {
 /// Builds the `dfab` binary and returns its path. `release` chooses the profile that users install.
 pub fn build_dfab(release: bool) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--quiet", "--package", "dfab", "--bin", "dfab"]);
+    build.args(["build", "--package", "dfab", "--bin", "dfab"]);
     if release {
         build.arg("--release");
     }

@@ -69,10 +69,11 @@ pub fn container_id(host: &Host, name: &str) -> Result<String> {
 /// Returns a `dfab` call for the example in this lab.
 pub fn dfab(binary: &std::path::Path, lab: &lab::Lab, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
+    // The project file is found in the working directory, as a user's is.
     command
-        .current_dir(project::root())
-        .args(["--file", "examples/example_map/dfab.yaml", "--ssh-config-path"])
-        .arg(lab.ssh_config().strip_prefix(project::root()).unwrap_or(&lab.ssh_config()))
+        .current_dir(project::root().join("examples/example_map"))
+        .arg("--ssh-config-path")
+        .arg(lab.ssh_config())
         .args(arguments);
     command
 }
