@@ -92,5 +92,7 @@ async fn a_real_engine_converges_and_drift_is_repaired() {
             .unwrap_or_else(|error| panic!("seed {seed}, {drifted:?}: {error}"));
         world.assert_converged(&format!("seed {seed}, {drifted:?}, repaired by\n{plan}")).await;
     }
+    // The image has a folder of another owner at the path, which engines copy into empty volumes.
+    assert_eq!(world.shell("conv.data", "stat -c '%u:%g %a' /mounted").await, "2000:2000 750\n");
     world.clean_up().await;
 }

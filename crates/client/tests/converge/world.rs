@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dfab_client::apply::{ApplyOptions, Backends};
+use dfab_client::backend::LogOptions;
 use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector, MemoryBackend, apply, observe};
 use dfab_map::desired::{Session, Settings, Target};
 use dfab_map::image::ImageName;
@@ -13,8 +14,11 @@ use dfab_map::load::{self, LoadOptions};
 use dfab_map::model::{ClientConfig, Clients, Map};
 use dfab_map::names::{ClientName, MapName};
 use dfab_map::plan::{self, ActionKind, Plan, PlanOptions};
+use dfab_map::property::Property;
+use dfab_map::spec::{ContainerSpec, Properties};
 use dfab_map::value::Tables;
 use indexmap::IndexMap;
+use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 
 pub struct World {
@@ -104,6 +108,26 @@ impl World {
             .map(|reason| format!("{}: {:?} -> {:?}", reason.field, reason.current, reason.desired))
             .collect();
         assert!(plan.is_empty(), "{when}, there is still to do:\n{plan}{}", reasons.join("\n"));
+    }
+
+    /// Runs a command in a container that has a volume at `/mounted`, and returns what it prints.
+    pub async fn shell(&self, volume: &str, command: &str) -> String {
+        let spec = ContainerSpec {
+            name: "conv.shell".into(),
+            image: ImageName::expand("busybox", None, None).unwrap(),
+            properties: Properties::from([
+                (Property::Command, json!(["sh", "-c", command])),
+                (Property::Binds, json!([format!("{volume}:/mounted:ro,nocopy")])),
+            ]),
+            first_endpoint: None,
+            own_labels: BTreeMap::new(),
+        };
+        self.backend.create_container(&spec).await.unwrap();
+        self.backend.start_container(&spec.name).await.unwrap();
+        self.backend.wait_container(&spec.name, None).await.unwrap();
+        let log = self.backend.container_logs(&spec.name, LogOptions::default()).await.unwrap();
+        self.backend.remove_container(&spec.name, false, false).await.unwrap();
+        String::from_utf8(log).unwrap()
     }
 
     /// Removes everything of the map, with its data.

@@ -6,7 +6,7 @@ use super::layers::Layers;
 use super::maker::{Maker, Owner};
 use super::{Binding, BindingKind, DesiredMount};
 use crate::model::{Bind, Container, HostPath, Keyed, Reference};
-use crate::names::{ConfigName, InstanceName, container_name};
+use crate::names::{ConfigName, InstanceName, VolumeAlias, container_name};
 use crate::property::Property;
 use crate::value::Late;
 use crate::volumes::Used;
@@ -52,7 +52,8 @@ impl Maker<'_> {
             let path = format!("attaches.{}", attach.name);
             let inside = attach.path.as_ref().or_else(|| self.volumes.path(config, &attach.name));
             let source = self.volumes.docker_name(config, &attach.name);
-            self.volume(owner, &path, inside, &source, false, &mut mounts);
+            let mode = self.volume_mode(config, &attach.name, false);
+            self.volume(owner, &path, inside, &source, mode, &mut mounts);
         }
         for used in &container.uses {
             let path = format!("uses.{}", used.name);
@@ -60,7 +61,8 @@ impl Maker<'_> {
                 Some(Used::Attached { owner: of, alias }) => {
                     let inside = used.path.as_ref().or_else(|| self.volumes.path(&of, &alias));
                     let source = self.volumes.docker_name(&of, &alias);
-                    self.volume(owner, &path, inside, &source, used.readonly, &mut mounts);
+                    let mode = self.volume_mode(&of, &alias, used.readonly);
+                    self.volume(owner, &path, inside, &source, mode, &mut mounts);
                 }
                 Some(Used::Container(reference)) => {
                     for name in self.container_names(&reference) {
@@ -117,7 +119,7 @@ impl Maker<'_> {
         let inside = self.resolve(owner, &path, inside);
         let host = self.host_path(owner, &path, host, instance);
         if let (Some(inside), Some(host)) = (inside, host) {
-            self.mount(owner, &path, &host, &inside, readonly, mounts);
+            self.mount(owner, &path, &host, &inside, if readonly { "ro" } else { "rw" }, mounts);
         }
     }
 
@@ -161,19 +163,35 @@ impl Maker<'_> {
         }
     }
 
+    /// Returns the mode of a bind of an attached volume.
+    ///
+    /// A volume that has got an owner or a mode is never filled again: into an empty one, an engine
+    /// would copy the folder that the image has at the path, owner and mode included, whenever a
+    /// container is created. What was to be copied, the helper has had copied before (engine §6.11).
+    fn volume_mode(&self, owner: &ConfigName, alias: &VolumeAlias, readonly: bool) -> &'static str {
+        let prepared =
+            self.volumes.user(owner, alias).is_some() || self.volumes.permissions(owner, alias).is_some();
+        match (readonly, prepared) {
+            (false, false) => "rw",
+            (false, true) => "rw,nocopy",
+            (true, false) => "ro",
+            (true, true) => "ro,nocopy",
+        }
+    }
+
     fn volume(
         &self,
         owner: Owner<'_>,
         path: &str,
         inside: Option<&Late<String>>,
         source: &str,
-        readonly: bool,
+        mode: &str,
         mounts: &mut Mounts,
     ) {
         match inside {
             Some(inside) => {
                 if let Some(inside) = self.resolve(owner, path, inside) {
-                    self.mount(owner, path, source, &inside, readonly, mounts);
+                    self.mount(owner, path, source, &inside, mode, mounts);
                 }
             }
             None => self.fail_with_hint(
@@ -191,7 +209,7 @@ impl Maker<'_> {
         path: &str,
         source: &str,
         inside: &str,
-        readonly: bool,
+        mode: &str,
         mounts: &mut Mounts,
     ) {
         let inside_clean = clean(inside);
@@ -211,7 +229,6 @@ impl Maker<'_> {
                     format!("a host path with a colon cannot be mounted: `{source}`"),
                 );
             }
-            let mode = if readonly { "ro" } else { "rw" };
             mounts.written.push((inside_clean.clone(), path.to_owned()));
             mounts.binds.push(format!("{source}:{inside_clean}:{mode}"));
         }
