@@ -28,6 +28,9 @@ use crate::information::Information;
 /// What an engine waits before it kills, where neither the call nor the container says (engine §6.6).
 const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time in which a command that an engine reports as started gets its command line.
+const STARTING: Duration = Duration::from_millis(20);
+
 #[async_trait]
 impl Backend for ApiBackend {
     fn host(&self) -> &str {
@@ -113,8 +116,16 @@ impl Backend for ApiBackend {
     async fn container_processes(&self, name: &str) -> Result<Vec<(String, String)>> {
         let operation = format!("list the processes of container `{name}`");
         let path = format!("/containers/{}/top?ps_args=-eo%20pid,user,args", encoded(name));
-        let answer = self.json(&operation, Method::GET, &path, None).await?;
-        engine_json::processes(&answer).map_err(self.unreadable(&operation))
+        let mut again = 5;
+        loop {
+            let answer = self.json(&operation, Method::GET, &path, None).await?;
+            let processes = engine_json::processes(&answer).map_err(self.unreadable(&operation))?;
+            if again == 0 || !engine_json::is_starting(&processes) {
+                return Ok(processes);
+            }
+            again -= 1;
+            tokio::time::sleep(STARTING).await;
+        }
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<Vec<String>> {

@@ -109,6 +109,15 @@ pub fn processes(answer: &Value) -> Result<Vec<(String, String)>, Unreadable> {
     Ok(rows.filter_map(|row| Some((cell(row, user)?, cell(row, command)?))).collect())
 }
 
+/// Tells whether some process is only on its way to its command: the engine reports a detached
+/// command as started while it is still `runc init`, or has no command line yet (`[sleep]`). Asking
+/// again a moment later shows it.
+pub fn is_starting(processes: &[(String, String)]) -> bool {
+    let starting =
+        |command: &str| command == "runc init" || command.starts_with('[') && command.ends_with(']');
+    processes.iter().any(|(_, command)| starting(command))
+}
+
 fn listed_state(element: &Value) -> ContainerState {
     match text(element, "State") {
         "created" => ContainerState::Created,

@@ -13,7 +13,7 @@ mod rewritten;
 mod volume;
 
 pub use container::{
-    MAC_ADDRESS_LABEL, health, inspected_container, listed_container, primary_name, processes,
+    MAC_ADDRESS_LABEL, health, inspected_container, is_starting, listed_container, primary_name, processes,
 };
 pub use create::{container_body, endpoint_body, network_body, update_body, volume_body};
 pub use network::{listed_network, networks_by_name};

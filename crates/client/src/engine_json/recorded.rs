@@ -198,3 +198,14 @@ fn networks_volumes_images_and_processes_are_read() {
         assert!(processes.contains(&("root".into(), "sleep 3141".into())), "API {api}: {processes:?}");
     });
 }
+
+#[test]
+fn a_process_on_its_way_to_its_command_is_told_from_others() {
+    let list =
+        |command: &str| vec![("root".to_owned(), "sh".to_owned()), ("root".to_owned(), command.to_owned())];
+    for (command, starting) in
+        [("runc init", true), ("[sleep]", true), ("sleep 5", false), ("[sleep] <defunct>", false)]
+    {
+        assert_eq!(is_starting(&list(command)), starting, "{command}");
+    }
+}
