@@ -83,6 +83,8 @@ fn every_generation_shows_the_same_properties() {
         (Property::ExtraHosts, json!(["gw:192.0.2.1"])),
         (Property::GroupAdd, json!(["44"])),
         (Property::IpcMode, json!("private")),
+        // What an engine on cgroup v1 fills in.
+        (Property::CgroupnsMode, json!("host")),
         (Property::Sysctls, json!({"net.ipv4.ip_forward": "1"})),
         (Property::Tmpfs, json!({"/run": ""})),
         (Property::Ulimits, json!([{"Name": "nofile", "Soft": 1024, "Hard": 2048}])),
