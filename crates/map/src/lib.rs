@@ -1,4 +1,15 @@
-//! Container maps: the model, and a planner that says why.
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules, in reading order
+//!
+//! * [`model`]: the map in normal form. [`names`], [`value`] and [`position`] are what it is made of.
+//! * [`yaml`] reads text into nodes, [`load`] turns nodes into the model, [`diagnostic`] says what is wrong,
+//!   [`show`] writes the model back, [`schema`] describes the files to editors.
+//! * [`extend`] resolves inheritance, [`merge`] combines maps, [`check`] looks at cross-references, [`select`]
+//!   finds items by name, [`deps`] orders them, [`picture`] draws them.
+//! * [`resolve`] looks late values up when they are needed.
+//! * [`desired`] and [`observed`] are the two sides, in the canonical form of [`spec`] and [`property`];
+//!   [`compare`] finds the differences, [`plan`] says what to do about them, and why.
 
 pub mod canonical;
 pub mod check;

@@ -3,7 +3,6 @@
 use super::context::Context;
 use super::elements::{Element, Fields, Form, tuples};
 use crate::model::{Link, Reference};
-use crate::names::{ConfigName, InstanceName};
 use crate::yaml::Node;
 
 pub(super) const FORMS: &str =
@@ -39,15 +38,8 @@ fn alias(context: &mut Context, node: &Node) -> Option<Option<String>> {
 
 /// Reads `config` or `config.instance`, split at the first dot. A bare number is none.
 pub(super) fn reference(context: &mut Context, node: &Node) -> Option<Reference> {
-    const EXPECTED: &str = "`config` or `config.instance`";
-    let text = context.text(node, EXPECTED)?;
-    let (config, instance) = match text.split_once('.') {
-        Some((config, instance)) => (config, Some(instance)),
-        None => (&*text, None),
-    };
-    let reference = ConfigName::new(config)
-        .and_then(|config| Ok(Reference { config, instance: instance.map(InstanceName::new).transpose()? }));
-    match reference {
+    let text = context.text(node, "`config` or `config.instance`")?;
+    match Reference::parse(&text) {
         Ok(reference) => Some(reference),
         Err(error) => {
             context.invalid_name(node.place(), &error);

@@ -3,6 +3,7 @@
 //! Nothing here reads YAML, looks anything up, or knows an engine. [`crate::load`] makes these
 //! values from text; they can as well be built in code.
 
+mod build;
 mod client;
 mod container;
 mod key;

@@ -81,6 +81,8 @@ fn every_refused_form_breaks_the_schema_unless_its_rule_is_beyond_one() {
         "is no path inside the container",
         "expected a mapping of options",
         "is a path, where",
+        // A number and its text differ in JSON.
+        "instance `1` is given twice",
         // Validity inside a text.
         "is no image reference",
         "is not an IPv4 address",
