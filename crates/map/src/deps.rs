@@ -11,11 +11,11 @@ use crate::diagnostic::{Finding, FindingKind, Findings};
 use crate::graph;
 use crate::image::{self, ImageDefaults, ImageName};
 use crate::item::Item;
-use crate::model::{Container, Map, NetworkMode, Reference};
+use crate::model::{Container, Endpoint, Keyed, Link, Map, NetworkMode, Use};
 use crate::names::{ConfigName, InstanceName, NetworkName, PRESET_NETWORKS};
 use crate::place::{in_configuration, place_of};
 use crate::value::Lookup;
-use crate::volumes::{Used, Volumes};
+use crate::volumes::{Found, Volumes};
 
 /// The dependency graph of a map.
 ///
@@ -30,15 +30,24 @@ pub struct Dependencies {
     dependents: Vec<Vec<usize>>,
 }
 
-/// Why one configuration needs something: a property, and the key of its element.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
+/// Why one configuration needs something: a property, and the element of it that says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Need<'a> {
     /// The property that says so.
     pub property: NeedProperty,
-    /// The path below the configuration's [`crate::position::Origins`], for example `uses.app.one`.
-    pub path: String,
-    /// What is needed, as far as the map has it.
-    pub targets: Target,
+    /// What is needed.
+    pub target: Target<'a>,
+    element: Element<'a>,
+}
+
+/// The element that a need comes from.
+#[derive(Clone, Copy, Debug)]
+enum Element<'a> {
+    NetworkMode,
+    Endpoint(&'a Endpoint),
+    EndpointLink(&'a Endpoint, &'a Link),
+    Use(&'a Use),
+    Link(&'a Link),
 }
 
 /// The properties that make edges, in the order of map-model §8.2.
@@ -57,17 +66,33 @@ pub enum NeedProperty {
 }
 
 /// The target of a need.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
     /// A network that the map may or may not configure; never a preset one.
-    Network(NetworkName),
+    Network(&'a NetworkName),
     /// One instance, or all of a configuration (which may be the one unnamed).
     Containers {
         /// The configuration.
-        config: ConfigName,
+        config: &'a ConfigName,
         /// The instance; `None` is all of them.
-        instance: Option<InstanceName>,
+        instance: Option<&'a InstanceName>,
     },
+}
+
+impl Need<'_> {
+    /// Returns the path of the element below the configuration's [`crate::position::Origins`], for
+    /// example `uses.app.one`.
+    pub fn path(&self) -> String {
+        match self.element {
+            Element::NetworkMode => "network_mode".to_owned(),
+            Element::Endpoint(endpoint) => format!("networks.{}", endpoint.network_name),
+            Element::EndpointLink(endpoint, link) => {
+                format!("networks.{}.links.{}", endpoint.network_name, link.key())
+            }
+            Element::Use(used) => format!("uses.{}", used.name),
+            Element::Link(link) => format!("links.{}", link.key()),
+        }
+    }
 }
 
 impl Dependencies {
@@ -88,29 +113,43 @@ impl Dependencies {
             }
         };
         let volumes = Volumes::new(map);
-        findings.extend(cycles(map, &volumes));
-        if findings.is_empty() { Ok(Self::of(map, &volumes, &images)) } else { Err(Findings(findings)) }
+        let needs = all_needs(map, &volumes);
+        findings.extend(circles(map, &needs));
+        if findings.is_empty() { Ok(Self::of(map, &needs, &images)) } else { Err(Findings(findings)) }
     }
 
-    fn of(map: &Map, volumes: &Volumes<'_>, images: &IndexMap<&ConfigName, ImageName>) -> Self {
-        let mut items: IndexSet<Item> =
-            map.containers.iter().flat_map(|(name, container)| instances(name, container)).collect();
-        let mut edges = Vec::with_capacity(items.len());
+    fn of(map: &Map, needs: &[Vec<Need<'_>>], images: &IndexMap<&ConfigName, ImageName>) -> Self {
+        let mut items = IndexSet::with_capacity(3 * map.containers.len());
+        // The first item of each configuration; its instances follow it.
+        let mut first = Vec::with_capacity(map.containers.len());
         for (name, container) in &map.containers {
-            let mut targets = IndexSet::new();
-            for need in needs(map, volumes, name) {
-                match need.targets {
+            first.push(items.len());
+            items.extend(instances(name, container));
+        }
+        let mut declared = HashMap::new();
+        for ((config, container), first) in map.containers.values().enumerate().zip(&first) {
+            declared.extend(
+                container.instances.iter().zip(*first..).map(|(instance, item)| ((config, instance), item)),
+            );
+        }
+        let mut edges = Vec::with_capacity(items.len());
+        for (needs, (name, container)) in needs.iter().zip(&map.containers) {
+            let mut targets = IndexSet::with_capacity(needs.len() + container.attaches.len() + 1);
+            for need in needs {
+                match need.target {
                     Target::Network(network) => {
-                        targets.insert(items.insert_full(Item::Network(network)).0);
+                        targets.insert(items.insert_full(Item::Network(network.clone())).0);
                     }
-                    Target::Containers { config, instance: Some(instance) } => {
-                        targets.insert(
-                            items.insert_full(Item::Container { config, instance: Some(instance) }).0,
-                        );
-                    }
-                    Target::Containers { config, instance: None } => {
-                        let all = instances(&config, &map.containers[&config]);
-                        targets.extend(all.map(|item| items.insert_full(item).0));
+                    Target::Containers { config, instance: wanted } => {
+                        let at = map
+                            .containers
+                            .get_index_of(config)
+                            .expect("`needs` names known configurations only");
+                        match wanted {
+                            Some(wanted) => drop(targets.insert(declared[&(at, wanted)])),
+                            None => targets
+                                .extend(first[at]..first[at] + map.containers[at].instances.len().max(1)),
+                        }
                     }
                 }
             }
@@ -188,87 +227,101 @@ impl Dependencies {
 ///
 /// References that name nothing in the map are left out: the checks of map-model §9 report them. A
 /// configuration that uses a volume it attaches itself needs nothing for it (D37).
-pub fn needs(map: &Map, volumes: &Volumes<'_>, name: &ConfigName) -> Vec<Need> {
-    let Some(container) = map.containers.get(name) else { return Vec::new() };
-    let mut needs = Vec::new();
-    let mut add = |property, path, targets: Option<Target>| {
-        needs.extend(targets.map(|targets| Need { property, path, targets }));
-    };
-    if let Some(NetworkMode::Container(reference)) = container.network_mode.value() {
+pub fn needs<'a>(map: &'a Map, volumes: &Volumes<'a>, name: &str) -> Vec<Need<'a>> {
+    let Some((name, container)) = map.containers.get_key_value(name) else { return Vec::new() };
+    let mut needs =
+        Vec::with_capacity(container.uses.len() + container.links.len() + container.networks.len());
+    let containers = |(config, instance)| Target::Containers { config, instance };
+    if let Some(NetworkMode::Container(reference)) = container.network_mode.value()
+        && let Some((config, _)) = map.containers.get_key_value(&reference.config)
+    {
         // An instance that is not declared means all of them here, unlike in `links` (§8.2).
-        let known =
-            reference.instance.as_ref().filter(|instance| volumes.has_instance(&reference.config, instance));
-        let reference = Reference { config: reference.config.clone(), instance: known.cloned() };
-        add(NeedProperty::NetworkMode, "network_mode".to_owned(), containers(map, volumes, &reference));
+        let instance = volumes.declared(reference).and_then(|(_, instance)| instance);
+        let target = Target::Containers { config, instance };
+        needs.push(Need { property: NeedProperty::NetworkMode, target, element: Element::NetworkMode });
     }
     for endpoint in &container.networks {
-        let path = format!("networks.{}", endpoint.network_name);
         if !PRESET_NETWORKS.contains(&&*endpoint.network_name) {
-            add(NeedProperty::Networks, path.clone(), Some(Target::Network(endpoint.network_name.clone())));
+            let target = Target::Network(&endpoint.network_name);
+            needs.push(Need {
+                property: NeedProperty::Networks,
+                target,
+                element: Element::Endpoint(endpoint),
+            });
         }
         for link in &endpoint.links {
-            let path = format!("{path}.links.{}", link.container);
-            add(NeedProperty::EndpointLinks, path, containers(map, volumes, &link.container));
+            if let Some(target) = volumes.declared(&link.container).map(containers) {
+                let element = Element::EndpointLink(endpoint, link);
+                needs.push(Need { property: NeedProperty::EndpointLinks, target, element });
+            }
         }
     }
     for used in &container.uses {
-        let target = match volumes.used(name, &used.name) {
-            Some(Used::Attached { owner, .. }) if owner == *name => None,
-            Some(Used::Attached { owner, .. }) => Some(Target::Containers { config: owner, instance: None }),
-            Some(Used::Container(reference)) => containers(map, volumes, &reference),
-            None => None,
+        let target = match volumes.find(name, &used.name) {
+            Some(Found::Attached { owner, .. }) if owner == name => continue,
+            Some(Found::Attached { owner, .. }) => Target::Containers { config: owner, instance: None },
+            Some(Found::Container { config, instance }) => Target::Containers { config, instance },
+            None => continue,
         };
-        add(NeedProperty::Uses, format!("uses.{}", used.name), target);
+        needs.push(Need { property: NeedProperty::Uses, target, element: Element::Use(used) });
     }
     for link in &container.links {
-        let path = format!("links.{}", crate::model::Keyed::key(link));
-        add(NeedProperty::Links, path, containers(map, volumes, &link.container));
+        if let Some(target) = volumes.declared(&link.container).map(containers) {
+            needs.push(Need { property: NeedProperty::Links, target, element: Element::Link(link) });
+        }
     }
     needs
 }
 
+fn all_needs<'a>(map: &'a Map, volumes: &Volumes<'a>) -> Vec<Vec<Need<'a>>> {
+    map.containers.keys().map(|name| needs(map, volumes, name)).collect()
+}
+
 /// Returns one finding for each knot of configurations that need each other: check 13 of map-model §9.
+pub(crate) fn cycles(map: &Map, volumes: &Volumes<'_>) -> Vec<Finding> {
+    circles(map, &all_needs(map, volumes))
+}
+
+/// Does the work of [`cycles`], by the number of each configuration.
 ///
 /// All instances of a configuration share one list of edges, so that a circle of instances is always
 /// one of configurations too, and the other way round.
-pub(crate) fn cycles(map: &Map, volumes: &Volumes<'_>) -> Vec<Finding> {
-    let needs: HashMap<&ConfigName, Vec<Need>> =
-        map.containers.keys().map(|name| (name, needs(map, volumes, name))).collect();
-    let neighbours = |name: &&ConfigName| -> Vec<&ConfigName> {
-        needs[*name]
-            .iter()
-            .filter_map(|need| match &need.targets {
-                Target::Containers { config, .. } => {
-                    map.containers.get_key_value(config).map(|(name, _)| name)
-                }
-                Target::Network(_) => None,
-            })
-            .collect()
+fn circles(map: &Map, needs: &[Vec<Need<'_>>]) -> Vec<Finding> {
+    let target = |need: &Need<'_>| match need.target {
+        Target::Containers { config, .. } => map.containers.get_index_of(config),
+        Target::Network(_) => None,
     };
-    let hop = |from: &ConfigName, to: &ConfigName| {
-        let leads = |need: &&Need| matches!(&need.targets, Target::Containers { config, .. } if config == to);
+    let edges: Vec<Vec<usize>> =
+        needs.iter().map(|needs| needs.iter().filter_map(target).collect()).collect();
+    let named = |at: usize| map.containers.get_index(at).expect("it is a number of a configuration");
+    let hop = |from: usize, to: usize| {
+        let leads = |need: &&Need<'_>| target(need) == Some(to);
         let need = needs[from].iter().find(leads).expect("the circle was found along these edges");
-        (need.property, place_of(&map.containers[from].origins, &need.path, to))
+        (need.property, place_of(&named(from).1.origins, &need.path(), named(to).0))
     };
-    let finding = |cycle: graph::Cycle<&ConfigName>| {
-        let (first, second) = (cycle.0[0], cycle.0[1]);
-        let (property, place) = hop(first, second);
-        let message = match cycle.0.len() {
+    let finding = |graph::Cycle(path): graph::Cycle<usize>| {
+        let first = named(path[0]).0;
+        let (property, place) = hop(path[0], path[1]);
+        let message = match path.len() {
             2 => format!("configuration `{first}` depends on itself (check 13)"),
-            _ => format!("circular dependency: {cycle} (check 13)"),
+            _ => {
+                let cycle = graph::Cycle(path.iter().map(|at| named(*at).0).collect());
+                format!("circular dependency: {cycle} (check 13)")
+            }
         };
         let mut finding = Finding::error(FindingKind::Cycle, message);
         finding.subject = in_configuration(&map.name, first, property.as_str());
         finding.place = place;
-        for pair in cycle.0[1..].windows(2) {
+        for pair in path[1..].windows(2) {
             if let (property, Some(place)) = hop(pair[0], pair[1]) {
-                let text = format!("`{}` needs `{}` through `{property}`", pair[0], pair[1]);
+                let text =
+                    format!("`{}` needs `{}` through `{property}`", named(pair[0]).0, named(pair[1]).0);
                 finding.related.push((place, text));
             }
         }
         finding
     };
-    graph::cycles(map.containers.keys(), neighbours).into_iter().map(finding).collect()
+    graph::cycles(0..edges.len(), |at| edges[*at].iter().copied()).into_iter().map(finding).collect()
 }
 
 impl NeedProperty {
@@ -311,19 +364,6 @@ fn images<'a>(
         }
     }
     if findings.is_empty() { Ok(images) } else { Err(findings) }
-}
-
-/// Returns the target that a reference stands for, if the map has it.
-fn containers(map: &Map, volumes: &Volumes<'_>, reference: &Reference) -> Option<Target> {
-    let (config, _) = map.containers.get_key_value(&reference.config)?;
-    let config = config.clone();
-    match &reference.instance {
-        None => Some(Target::Containers { config, instance: None }),
-        Some(instance) if volumes.has_instance(&config, instance) => {
-            Some(Target::Containers { config, instance: Some(instance.clone()) })
-        }
-        Some(_) => None,
-    }
 }
 
 #[cfg(test)]

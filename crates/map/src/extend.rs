@@ -81,17 +81,20 @@ pub(crate) fn extend(map: &Map) -> Extension {
         {
             incomplete.insert(name.clone());
         }
-        let mut extended = Container::default();
-        if written.extends.is_empty() {
-            extended = written.clone();
-        } else {
-            for parent in written.extends.iter().filter_map(|parent| done.get(parent)) {
-                container::merge(&mut extended, parent, Lists::AndScalars);
+        let mut parents = written.extends.iter().filter_map(|parent| done.get(parent));
+        let extended = match parents.next() {
+            None => written.clone(),
+            Some(first) => {
+                let mut extended = Container { is_abstract: false, ..first.clone() };
+                for parent in parents {
+                    container::merge(&mut extended, parent, Lists::AndScalars);
+                }
+                container::merge(&mut extended, written, Lists::AndScalars);
+                // The object itself stands where the heir was written.
+                extended.origins.adopt_own(&written.origins);
+                extended
             }
-            // The object itself, and what it says of inheritance, stands where the heir was written.
-            extended.origins.forget("");
-            container::merge(&mut extended, written, Lists::AndScalars);
-        }
+        };
         done.insert(name, extended);
     }
     let mut extended = Map { containers: Default::default(), ..map.clone() };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// A place in a source text: file, line and column, both counted from one.
@@ -45,13 +46,16 @@ impl fmt::Debug for Position {
 ///
 /// Positions are not part of an object's value: all `Origins` are equal, so that two maps written
 /// differently compare equal when they mean the same.
+///
+/// Copies share their records until one of them is changed: every stage of the work on a map keeps a
+/// copy.
 #[derive(Clone, Default)]
-pub struct Origins(BTreeMap<String, Position>);
+pub struct Origins(Arc<BTreeMap<Arc<str>, Position>>);
 
 impl Origins {
     /// Records the position of `path`, replacing an earlier one.
-    pub fn set(&mut self, path: impl Into<String>, position: Position) {
-        self.0.insert(path.into(), position);
+    pub fn set(&mut self, path: impl Into<Arc<str>>, position: Position) {
+        Arc::make_mut(&mut self.0).insert(path.into(), position);
     }
 
     /// Returns the position of `path`, else that of its nearest recorded parent.
@@ -80,36 +84,48 @@ impl Origins {
 
     /// Takes over every position that `other` records at or below `path`.
     pub fn adopt(&mut self, path: &str, other: &Self) {
-        if path.is_empty() {
-            self.0.extend(other.0.iter().map(|(key, position)| (key.clone(), position.clone())));
-            return;
-        }
-        if let Some(position) = other.0.get(path) {
-            self.0.insert(path.to_owned(), position.clone());
-        }
-        // Everything below starts with `path.`, and `/` is the character after `.`.
-        for (key, position) in other.0.range(format!("{path}.")..format!("{path}/")) {
-            self.0.insert(key.clone(), position.clone());
+        let mut positions = other.at_or_below(path).peekable();
+        if positions.peek().is_some() {
+            Arc::make_mut(&mut self.0)
+                .extend(positions.map(|(key, position)| (key.clone(), position.clone())));
         }
     }
 
     /// Forgets every position recorded at or below `path`.
     pub fn forget(&mut self, path: &str) {
-        self.0.remove(path);
-        let below: Vec<String> =
-            self.0.range(format!("{path}.")..format!("{path}/")).map(|(key, _)| key.clone()).collect();
-        for key in below {
-            self.0.remove(&key);
+        let keys: Vec<Arc<str>> = self.at_or_below(path).map(|(key, _)| key.clone()).collect();
+        if !keys.is_empty() {
+            let positions = Arc::make_mut(&mut self.0);
+            keys.iter().for_each(|key| drop(positions.remove(key)));
+        }
+    }
+
+    /// Takes over the position that `other` records for the object itself.
+    pub fn adopt_own(&mut self, other: &Self) {
+        if let Some((path, position)) = other.0.get_key_value("") {
+            Arc::make_mut(&mut self.0).insert(path.clone(), position.clone());
         }
     }
 
     /// Takes over the position that `other` records for `path` itself, where none is known yet.
     pub fn adopt_missing(&mut self, path: &str, other: &Self) {
-        if let Some(position) = other.0.get(path)
-            && !self.0.contains_key(path)
+        if !self.0.contains_key(path)
+            && let Some((path, position)) = other.0.get_key_value(path)
         {
-            self.0.insert(path.to_owned(), position.clone());
+            Arc::make_mut(&mut self.0).insert(path.clone(), position.clone());
         }
+    }
+
+    /// Returns what is recorded for `path` and below it. Everything is below the empty path, which is
+    /// the object itself.
+    fn at_or_below(&self, path: &str) -> impl Iterator<Item = (&Arc<str>, &Position)> {
+        let (own, below) = match path {
+            "" => (None, String::new()),
+            _ => (self.0.get_key_value(path), format!("{path}.")),
+        };
+        let start: (Bound<&str>, Bound<&str>) = (Bound::Included(&below), Bound::Unbounded);
+        let rest = self.0.range::<str, _>(start);
+        own.into_iter().chain(rest.take_while(move |(key, _)| key.starts_with(&below)))
     }
 }
 
@@ -130,6 +146,25 @@ impl fmt::Debug for Origins {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_below_a_path_can_be_taken_over_and_forgotten() {
+        let mut other = Origins::default();
+        for (line, path) in ["", "a", "a-b", "a.b", "a.b.c", "ab", "b"].into_iter().enumerate() {
+            other.set(path, Position::new("m.yaml", line as u32 + 1, 1));
+        }
+        let paths = |origins: &Origins| origins.0.keys().map(ToString::to_string).collect::<Vec<_>>();
+        let mut origins = Origins::default();
+        origins.adopt("a", &other);
+        assert_eq!(paths(&origins), ["a", "a.b", "a.b.c"]);
+        origins.forget("a.b");
+        assert_eq!(paths(&origins), ["a"]);
+        origins.adopt("", &other);
+        assert_eq!(paths(&origins), paths(&other));
+        origins.forget("");
+        assert_eq!(paths(&origins), [""; 0]);
+        assert_eq!(paths(&other).len(), 7, "copies do not see it");
+    }
 
     #[test]
     fn an_unrecorded_path_has_the_position_of_its_nearest_parent() {

@@ -23,6 +23,13 @@ pub enum Used {
     Container(Reference),
 }
 
+/// A [`Used`] that borrows its names from the map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found<'a> {
+    Attached { owner: &'a ConfigName, alias: &'a VolumeAlias },
+    Container { config: &'a ConfigName, instance: Option<&'a InstanceName> },
+}
+
 /// The volumes and containers of an extended map, indexed for look-up.
 #[derive(Clone, Debug)]
 pub struct Volumes<'a> {
@@ -61,30 +68,51 @@ impl<'a> Volumes<'a> {
     /// else that of the last configuration that attaches it. With parent names it is written
     /// `config.alias`. Everything else is a container, split at the first dot.
     pub fn used(&self, user: &str, name: &str) -> Option<Used> {
-        let found = if self.map.parent_names() {
+        self.find(user, name).map(|found| match found {
+            Found::Attached { owner, alias } => Used::Attached { owner: owner.clone(), alias: alias.clone() },
+            Found::Container { config, instance } => {
+                Used::Container(Reference { config: config.clone(), instance: instance.cloned() })
+            }
+        })
+    }
+
+    /// Does what [`Volumes::used`] does, without copying names.
+    pub(crate) fn find(&self, user: &str, name: &str) -> Option<Found<'a>> {
+        let attached = if self.map.parent_names() {
             name.split_once('.').and_then(|(owner, alias)| self.attached.get(alias)?.get(owner))
         } else {
             self.attached.get(name).and_then(|owners| owners.get(user).or_else(|| owners.values().last()))
         };
-        match found {
-            Some(Attached { owner, attach }) => {
-                Some(Used::Attached { owner: (*owner).clone(), alias: attach.name.clone() })
-            }
-            None => self.container(name).map(Used::Container),
+        match attached {
+            Some(Attached { owner, attach }) => Some(Found::Attached { owner, alias: &attach.name }),
+            None => self.container(name).map(|(config, instance)| Found::Container { config, instance }),
         }
     }
 
-    /// Returns the reference that `text` writes, split at the first dot, if the map has that
-    /// configuration and instance.
-    pub fn container(&self, text: &str) -> Option<Reference> {
+    /// Returns the configuration and instance that `text` writes, split at the first dot, if the map
+    /// has them.
+    pub(crate) fn container(&self, text: &str) -> Option<(&'a ConfigName, Option<&'a InstanceName>)> {
         let (config, instance) =
             text.split_once('.').map_or((text, None), |(config, rest)| (config, Some(rest)));
         let (config, _) = self.map.containers.get_key_value(config)?;
-        let instance = match instance {
-            None => None,
-            Some(instance) => Some((*self.instances.get(&(config.as_str(), instance))?).clone()),
-        };
-        Some(Reference { config: config.clone(), instance })
+        match instance {
+            None => Some((config, None)),
+            Some(instance) => Some((config, Some(self.instances.get(&(config.as_str(), instance))?))),
+        }
+    }
+
+    /// Returns the configuration and instance of a reference, if the map has them.
+    pub(crate) fn declared(
+        &self,
+        reference: &Reference,
+    ) -> Option<(&'a ConfigName, Option<&'a InstanceName>)> {
+        let (config, _) = self.map.containers.get_key_value(&reference.config)?;
+        match &reference.instance {
+            None => Some((config, None)),
+            Some(instance) => {
+                Some((config, Some(self.instances.get(&(config.as_str(), instance.as_str()))?)))
+            }
+        }
     }
 
     /// Tells whether `instance` is declared by `config`.

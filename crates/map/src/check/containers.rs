@@ -11,12 +11,12 @@ impl Check<'_> {
         let map = self.map;
         for (config, container) in &map.containers {
             for link in &container.links {
-                let path = format!("links.{}", link.key());
+                let path = || format!("links.{}", link.key());
                 self.target(8, config, "links", &path, &link.container);
             }
             for endpoint in &container.networks {
                 let name = endpoint.network_name.as_str();
-                let path = format!("networks.{name}");
+                let path = || format!("networks.{name}");
                 if !PRESET_NETWORKS.contains(&name) && !map.networks.contains_key(name) {
                     let known = map.networks.keys().map(|name| name.as_str()).chain(PRESET_NETWORKS);
                     let hint = self.suggest(name, known);
@@ -29,19 +29,26 @@ impl Check<'_> {
                     );
                 }
                 for link in &endpoint.links {
-                    let path = format!("{path}.links.{}", link.key());
+                    let path = || format!("networks.{name}.links.{}", link.key());
                     self.target(11, config, "networks.links", &path, &link.container);
                 }
             }
             if let Some(NetworkMode::Container(reference)) = container.network_mode.value() {
-                self.target(10, config, "network_mode", "network_mode", reference);
+                self.target(10, config, "network_mode", &|| "network_mode".to_owned(), reference);
             }
             self.network_mode_and_networks(config);
         }
     }
 
     /// A reference to one container: `config` without instances, or `config.instance`.
-    fn target(&mut self, check: u8, config: &ConfigName, property: &'static str, path: &str, to: &Reference) {
+    fn target(
+        &mut self,
+        check: u8,
+        config: &ConfigName,
+        property: &'static str,
+        path: &dyn Fn() -> String,
+        to: &Reference,
+    ) {
         if self.incomplete.contains(&to.config) {
             return;
         }

@@ -84,8 +84,8 @@ struct Source<'a> {
     config: &'a ConfigName,
     /// The property, for the message.
     property: &'static str,
-    /// The path of the element in the configuration's origins.
-    path: &'a str,
+    /// The path of the element in the configuration's origins; made only for a finding.
+    path: &'a dyn Fn() -> String,
     /// The name itself.
     name: &'a str,
 }
@@ -119,7 +119,7 @@ impl<'a> Check<'a> {
         let mut finding =
             Finding::error(kind, message).about(in_configuration(&self.map.name, config, property));
         finding.hint = hint;
-        self.findings.push(written_at(finding, &self.map.containers[config].origins, path, name));
+        self.findings.push(written_at(finding, &self.map.containers[config].origins, &path(), name));
     }
 
     fn warn(&mut self, kind: FindingKind, source: Source<'_>, message: String, hint: Option<String>) {

@@ -1,6 +1,8 @@
 //! Checks 4 to 7 and 12: who shares volumes, who uses them, and where they are.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use indexmap::IndexMap;
 
@@ -8,57 +10,62 @@ use super::{Check, Source};
 use crate::diagnostic::{Finding, FindingKind};
 use crate::model::{Bind, Container, HostPath, Keyed, Use};
 use crate::names::ConfigName;
-use crate::place::{in_map, place, written_at};
+use crate::place::{in_map, place_of, written_at};
 use crate::value::Late;
-use crate::volumes::Used;
+use crate::volumes::Found;
 
-impl Check<'_> {
+impl<'a> Check<'a> {
     /// Check 4: no volume source name occurs twice.
     pub(super) fn duplicate_sources(&mut self) {
         let map = self.map;
-        // Name, and by whom and where it is given: the first one stays.
-        let mut sources: HashMap<String, (&ConfigName, String)> = HashMap::new();
-        let mut add = |name: String, config, path: String| match sources.get(&name) {
-            None => {
-                sources.insert(name, (config, path));
-                None
-            }
-            Some((first, first_path)) => {
-                let message = format!(
-                    "the volume source name `{name}` is given by `{first}` and by `{config}` (check 4)"
-                );
-                let mut finding = Finding::error(FindingKind::Integrity, message).about(in_map(&map.name));
-                if !map.parent_names() {
-                    finding.hint = Some(format!(
-                        "set `use_attached_parent_name: true` and write `{first}.{name}` in `uses`, or rename one"
-                    ));
-                }
-                if let Some(position) = map.containers[*first].origins.get(first_path) {
-                    finding.related.push((place(position, &name), "first given here".to_owned()));
-                }
-                Some(written_at(finding, &map.containers[config].origins, &path, &name))
-            }
-        };
+        // By name: who gives it, and the property and element that do. The first one stays.
+        let mut sources: HashMap<Cow<'a, str>, (&ConfigName, &str, &str)> = HashMap::new();
         let mut findings = Vec::new();
+        let mut add = |name: Cow<'a, str>, config, property, element| {
+            let ((first, first_property, first_element), name) = match sources.entry(name) {
+                Entry::Vacant(entry) => {
+                    entry.insert((config, property, element));
+                    return;
+                }
+                Entry::Occupied(entry) => (*entry.get(), entry.key().to_string()),
+            };
+            let message =
+                format!("the volume source name `{name}` is given by `{first}` and by `{config}` (check 4)");
+            let mut finding = Finding::error(FindingKind::Integrity, message).about(in_map(&map.name));
+            if !map.parent_names() {
+                finding.hint = Some(format!(
+                    "set `use_attached_parent_name: true` and write `{first}.{name}` in `uses`, or rename one"
+                ));
+            }
+            let path =
+                |property: &str, element: &str| format!("{property}.{element}").trim_matches('.').to_owned();
+            let first_place =
+                place_of(&map.containers[first].origins, &path(first_property, first_element), &name);
+            finding.related.extend(first_place.map(|place| (place, "first given here".to_owned())));
+            findings.push(written_at(
+                finding,
+                &map.containers[config].origins,
+                &path(property, element),
+                &name,
+            ));
+        };
         for (config, container) in &map.containers {
             if !(container.shares.is_empty() && container.binds.is_empty() && container.uses.is_empty()) {
                 if container.instances.is_empty() {
-                    findings.extend(add(config.to_string(), config, String::new()));
+                    add(Cow::Borrowed(config), config, "", "");
                 }
                 for instance in &container.instances {
-                    findings.extend(add(
-                        format!("{config}.{instance}"),
-                        config,
-                        format!("instances.{instance}"),
-                    ));
+                    add(Cow::Owned(format!("{config}.{instance}")), config, "instances", instance.as_str());
                 }
             }
             for attach in &container.attaches {
-                let name = match map.parent_names() {
-                    true => format!("{config}.{}", attach.name),
-                    false => attach.name.to_string(),
+                let alias = attach.name.as_str();
+                let name = if map.parent_names() {
+                    Cow::Owned(format!("{config}.{alias}"))
+                } else {
+                    Cow::Borrowed(alias)
                 };
-                findings.extend(add(name, config, format!("attaches.{}", attach.name)));
+                add(name, config, "attaches", alias);
             }
         }
         self.findings.extend(findings);
@@ -76,7 +83,7 @@ impl Check<'_> {
             }
             for attach in &container.attaches {
                 if self.volumes.path(config, &attach.name).is_none() {
-                    let path = format!("attaches.{}", attach.name);
+                    let path = || format!("attaches.{}", attach.name);
                     let source = Source { config, property: "attaches", path: &path, name: &attach.name };
                     let hint = format!("give a path here, or as `volumes.{0}: /path`", attach.name);
                     self.wrong(
@@ -94,25 +101,25 @@ impl Check<'_> {
     }
 
     fn used(&mut self, config: &ConfigName, used: &Use) {
-        let path = format!("uses.{}", used.name);
+        let path = || format!("uses.{}", used.name);
         let source = Source { config, property: "uses", path: &path, name: &used.name };
-        match self.volumes.used(config, &used.name) {
-            Some(Used::Attached { owner, .. }) if owner == *config => {
+        match self.volumes.find(config, &used.name) {
+            Some(Found::Attached { owner, .. }) if owner == config => {
                 let message =
                     format!("`{0}` is attached by `{config}` itself; using it has no effect", used.name);
                 self.warn(FindingKind::Integrity, source, message, Some("remove it from `uses`".to_owned()));
             }
-            Some(Used::Attached { .. }) => {}
-            Some(Used::Container(reference)) => {
-                let target = &self.map.containers[&reference.config];
-                if self.incomplete.contains(&reference.config) {
+            Some(Found::Attached { .. }) => {}
+            Some(Found::Container { config: owner, instance }) => {
+                let target = &self.map.containers[owner];
+                if self.incomplete.contains(owner) {
                     return;
                 }
                 if !shares_something(target) {
-                    let problem = format!("`{}` shares and attaches no volumes (check 5)", reference.config);
+                    let problem = format!("`{owner}` shares and attaches no volumes (check 5)");
                     self.wrong(FindingKind::Integrity, source, problem, None);
-                } else if let (None, Some(first)) = (&reference.instance, target.instances.first()) {
-                    let hint = format!("write for example `{}.{first}`", reference.config);
+                } else if let (None, Some(first)) = (instance, target.instances.first()) {
+                    let hint = format!("write for example `{owner}.{first}`");
                     let message =
                         format!("`{}` has instances, one of which must be named (check 5)", used.name);
                     self.wrong(FindingKind::Integrity, source, message, Some(hint));
@@ -160,7 +167,7 @@ impl Check<'_> {
     }
 
     fn bind(&mut self, config: &ConfigName, container: &Container, bind: &Bind) {
-        let path = format!("binds.{}", bind.key());
+        let path = || format!("binds.{}", bind.key());
         let name = bind.key();
         let source = Source { config, property: "binds", path: &path, name: &name };
         let host_path = match bind {

@@ -352,7 +352,7 @@ fn a_chain_of_a_hundred_thousand_configurations_is_ordered() {
     let name = |number: usize| ConfigName::new(format!("c{number}")).unwrap();
     for number in 0..LENGTH {
         let container = crate::model::Reference { config: name(number + 1), instance: None };
-        let links = (number + 1 < LENGTH).then_some(crate::model::Link { container, alias: None });
+        let links = (number + 1 < LENGTH).then_some(Link { container, alias: None });
         let extends = (number + 1 < LENGTH).then(|| name(number + 1));
         let (links, extends) = (Vec::from_iter(links), Vec::from_iter(extends));
         map.containers.insert(name(number), Container { links, extends, ..Container::default() });

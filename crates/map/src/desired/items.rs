@@ -245,7 +245,7 @@ impl Work<'_> {
         for item in order {
             let Item::Container { config, .. } = item else { continue };
             for need in crate::deps::needs(map, &volumes, config) {
-                let crate::deps::Target::Containers { config: other, .. } = &need.targets else { continue };
+                let crate::deps::Target::Containers { config: other, .. } = need.target else { continue };
                 let elsewhere = |client: &&ClientName| {
                     let here = dependencies.edges(item).any(|edge| {
                         matches!(edge, Item::Container { config, .. } if config == other)
@@ -258,7 +258,7 @@ impl Work<'_> {
                         config.clone(),
                         need.property,
                         other.clone(),
-                        need.path.clone(),
+                        need.path(),
                         client.clone(),
                     ));
                 }

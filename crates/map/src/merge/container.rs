@@ -57,6 +57,10 @@ pub(super) fn union<T: Clone + Eq + Hash + Keyed>(
     origins: &mut Origins,
     others: &Origins,
 ) {
+    if target.is_empty() {
+        first(target, other, name, origins, others);
+        return;
+    }
     let mut known: HashSet<&T> = target.iter().collect();
     let new: Vec<T> = other.iter().filter(|element| known.insert(element)).cloned().collect();
     for element in &new {
@@ -66,6 +70,14 @@ pub(super) fn union<T: Clone + Eq + Hash + Keyed>(
         origins.adopt_missing(name, others);
     }
     target.extend(new);
+}
+
+/// The first list of a property is taken as it is.
+fn first<T: Clone>(target: &mut Vec<T>, other: &[T], name: &str, origins: &mut Origins, others: &Origins) {
+    if !other.is_empty() {
+        target.extend_from_slice(other);
+        origins.adopt(name, others);
+    }
 }
 
 /// Elements of one key replace the known ones of that key, at the place of the first of them; others
@@ -80,7 +92,8 @@ fn keyed<T: Clone + Keyed>(
     origins: &mut Origins,
     others: &Origins,
 ) {
-    if other.is_empty() {
+    if target.is_empty() || other.is_empty() {
+        first(target, other, name, origins, others);
         return;
     }
     let mut groups: IndexMap<Cow<'_, str>, Vec<&T>> = IndexMap::new();

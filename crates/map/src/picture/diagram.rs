@@ -210,7 +210,7 @@ impl Builder<'_> {
                 for need in deps::needs(self.map, &self.volumes, name) {
                     // Volumes and networks follow below, with more to say about them.
                     if let (Target::Containers { config, instance }, true) = (
-                        &need.targets,
+                        need.target,
                         matches!(need.property, NeedProperty::NetworkMode | NeedProperty::EndpointLinks),
                     ) {
                         let kind = match need.property {
