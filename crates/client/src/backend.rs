@@ -15,6 +15,7 @@ use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Prop
 
 use crate::error::{Cause, Error};
 use crate::information::Information;
+use crate::transfer::{BuildOptions, Progress, Reader};
 
 /// The result of a call to an engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -187,6 +188,91 @@ pub trait Backend: Send + Sync {
         auth: Option<&Auth>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> Result<()>;
+
+    /// Checks a registry login with the engine; `Ok(false)` is a login that the registry refuses.
+    /// `registry` is its host, or a URL; `None` is Docker Hub.
+    async fn login(&self, registry: Option<&str>, auth: &Auth) -> Result<bool> {
+        let _ = auth;
+        Err(self.unsupported(format!("log in at `{}`", registry.unwrap_or("Docker Hub"))))
+    }
+
+    /// Pushes an image. An error inside the stream is an error of the call.
+    async fn push_image(
+        &self,
+        image: &ImageName,
+        auth: Option<&Auth>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<()> {
+        let _ = (auth, progress);
+        Err(self.unsupported(format!("push image `{image}`")))
+    }
+
+    /// Builds an image from a tar stream, plain or compressed, and returns its ID, where the engine
+    /// says one. Output comes as progress.
+    async fn build_image(
+        &self,
+        context: Reader,
+        options: &BuildOptions,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Option<String>> {
+        let _ = (context, progress);
+        Err(self.unsupported(format!("build image `{}`", options.tag)))
+    }
+
+    /// Gives an image one more name.
+    async fn tag_image(&self, image: &str, repository: &str, tag: &str) -> Result<()> {
+        Err(self.unsupported(format!("tag image `{image}` as `{repository}:{tag}`")))
+    }
+
+    /// Removes an image by name or ID. One that a container uses is [`Error::is_conflict`].
+    async fn remove_image(&self, image: &str, force: bool) -> Result<()> {
+        let _ = force;
+        Err(self.unsupported(format!("remove image `{image}`")))
+    }
+
+    /// Returns an image with its layers as an uncompressed tar stream.
+    async fn save_image(&self, image: &str) -> Result<Reader> {
+        Err(self.unsupported(format!("save image `{image}`")))
+    }
+
+    /// Loads images from a tar stream, plain or compressed, as [`Backend::save_image`] gives it.
+    async fn load_image(&self, data: Reader, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<()> {
+        let _ = (data, progress);
+        Err(self.unsupported("load images".to_owned()))
+    }
+
+    /// Makes an image of one layer from a tar stream of a root file system.
+    async fn import_image(&self, data: Reader, repository: &str, tag: &str) -> Result<()> {
+        let _ = data;
+        Err(self.unsupported(format!("import image `{repository}:{tag}`")))
+    }
+
+    /// Returns the file system of a container as an uncompressed tar stream.
+    async fn export_container(&self, name: &str) -> Result<Reader> {
+        Err(self.unsupported(format!("export container `{name}`")))
+    }
+
+    /// Returns a file or folder of a container as an uncompressed tar stream.
+    async fn copy_from_container(&self, name: &str, path: &str) -> Result<Reader> {
+        Err(self.unsupported(format!("copy `{path}` from container `{name}`")))
+    }
+
+    /// Unpacks a tar stream, plain or compressed, into a folder of a container.
+    async fn copy_to_container(&self, name: &str, path: &str, data: Reader) -> Result<()> {
+        let _ = data;
+        Err(self.unsupported(format!("copy to `{path}` in container `{name}`")))
+    }
+
+    /// Continues a paused container. One that is not paused is [`Error::is_conflict`].
+    async fn unpause_container(&self, name: &str) -> Result<()> {
+        Err(self.unsupported(format!("unpause container `{name}`")))
+    }
+
+    /// Makes the error of a call that this backend cannot make.
+    fn unsupported(&self, operation: String) -> Error {
+        let cause = Cause::Unsupported("this backend cannot do that".to_owned());
+        Error { operation, host: self.host().to_owned(), cause }
+    }
 }
 
 /// One line of a pull's progress.

@@ -11,6 +11,7 @@ pub mod information;
 pub mod local;
 pub mod memory;
 pub mod observe;
+pub mod transfer;
 
 pub use api::{ApiBackend, ApiOptions};
 pub use apply::apply;

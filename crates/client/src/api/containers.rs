@@ -24,6 +24,7 @@ use crate::backend::{Backend, Health, Listed, LogOptions, PullProgress, Result};
 use crate::engine_json;
 use crate::error::{Cause, Error};
 use crate::information::Information;
+use crate::transfer::{BuildOptions, Progress, Reader};
 
 /// What an engine waits before it kills, where neither the call nor the container says (engine §6.6).
 const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -277,6 +278,72 @@ impl Backend for ApiBackend {
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> Result<()> {
         self.pull(image, auth, progress).await
+    }
+
+    async fn login(&self, registry: Option<&str>, auth: &Auth) -> Result<bool> {
+        self.try_login(registry, auth).await
+    }
+
+    async fn push_image(
+        &self,
+        image: &ImageName,
+        auth: Option<&Auth>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<()> {
+        self.push(image, auth, progress).await
+    }
+
+    async fn build_image(
+        &self,
+        context: Reader,
+        options: &BuildOptions,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Option<String>> {
+        self.build(context, options, progress).await
+    }
+
+    async fn tag_image(&self, image: &str, repository: &str, tag: &str) -> Result<()> {
+        let operation = format!("tag image `{image}` as `{repository}:{tag}`");
+        let path = format!("/images/{image}/tag?repo={}&tag={}", encoded(repository), encoded(tag));
+        self.json(&operation, Method::POST, &path, None).await.map(drop)
+    }
+
+    async fn remove_image(&self, image: &str, force: bool) -> Result<()> {
+        let operation = format!("remove image `{image}`");
+        let path = format!("/images/{image}?force={force}");
+        self.json(&operation, Method::DELETE, &path, None).await.map(drop)
+    }
+
+    async fn save_image(&self, image: &str) -> Result<Reader> {
+        self.download(&format!("save image `{image}`"), &format!("/images/{image}/get")).await
+    }
+
+    async fn load_image(&self, data: Reader, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<()> {
+        self.load(data, progress).await
+    }
+
+    async fn import_image(&self, data: Reader, repository: &str, tag: &str) -> Result<()> {
+        self.import(data, repository, tag).await
+    }
+
+    async fn export_container(&self, name: &str) -> Result<Reader> {
+        let path = format!("/containers/{}/export", encoded(name));
+        self.download(&format!("export container `{name}`"), &path).await
+    }
+
+    async fn copy_from_container(&self, name: &str, path: &str) -> Result<Reader> {
+        let operation = format!("copy `{path}` from container `{name}`");
+        let path = format!("/containers/{}/archive?path={}", encoded(name), encoded(path));
+        self.download(&operation, &path).await
+    }
+
+    async fn copy_to_container(&self, name: &str, path: &str, data: Reader) -> Result<()> {
+        self.copy_to(name, path, data).await
+    }
+
+    async fn unpause_container(&self, name: &str) -> Result<()> {
+        let operation = format!("unpause container `{name}`");
+        self.call(&operation, Some(self.options.timeout), self.docker.unpause_container(name)).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pulling: the one call whose answer is a stream of lines with errors inside.
+//! Pulling, and answers that are streams of lines with errors inside.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
+use super::transfers::Activity;
 use super::transport::Body;
 use super::{ApiBackend, encoded, failure, message, request};
 use crate::backend::{PullProgress, Result};
@@ -33,7 +34,7 @@ impl ApiBackend {
             let header = registry_auth(auth, image.registry()).map_err(failed)?;
             request.headers_mut().insert("X-Registry-Auth", header);
         }
-        self.lines(&operation, request, |line| {
+        self.lines(&operation, request, None, |line| {
             if let Some(error) = stream_error(&line) {
                 return Err(error);
             }
@@ -45,16 +46,26 @@ impl ApiBackend {
 
     /// Sends a request and hands each line of the answer, a JSON value, to `each`.
     ///
-    /// The deadline holds between two pieces of the answer: a stream may be long, but not silent.
+    /// The deadline holds between two pieces of the answer, and of the request where it carries data:
+    /// a stream may be long, but not silent.
     pub(super) async fn lines(
         &self,
         operation: &str,
         request: Request<Body>,
+        upload: Option<Activity>,
         mut each: impl FnMut(Value) -> std::result::Result<(), Cause>,
     ) -> Result<()> {
         self.engine().await?;
         let silence = Some(self.options.stream_timeout);
-        let mut body = self.within(operation, silence, self.opened(request)).await?;
+        let mut body = match upload {
+            None => self.within(operation, silence, self.opened(request)).await?,
+            Some(upload) => tokio::select! {
+                body = self.within(operation, None, self.opened(request)) => body?,
+                () = upload.silent_for(self.options.stream_timeout) => {
+                    return Err(self.error(operation, Cause::Timeout(self.options.stream_timeout)));
+                }
+            },
+        };
         let mut lines = Lines::default();
         loop {
             let frame = self.within(operation, silence, async { Ok(body.frame().await) }).await?;
@@ -121,7 +132,7 @@ fn parsed(line: &[u8]) -> Option<std::result::Result<Value, Cause>> {
 }
 
 /// The error that a stream carries: the status was sent long before it happened.
-fn stream_error(line: &Value) -> Option<Cause> {
+pub(super) fn stream_error(line: &Value) -> Option<Cause> {
     let detail = line.get("errorDetail");
     let message = detail.and_then(|detail| detail.get("message")).or_else(|| line.get("error"))?;
     let code = detail.and_then(|detail| detail.get("code")).and_then(Value::as_u64);
@@ -135,8 +146,8 @@ fn pull_progress(line: &Value) -> PullProgress {
     PullProgress { layer: text("id"), status: text("status"), bytes: bytes("current").zip(bytes("total")) }
 }
 
-/// The header that carries a registry login: URL-safe base64 of JSON. Never logged.
-fn registry_auth(auth: &Auth, registry: Option<&str>) -> std::result::Result<HeaderValue, Cause> {
+/// A registry login as the Engine API's `AuthConfig`.
+pub(super) fn credentials(auth: &Auth, registry: Option<&str>) -> std::result::Result<Value, Cause> {
     let registry = registry.unwrap_or("https://index.docker.io/v1/");
     let (Some(username), Some(password)) = (auth.username.known(), auth.password.known()) else {
         return Err(Cause::Input(format!("the login for `{registry}` was not looked up")));
@@ -145,6 +156,12 @@ fn registry_auth(auth: &Auth, registry: Option<&str>) -> std::result::Result<Hea
     if let Some(email) = &auth.email {
         login["email"] = email.clone().into();
     }
+    Ok(login)
+}
+
+/// The header that carries a registry login: URL-safe base64 of JSON. Never logged.
+pub(super) fn registry_auth(auth: &Auth, registry: Option<&str>) -> std::result::Result<HeaderValue, Cause> {
+    let login = credentials(auth, registry)?;
     let mut header = HeaderValue::from_str(&URL_SAFE.encode(login.to_string()))
         .map_err(|_| Cause::Input("the registry login cannot be sent".into()))?;
     header.set_sensitive(true);

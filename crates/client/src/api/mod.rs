@@ -7,6 +7,7 @@
 mod containers;
 mod failure;
 mod images;
+mod transfers;
 mod transport;
 
 use std::future::Future;
