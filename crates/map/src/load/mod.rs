@@ -6,7 +6,7 @@
 //! text are reported together, at most [`MAX_FINDINGS`]. Nothing late is looked up.
 //!
 //! What depends on other configurations is not judged here: see [`crate::extend`] and
-//! [`crate::check`](crate) for inheritance and cross-references.
+//! [`crate::check`] for inheritance and cross-references.
 
 mod attaches;
 mod binds;
