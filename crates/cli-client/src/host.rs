@@ -141,10 +141,13 @@ impl Host {
         let Running { mut stdin, stdout, mut stderr, exit } =
             self.start(&script::piped(command, &self.options, &token)).await?;
         let mut stdout = BufReader::new(stdout);
-        let write = async {
-            if let Sudo::WithPassword(password) = &self.options.sudo {
-                stdin.write_all(format!("{}\n", password.reveal()).as_bytes()).await?;
-            }
+        let password = match &self.options.sudo {
+            Sudo::WithPassword(password) => format!("{}\n", password.reveal()),
+            Sudo::No | Sudo::Yes => String::new(),
+        };
+        // The stream is moved in: a pipe ends only when it is dropped, and the command waits for that.
+        let write = async move {
+            stdin.write_all(password.as_bytes()).await?;
             tokio::io::copy(source, &mut stdin).await?;
             stdin.shutdown().await
         };
@@ -158,7 +161,6 @@ impl Host {
             Ok::<_, Broken>(copied)
         };
         let (written, read, stderr) = tokio::join!(write, read, errors(&mut stderr));
-        drop(stdin);
         let exit = exit.await.map_err(|source| self.lost(source))?;
         let copied = read.map_err(|broken| self.no_shell(broken, &exit, &stderr))?;
         let finished = self.finished(exit, Vec::new(), stderr)?;

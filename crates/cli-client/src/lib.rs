@@ -6,6 +6,8 @@ mod backend;
 mod batch;
 mod echo;
 mod failure;
+#[cfg(test)]
+mod fake;
 mod frame;
 mod host;
 mod more;

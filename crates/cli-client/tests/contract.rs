@@ -4,6 +4,9 @@
 //! `docker` programs to try with it, separated by `:`, else the one in `PATH`. The engine must have
 //! an image `busybox`. `xtask integration` runs the same suite through SSH.
 
+// Tests that are skipped say so.
+#![allow(clippy::print_stdout)]
+
 use std::sync::Arc;
 
 use dfab_cli_client::{CliBackend, CliOptions, LocalShell};

@@ -2,6 +2,9 @@
 //! requests, so that no engine is needed. The programs are those of `DFAB_LIVE_DOCKER` (separated
 //! by `:`), else the one in `PATH`, if any.
 
+// Tests that are skipped say so.
+#![allow(clippy::print_stdout)]
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 

@@ -1,1 +1,342 @@
+//! Scripts, run by a real `sh`.
 
+use super::*;
+use crate::command::{self, Kind};
+use crate::fake::{Fake, Reply};
+use crate::frame::Finished;
+use crate::host::Host;
+use crate::options::TlsFlags;
+use dfab_tunnel::Secret;
+use std::sync::Arc;
+
+fn command(words: &[&str]) -> Command {
+    let words = words.iter().map(|&word| word.to_owned()).collect();
+    Command { words, kind: Kind::Action, ..command::version() }
+}
+
+/// Runs commands with `binary` in place of `docker` and returns the results in order.
+async fn run(fake: &Fake, options: CliOptions, commands: &[Command]) -> Vec<Finished> {
+    let host = Host::new(Arc::new(fake.shell()), options);
+    let mut results = vec![None; commands.len()];
+    let commands: Vec<&Command> = commands.iter().collect();
+    host.batch(&commands, |index, finished| results[index] = Some(finished)).await.unwrap();
+    fake.assert_tidy();
+    results.into_iter().map(|result| result.expect("every command has a result")).collect()
+}
+
+fn program(binary: &str) -> CliOptions {
+    CliOptions { binary: binary.to_owned(), ..CliOptions::default() }
+}
+
+#[tokio::test]
+async fn arguments_arrive_unharmed() {
+    let fake = Fake::new(&[]);
+    let words = [
+        "plain",
+        "",
+        "a b",
+        "it's",
+        "\"quoted\"",
+        "$HOME",
+        "`id`",
+        "$(id)",
+        "\\",
+        "\\n",
+        "a\nb",
+        "\n",
+        "-n",
+        "--",
+        "-",
+        "*",
+        "?",
+        "[a]",
+        "~",
+        "!",
+        "#",
+        ";",
+        "&",
+        "|",
+        "<x",
+        ">y",
+        "(",
+        "{a,b}",
+        "ä€𝄞",
+        "\u{1}\u{7f}",
+        "\t",
+        "'",
+        "''",
+        "%s%n",
+        "A=1",
+        "$1",
+        "$@",
+        "\r\n",
+    ];
+    let commands: Vec<Command> = [command(&words), command(&["second"])].into();
+    run(&fake, CliOptions::default(), &commands).await;
+    let mut expected = vec![words.map(str::to_owned).to_vec(), vec!["second".to_owned()]];
+    expected.sort();
+    assert_eq!(fake.calls(), expected);
+}
+
+#[tokio::test]
+async fn results_are_what_was_written_byte_for_byte() {
+    let hostile: Vec<u8> =
+        [b"0 0 0 0\nend\n1 0 5 5\n".as_slice(), b"\0\xff\xfe\r\n\n", &[b'x'; 100_000]].concat();
+    let fake = Fake::new(&[
+        Reply { args: "a", stdout: &hostile, stderr: "end\n0 0 0 0\n", status: 3, ..Reply::default() },
+        Reply { args: "b", ..Reply::default() },
+        Reply { args: "c", stdout: b"no line break", status: 255, ..Reply::default() },
+    ]);
+    let results =
+        run(&fake, CliOptions::default(), &[command(&["a"]), command(&["b"]), command(&["c"])]).await;
+    let finished = |status: i32, stdout: &[u8], stderr: &[u8]| Finished {
+        status,
+        stdout: stdout.to_vec(),
+        stderr: stderr.to_vec(),
+    };
+    assert_eq!(results[0], finished(3, &hostile, b"end\n0 0 0 0\n"));
+    assert_eq!(results[1], finished(0, b"", b""));
+    assert_eq!(results[2], finished(255, b"no line break", b""));
+}
+
+#[tokio::test]
+async fn a_missing_program_is_the_status_of_that_command_alone() {
+    let fake = Fake::new(&[]);
+    let results = run(&fake, program("/nowhere/docker"), &[command(&["a"]), command(&["b"])]).await;
+    assert_eq!([results[0].status, results[1].status], [127, 127]);
+}
+
+#[tokio::test]
+async fn short_commands_take_turns_and_long_ones_do_not_wait() {
+    // Each call notes how many run at the same time.
+    let script =
+        "touch \"$here/tmp/run.$$\"; ls \"$here/tmp\" | grep -c run; sleep 0.2; rm \"$here/tmp/run.$$\"\n";
+    let fake = Fake::new(&[Reply { args: "x", script, ..Reply::default() }]);
+    let options = CliOptions { processes: 2, ..CliOptions::default() };
+    let results = run(&fake, options.clone(), &vec![command(&["x"]); 6]).await;
+    let most = |results: &[Finished]| {
+        results
+            .iter()
+            .map(|result| String::from_utf8_lossy(&result.stdout).trim().parse::<u32>().unwrap())
+            .max()
+    };
+    assert_eq!(most(&results), Some(2));
+    let results = run(&fake, options, &vec![command(&["x"]).long(); 6]).await;
+    assert!(most(&results) > Some(2), "{results:?}");
+}
+
+#[tokio::test]
+async fn a_quick_command_does_not_wait_for_a_slow_one() {
+    let fake = Fake::new(&[
+        Reply { args: "slow", script: "sleep 1\n", ..Reply::default() },
+        Reply { args: "quick", ..Reply::default() },
+    ]);
+    let host = Host::new(Arc::new(fake.shell()), CliOptions::default());
+    let (slow, quick) = (command(&["slow"]).long(), command(&["quick"]));
+    let start = std::time::Instant::now();
+    let mut times = [None; 2];
+    host.batch(&[&slow, &quick], |index, _| times[index] = Some(start.elapsed())).await.unwrap();
+    let [slow, quick] = times.map(|time| time.expect("both have ended"));
+    assert!(slow.as_millis() >= 1000 && quick.as_millis() < 900, "{slow:?} {quick:?}");
+}
+
+#[tokio::test]
+async fn the_second_command_gets_what_the_first_one_prints() {
+    let fake = Fake::new(&[
+        Reply { args: "ls", stdout: b"a\nb*\n", ..Reply::default() },
+        Reply { args: "inspect --x a b*", stdout: b"[1]", ..Reply::default() },
+        Reply { args: "none", ..Reply::default() },
+        Reply { args: "broken", stdout: b"a", stderr: "no engine", status: 1, ..Reply::default() },
+    ]);
+    let then =
+        |first: &str| Command { then: Some(vec!["inspect".into(), "--x".into()]), ..command(&[first]) };
+    let results = run(&fake, CliOptions::default(), &[then("ls"), then("none"), then("broken")]).await;
+    assert_eq!(results[0].stdout, b"[1]");
+    assert_eq!((results[1].status, results[1].stdout.len()), (0, 0));
+    assert_eq!((results[2].status, results[2].stderr.as_slice()), (1, b"no engine".as_slice()));
+    assert_eq!(fake.calls().len(), 4);
+}
+
+#[tokio::test]
+async fn merged_output_is_in_the_order_of_writing() {
+    let script = "echo 1; echo 2 >&2; echo 3\n";
+    let fake = Fake::new(&[Reply { args: "logs", script, ..Reply::default() }]);
+    let results = run(&fake, CliOptions::default(), &[Command { merged: true, ..command(&["logs"]) }]).await;
+    assert_eq!(
+        (results[0].stdout.as_slice(), results[0].stderr.as_slice()),
+        (b"1\n2\n3\n".as_slice(), b"".as_slice())
+    );
+}
+
+#[tokio::test]
+async fn secrets_go_to_standard_input_only() {
+    let password = "hunter2 'quoted' $HOME `id` \\ €";
+    let fake = Fake::new(&[Reply {
+        args: "login --username=u --password-stdin reg",
+        reads_input: true,
+        ..Reply::default()
+    }]);
+    let login = command::login(Some("reg"), "u", &Secret::new(password)).unwrap();
+    let results = run(&fake, CliOptions::default(), std::slice::from_ref(&login)).await;
+    assert_eq!(results[0].status, 0, "{results:?}");
+    assert_eq!(fake.input(0), password);
+    assert!(fake.calls().iter().flatten().all(|word| !word.contains("hunter2")));
+}
+
+#[tokio::test]
+async fn a_login_for_one_command_is_in_a_folder_of_its_own() {
+    // The program sees its configuration, and who may read it.
+    let script = "cat \"$2/config.json\"; ls -ld \"$2/config.json\" | cut -c1-10; cat \"$2/other\"; cp \"$2/config.json\" \"$here/seen\"\n";
+    let pattern = r#"#!/bin/sh
+here=${0%/*}
+case "$1" in --config) SCRIPT ;; esac
+"#;
+    let fake = Fake::new(&[]);
+    fake.program("docker", &pattern.replace("SCRIPT", &script.replace('\n', "")));
+    std::fs::create_dir(fake.path("home")).unwrap();
+    std::fs::write(fake.path("home/config.json"), "{\"user\": \"own\"}").unwrap();
+    std::fs::write(fake.path("home/other"), "kept").unwrap();
+    let login = Login { registry: "reg:5000".into(), username: "u".into(), password: Secret::new("p:w") };
+    let command = Command { login: Some(login), ..command(&["pull", "reg:5000/x"]) };
+    let shell = fake.shell().with_variable("DOCKER_CONFIG", fake.path("home").to_str().unwrap());
+    let host = Host::new(Arc::new(shell), CliOptions::default());
+    let finished = host.live(&command, |_| {}).await.unwrap();
+    // base64 of `u:p:w`
+    let expected = "{\"auths\":{\"reg:5000\":{\"auth\":\"dTpwOnc=\"}}}-rw-------\nkept";
+    assert_eq!(String::from_utf8_lossy(&finished.stdout), expected);
+    assert_eq!(std::fs::read_to_string(fake.path("home/config.json")).unwrap(), "{\"user\": \"own\"}");
+    fake.assert_tidy();
+}
+
+/// A stand-in for sudo: wants `secret` as a password where it is told to read one.
+const SUDO: &str = r#"#!/bin/sh
+here=${0%/*}
+printf '%s ' "$@" >>"$here/sudo.log"; echo >>"$here/sudo.log"
+while :; do case "$1" in
+  -S) read -r given; if [ "$given" = "se cret" ]; then touch "$here/ticket"; else echo "Sorry, try again." >&2; exit 1; fi; shift ;;
+  -p) shift 2 ;;
+  -n) [ -f "$here/ticket" ] || [ -f "$here/nopasswd" ] || { echo "sudo: a password is required" >&2; exit 1; }; shift ;;
+  -v) exit 0 ;;
+  *) break ;;
+esac; done
+exec "$@"
+"#;
+
+#[tokio::test]
+async fn sudo_without_a_password() {
+    let fake = Fake::new(&[Reply { args: "ps", stdout: b"ok", ..Reply::default() }]);
+    fake.program("sudo", SUDO);
+    let options = CliOptions { sudo: Sudo::Yes, ..CliOptions::default() };
+    let results = run(&fake, options.clone(), &[command(&["ps"])]).await;
+    assert_eq!(
+        (results[0].status, results[0].stderr.as_slice()),
+        (1, b"sudo: a password is required\n".as_slice())
+    );
+    std::fs::write(fake.path("nopasswd"), "").unwrap();
+    let results = run(&fake, options, &[command(&["ps"])]).await;
+    assert_eq!(results[0].stdout, b"ok");
+}
+
+#[tokio::test]
+async fn sudo_with_a_password() {
+    let login = command::login(None, "u", &Secret::new("registry")).unwrap();
+    let fake = Fake::new(&[
+        Reply { args: "ps", stdout: b"ok", ..Reply::default() },
+        Reply { args: "login --username=u --password-stdin", reads_input: true, ..Reply::default() },
+    ]);
+    fake.program("sudo", SUDO);
+    let options = |password: &str| CliOptions {
+        sudo: Sudo::WithPassword(Secret::new(password)),
+        ..CliOptions::default()
+    };
+    let wrong = run(&fake, options("wrong"), &[command(&["ps"])]).await;
+    assert_eq!((wrong[0].status, wrong[0].stderr.as_slice()), (1, b"Sorry, try again.\n".as_slice()));
+    let right = run(&fake, options("se cret"), &[command(&["ps"]), login]).await;
+    assert_eq!((right[0].stdout.as_slice(), right[1].status), (b"ok".as_slice(), 0));
+    // The registry's password is the program's, and sudo's own never reaches the program.
+    assert_eq!(fake.input(1), "registry");
+    assert!(!std::fs::read_to_string(fake.path("sudo.log")).unwrap().contains("cret"));
+}
+
+#[tokio::test]
+async fn sudo_with_a_password_leaves_the_stream_to_the_program() {
+    let fake = Fake::new(&[Reply { args: "load", reads_input: true, ..Reply::default() }]);
+    fake.program("sudo", SUDO);
+    let options = CliOptions { sudo: Sudo::WithPassword(Secret::new("se cret")), ..CliOptions::default() };
+    let host = Host::new(Arc::new(fake.shell()), options);
+    let data = "first line\nsecond\n".repeat(10_000);
+    let finished =
+        host.piped(&command::load(), &mut data.as_bytes(), &mut tokio::io::sink()).await.unwrap().unwrap();
+    assert_eq!(finished.status, 0, "{}", String::from_utf8_lossy(&finished.stderr));
+    assert_eq!(fake.input(0), data);
+}
+
+#[tokio::test]
+async fn streams_are_passed_on_without_the_greeting() {
+    let data: Vec<u8> = (0..300_000_u32).map(|number| number as u8).collect();
+    let fake = Fake::new(&[Reply { args: "save i", stdout: &data, ..Reply::default() }]);
+    let host = Host::new(Arc::new(fake.shell()), CliOptions::default());
+    let mut saved = Vec::new();
+    let save = command::save(&["i"]).unwrap();
+    let finished = host.piped(&save, &mut tokio::io::empty(), &mut saved).await.unwrap().unwrap();
+    assert_eq!((finished.status, saved == data), (0, true));
+}
+
+#[tokio::test]
+async fn a_failed_stream_says_why() {
+    let fake = Fake::new(&[Reply {
+        args: "save i",
+        stdout: b"half",
+        stderr: "no such image",
+        status: 1,
+        ..Reply::default()
+    }]);
+    let host = Host::new(Arc::new(fake.shell()), CliOptions::default());
+    let mut saved = Vec::new();
+    let save = command::save(&["i"]).unwrap();
+    let finished = host.piped(&save, &mut tokio::io::empty(), &mut saved).await.unwrap().unwrap();
+    assert_eq!((finished.status, finished.stderr.as_slice()), (1, b"no such image".as_slice()));
+}
+
+#[tokio::test]
+async fn an_interrupted_script_leaves_nothing_behind() {
+    let fake = Fake::new(&[Reply { args: "slow", script: "sleep 1\n", ..Reply::default() }]);
+    let host = Host::new(Arc::new(fake.shell()), CliOptions::default());
+    let slow = command(&["slow"]).long();
+    let commands = [&slow];
+    let batch = host.batch(&commands, |_, _| {});
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(300), batch).await.is_err());
+    assert_eq!(fake.calls().len(), 1);
+    fake.assert_tidy();
+}
+
+#[tokio::test]
+async fn a_script_that_is_cut_off_does_nothing() {
+    let fake = Fake::new(&[Reply { args: "rm", ..Reply::default() }]);
+    let script = batch(&[&command(&["rm"])], &CliOptions::default(), "token");
+    let shell = fake.shell();
+    for length in [script.len() / 4, script.len() / 2, script.len() - 3] {
+        let running = crate::shell::Shell::start(&shell, "exec sh").await.unwrap();
+        let mut stdin = running.stdin;
+        tokio::io::AsyncWriteExt::write_all(&mut stdin, &script.as_bytes()[..length]).await.unwrap();
+        drop(stdin);
+        running.exit.await.unwrap();
+    }
+    assert_eq!(fake.calls(), Vec::<Vec<String>>::new());
+    fake.assert_tidy();
+}
+
+#[test]
+fn a_script_reads_as_expected() {
+    let options = CliOptions {
+        prefix: vec!["nice".into()],
+        base_url: Some("tcp://1.2.3.4:2375".into()),
+        tls: TlsFlags { enabled: true, ..TlsFlags::default() },
+        processes: 1,
+        ..CliOptions::default()
+    };
+    let script = batch(&[&command(&["stop", "it's"])], &options, "token");
+    let expected = "printf '\\n%s\\n' token\n{\n{\n(\nnice docker -H tcp://1.2.3.4:2375 --tls stop 'it'\\''s'\n) \
+                    >\"$d/0.o\" 2>\"$d/0.e\" </dev/null\necho \"0 $?\"\n} &\nwait\n";
+    assert!(script.contains(expected), "{script}");
+}

@@ -48,7 +48,8 @@ impl Shell for LocalShell {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
+            // A script that is given up ends by itself, and removes its temporary folder; a killed one
+            // would leave it.
             .spawn()?;
         let missing = || std::io::Error::other("a stream of the shell is missing");
         Ok(Running {

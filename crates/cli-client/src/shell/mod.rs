@@ -26,7 +26,7 @@ pub trait Shell: Send + Sync {
     async fn start(&self, command: &str) -> Result<Running, Source>;
 }
 
-/// A command that runs. Dropping it ends it as far as that is possible from here.
+/// A command that runs. Dropping it closes its streams, and the command goes on until it notices.
 pub struct Running {
     /// Its standard input; dropped, the command reads the end.
     pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
