@@ -27,7 +27,7 @@ pub struct Engine {
 
 impl Engine {
     /// Makes an engine with its preset networks.
-    pub fn new() -> Self {
+    pub fn installed() -> Self {
         let mut engine = Self::default();
         for name in PRESET_NETWORKS {
             engine.add_network(NetworkSpec {

@@ -156,7 +156,7 @@ impl World {
     }
 
     fn engine(&mut self) -> &mut Engine {
-        self.engines.entry(ClientName::default_client()).or_insert_with(Engine::new)
+        self.engines.entry(ClientName::default_client()).or_insert_with(Engine::installed)
     }
 
     /// Interrupts the action after each number of calls, and checks that it converges when it is
@@ -196,7 +196,7 @@ impl World {
             let stage = plan.steps.iter().any(|step| step.calls.iter().any(decides));
             let steps = plan.steps.iter().filter(|step| !stage || step.calls.iter().any(decides));
             for step in steps {
-                let engine = self.engines.entry(step.client.clone()).or_insert_with(Engine::new);
+                let engine = self.engines.entry(step.client.clone()).or_insert_with(Engine::installed);
                 engine.step(step, &mut budget).map_err(|problem| match problem.ends_with("interrupted") {
                     true => "interrupted".to_owned(),
                     false => problem,
@@ -247,7 +247,7 @@ impl World {
             if self.down.contains(&client) {
                 continue;
             }
-            let engine = self.engines.entry(client.clone()).or_insert_with(Engine::new);
+            let engine = self.engines.entry(client.clone()).or_insert_with(Engine::installed);
             let mut state = engine.state.clone();
             for (name, container) in &mut state.containers {
                 if !wanted.containers.contains(name) {
@@ -290,7 +290,7 @@ impl World {
             self.down.push(client.clone());
             return Ok(());
         }
-        let engine = self.engines.entry(client.clone()).or_insert_with(Engine::new);
+        let engine = self.engines.entry(client.clone()).or_insert_with(Engine::installed);
         let missing = || format!("no such object: {line}");
         match words.as_slice() {
             ["image", reference, id] => {
