@@ -22,6 +22,8 @@ pub(super) struct Builder<'a> {
     order: Order,
     /// What this plan makes anew, on each client.
     pub(super) renewed: BTreeMap<ClientName, Renewed>,
+    /// The removals of orphans, by client and name.
+    pub(super) orphans: BTreeMap<(ClientName, String), StepId>,
     /// The entries that need each entry directly.
     needed_by: Vec<Vec<usize>>,
     /// Entries that cannot be planned because a host is down, with the reason for a notice.
@@ -74,6 +76,7 @@ impl<'a> Builder<'a> {
             errors: Vec::new(),
             order,
             renewed: BTreeMap::new(),
+            orphans: BTreeMap::new(),
             needed_by: vec![Vec::new(); desired.entries.len()],
             blocked: BTreeMap::new(),
         };
@@ -276,9 +279,10 @@ impl<'a> Builder<'a> {
         self.of_entry.get(&index)?.last().copied()
     }
 
-    /// Returns all steps so far on a client.
-    pub(super) fn steps_on(&self, client: &ClientName) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(move |step| step.client == *client)
+    /// Returns the removals of those of the named containers that are orphans.
+    pub(super) fn orphan_steps(&self, client: &ClientName, names: &BTreeSet<String>) -> Vec<StepId> {
+        let step = |name: &String| self.orphans.get(&(client.clone(), name.clone())).copied();
+        names.iter().filter_map(step).collect()
     }
 
     pub(super) fn finish(self) -> Result<Plan, Vec<PlanError>> {

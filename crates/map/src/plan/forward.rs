@@ -20,6 +20,10 @@ pub(super) fn plan(
     if desired.action == ActionKind::Script {
         script::check(&mut builder);
     }
+    let orphans = matches!(desired.action, ActionKind::Startup | ActionKind::Update);
+    if orphans {
+        orphans::containers(&mut builder, observed);
+    }
     // Images first: they need nothing, and what is pulled decides what is compared later.
     for (index, entry, observed) in builder.entries() {
         if let Object::Image(image) = &entry.object
@@ -49,8 +53,8 @@ pub(super) fn plan(
             (Object::Image(_) | Object::Existing(_) | Object::Named, _) => {}
         }
     }
-    if matches!(desired.action, ActionKind::Startup | ActionKind::Update) {
-        orphans::plan(&mut builder, observed);
+    if orphans {
+        orphans::others(&mut builder, observed);
     }
     builder.finish()
 }

@@ -1,10 +1,12 @@
 //! Networks, created and made anew (engine §5.1, §5.6, §5.8; K-02).
 
+use std::collections::BTreeSet;
+
 use super::builder::Builder;
 use super::{Action, ActionKind, Call, Reason, calls};
 use crate::compare;
 use crate::desired::{Entry, Network};
-use crate::observed::{Observed, ObservedNetwork};
+use crate::observed::Observed;
 use crate::spec::EndpointSpec;
 
 pub(super) fn forward(
@@ -30,12 +32,16 @@ pub(super) fn forward(
     if reasons.is_empty() {
         return builder.unchanged(index);
     }
+    let removed = builder.renewed(&entry.client).removed.clone();
+    let connected: BTreeSet<&String> = current.containers.difference(&removed).collect();
     let mut all: Vec<Call> =
-        current.containers.iter().map(|container| calls::disconnect(container, &entry.name)).collect();
+        connected.iter().map(|container| calls::disconnect(container, &entry.name)).collect();
     all.push(Call::RemoveNetwork { name: entry.name.clone() });
     all.push(create);
-    all.extend(strangers(builder, entry, current, observed));
-    if builder.step(index, Action::Recreate, reasons, all).is_some() {
+    all.extend(strangers(builder, entry, &connected, observed));
+    let mut after = builder.prerequisites(index);
+    after.extend(builder.orphan_steps(&entry.client, &current.containers));
+    if builder.step_after(index, Action::Recreate, reasons, all, after).is_some() {
         builder.renewed(&entry.client).networks.insert(entry.name.clone());
     }
 }
@@ -45,7 +51,7 @@ pub(super) fn forward(
 fn strangers(
     builder: &mut Builder<'_>,
     entry: &Entry,
-    current: &ObservedNetwork,
+    connected: &BTreeSet<&String>,
     observed: &Observed,
 ) -> Vec<Call> {
     let known = |name: &String| {
@@ -53,7 +59,7 @@ fn strangers(
         entries
             .any(|other| other.client == entry.client && other.name == *name && other.lifecycle().is_some())
     };
-    let strangers: Vec<&String> = current.containers.iter().filter(|name| !known(name)).collect();
+    let strangers: Vec<&String> = connected.iter().copied().filter(|name| !known(name)).collect();
     let mut all = Vec::new();
     for name in strangers {
         let detail = observed.containers.get(name).and_then(|container| container.detail.as_ref());

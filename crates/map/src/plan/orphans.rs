@@ -11,17 +11,19 @@ use crate::names::ClientName;
 use crate::observed::Observed;
 use crate::spec::StopSpec;
 
-/// Reports orphans, and removes them where `remove_orphans` says so. Volumes are only ever reported:
-/// their data may be all that is left.
-pub(super) fn plan(builder: &mut Builder<'_>, observed: &BTreeMap<ClientName, Observed>) {
+const REMOVE: &str = "`--remove-orphans` removes it";
+
+/// Reports containers that are orphans, and removes them where `remove_orphans` says so. This comes
+/// first: they may hold ports that others need, and be connected to networks that are made anew.
+pub(super) fn containers(builder: &mut Builder<'_>, observed: &BTreeMap<ClientName, Observed>) {
     let desired = builder.desired;
     for ((client, map), declared) in &desired.declared {
         let Some(observed) = observed.get(client) else { continue };
-        let of_map =
-            |labels: &BTreeMap<String, String>| labels.get(digest::MAP).is_some_and(|name| **name == **map);
-        let mut removals = Vec::new();
-        let containers = observed.containers.iter().filter(|(_, container)| of_map(&container.labels));
-        for (name, container) in containers.filter(|(name, _)| !declared.containers.contains(*name)) {
+        let orphans = observed
+            .containers
+            .iter()
+            .filter(|(name, other)| is_of(&other.labels, map) && !declared.containers.contains(*name));
+        for (name, container) in orphans {
             if !builder.options.remove_orphans {
                 report(builder, Kind::Container, name, client, REMOVE);
                 continue;
@@ -29,7 +31,7 @@ pub(super) fn plan(builder: &mut Builder<'_>, observed: &BTreeMap<ClientName, Ob
             let stop = container.state.is_running().then(|| calls::stop(name, &StopSpec::default()));
             let all = stop.into_iter().chain([calls::remove(name)]).collect();
             let reason = compare::because("orphan", "no longer in the map", None);
-            removals.push(builder.free_step(
+            let step = builder.free_step(
                 client,
                 Kind::Container,
                 name,
@@ -37,10 +39,20 @@ pub(super) fn plan(builder: &mut Builder<'_>, observed: &BTreeMap<ClientName, Ob
                 vec![reason],
                 all,
                 Vec::new(),
-            ));
+            );
+            builder.orphans.insert((client.clone(), name.clone()), step);
             builder.renewed(client).removed.insert(name.clone());
         }
-        let networks = observed.networks.iter().filter(|(_, network)| of_map(&network.spec.labels));
+    }
+}
+
+/// Reports networks and volumes that are orphans, and removes such networks where `remove_orphans`
+/// says so. Volumes are only ever reported: their data may be all that is left.
+pub(super) fn others(builder: &mut Builder<'_>, observed: &BTreeMap<ClientName, Observed>) {
+    let desired = builder.desired;
+    for ((client, map), declared) in &desired.declared {
+        let Some(observed) = observed.get(client) else { continue };
+        let networks = observed.networks.iter().filter(|(_, network)| is_of(&network.spec.labels, map));
         for (name, network) in networks.filter(|(name, _)| !declared.networks.contains(*name)) {
             let removed = builder.renewed(client).removed.clone();
             let used = network.containers.iter().any(|container| !removed.contains(container));
@@ -56,18 +68,19 @@ pub(super) fn plan(builder: &mut Builder<'_>, observed: &BTreeMap<ClientName, Ob
             }
             let reason = compare::because("orphan", "no longer in the map", None);
             let call = Call::RemoveNetwork { name: name.clone() };
-            // Whatever was connected is removed, or disconnected by being made anew, before.
-            let after = builder.steps_on(client).map(|step| step.id).collect();
+            let after = builder.orphan_steps(client, &network.containers);
             builder.free_step(client, Kind::Network, name, Action::Remove, vec![reason], vec![call], after);
         }
-        let volumes = observed.volumes.iter().filter(|(_, volume)| of_map(&volume.spec.labels));
+        let volumes = observed.volumes.iter().filter(|(_, volume)| is_of(&volume.spec.labels, map));
         for (name, _) in volumes.filter(|(name, _)| !declared.volumes.contains(*name)) {
             report(builder, Kind::Volume, name, client, "its data is kept");
         }
     }
 }
 
-const REMOVE: &str = "`--remove-orphans` removes it";
+fn is_of(labels: &BTreeMap<String, String>, map: &str) -> bool {
+    labels.get(digest::MAP).is_some_and(|name| name == map)
+}
 
 fn report(builder: &mut Builder<'_>, kind: Kind, name: &str, client: &ClientName, what: &str) {
     builder.notice(format!("{kind} {name} on {client} is no longer in the map; {what}"));

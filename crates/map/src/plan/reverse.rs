@@ -18,6 +18,10 @@ pub(super) fn plan(
     options: &PlanOptions,
 ) -> Result<Plan, Vec<PlanError>> {
     let mut builder = Builder::new(desired, observed, options, Order::Reverse);
+    let orphans = desired.action != ActionKind::Stop;
+    if orphans {
+        orphans::containers(&mut builder, observed);
+    }
     for (index, entry, observed) in builder.entries() {
         match (entry.lifecycle(), entry.id.item.kind()) {
             (Some(lifecycle), _) => {
@@ -30,8 +34,8 @@ pub(super) fn plan(
             (None, _) => {}
         }
     }
-    if desired.action != ActionKind::Stop {
-        orphans::plan(&mut builder, observed);
+    if orphans {
+        orphans::others(&mut builder, observed);
     }
     builder.finish()
 }
@@ -105,7 +109,9 @@ fn volume(builder: &mut Builder<'_>, index: usize, entry: &Entry, observed: &Obs
     if Unfinished::Preparation.is_marked(observed, &entry.name) {
         all.push(Unfinished::Preparation.removal(&entry.name));
     }
-    builder.step(index, Action::Remove, vec![asked_for(entry, "remove_attached")], all);
+    let mut after = builder.prerequisites(index);
+    after.extend(builder.orphan_steps(&entry.client, &current.holders));
+    builder.step_after(index, Action::Remove, vec![asked_for(entry, "remove_attached")], all, after);
 }
 
 /// A network goes when it was asked for; other containers keep it, unless it was named itself.
@@ -124,7 +130,9 @@ fn network(builder: &mut Builder<'_>, index: usize, entry: &Entry, observed: &Ob
     let mut all: Vec<Call> =
         others.iter().map(|container| calls::disconnect(container, &entry.name)).collect();
     all.push(Call::RemoveNetwork { name: entry.name.clone() });
-    builder.step(index, Action::Remove, vec![asked_for(entry, "remove_networks")], all);
+    let mut after = builder.prerequisites(index);
+    after.extend(builder.orphan_steps(&entry.client, &current.containers));
+    builder.step_after(index, Action::Remove, vec![asked_for(entry, "remove_networks")], all, after);
 }
 
 /// Returns the holders that are not removed in this plan.

@@ -9,6 +9,7 @@
 
 mod model;
 mod properties;
+mod random;
 mod scenario;
 
 use std::path::{Path, PathBuf};

@@ -25,7 +25,7 @@ use dfab_map::load::{self, LoadOptions};
 use dfab_map::model::{ClientConfig, Clients};
 use dfab_map::names::ClientName;
 use dfab_map::observed::{ContainerDetail, ContainerState, Observed};
-use dfab_map::plan::{ActionKind, Call, ExecCheck, Plan, PlanOptions, ScriptCommand, plan};
+use dfab_map::plan::{ActionKind, Call, ExecCheck, Plan, PlanOptions, ScriptCommand, Step, StepId, plan};
 use dfab_map::property::Property;
 use dfab_map::select::{Maps, Reference, select};
 use dfab_map::value::{Tables, Value};
@@ -39,6 +39,8 @@ pub struct World {
     hosts: Vec<String>,
     engines: BTreeMap<ClientName, Engine>,
     down: Vec<ClientName>,
+    /// Steps are carried out in an order that this number chooses, instead of the printed one.
+    pub shuffle: Option<u64>,
 }
 
 /// Runs all scenarios of a file, and returns the file with what was printed.
@@ -74,6 +76,7 @@ impl World {
             hosts: Vec::new(),
             engines: BTreeMap::new(),
             down: Vec::new(),
+            shuffle: None,
         }
     }
 
@@ -159,6 +162,31 @@ impl World {
         self.engines.entry(ClientName::default_client()).or_insert_with(Engine::installed)
     }
 
+    /// Returns the steps in an order that their prerequisites allow: the printed one, or another.
+    fn some_order<'a>(&mut self, steps: Vec<&'a Step>) -> Vec<&'a Step> {
+        let Some(seed) = &mut self.shuffle else { return steps };
+        let planned: Vec<StepId> = steps.iter().map(|step| step.id).collect();
+        let (mut open, mut done, mut order) = (steps, Vec::new(), Vec::new());
+        while !open.is_empty() {
+            let waits = |step: &Step| step.after.iter().any(|id| planned.contains(id) && !done.contains(id));
+            let ready: Vec<usize> = (0..open.len()).filter(|at| !waits(open[*at])).collect();
+            *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let step = open.remove(ready[(*seed >> 33) as usize % ready.len()]);
+            done.push(step.id);
+            order.push(step);
+        }
+        order
+    }
+
+    /// Carries an action out until it is interrupted after some calls, or finished.
+    pub fn interrupted_once(&mut self, command: &str, budget: usize) -> Result<(), String> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        match self.apply(&words, budget) {
+            Err(problem) if problem != "interrupted" => Err(problem),
+            _ => Ok(()),
+        }
+    }
+
     /// Interrupts the action after each number of calls, and checks that it converges when it is
     /// called again.
     fn interrupt(&mut self, words: &[&str]) -> Result<(), String> {
@@ -194,8 +222,9 @@ impl World {
             let plan = self.plan_with(words, &options)?;
             let decides = |call: &Call| matches!(call, Call::PullImage { then_compare: true, .. });
             let stage = plan.steps.iter().any(|step| step.calls.iter().any(decides));
-            let steps = plan.steps.iter().filter(|step| !stage || step.calls.iter().any(decides));
-            for step in steps {
+            let steps: Vec<&Step> =
+                plan.steps.iter().filter(|step| !stage || step.calls.iter().any(decides)).collect();
+            for step in self.some_order(steps) {
                 let engine = self.engines.entry(step.client.clone()).or_insert_with(Engine::installed);
                 engine.step(step, &mut budget).map_err(|problem| match problem.ends_with("interrupted") {
                     true => "interrupted".to_owned(),
@@ -302,6 +331,18 @@ impl World {
                 drop(engine.registry.insert((*reference).to_owned(), (*id).to_owned()))
             }
             ["remove", name] => engine.forget(name),
+            ["remove-unused", name] => {
+                let unused =
+                    |name: &str| match (engine.state.volumes.get(name), engine.state.networks.get(name)) {
+                        (Some(volume), _) => volume.holders.is_empty(),
+                        (_, Some(network)) => network.containers.is_empty(),
+                        _ => false,
+                    };
+                if unused(name) {
+                    engine.state.volumes.remove(*name);
+                    engine.state.networks.remove(*name);
+                }
+            }
             ["remove-volume", name] => drop(engine.state.volumes.remove(*name)),
             ["remove-network", name] => drop(engine.state.networks.remove(*name)),
             ["detach", name, network] => engine.disconnect(name, network),
