@@ -23,20 +23,12 @@ pub struct Engines {
     settings: Settings,
     /// The SSH sessions of the run.
     pub sessions: Arc<Sessions>,
-    backends: Mutex<HashMap<Key, Arc<dyn Backend>>>,
+    /// By what makes two targets the same engine, spoken to in the same way.
+    backends: Mutex<HashMap<String, Arc<dyn Backend>>>,
     /// Numbers the local ports that lead to remote engines, where they are asked for.
     ports: Arc<LocalPorts>,
     forwards: Mutex<Vec<JoinHandle<Option<Forward>>>>,
     console: Arc<Console>,
-}
-
-/// What makes two targets the same engine, spoken to in the same way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    name: String,
-    endpoint: Endpoint,
-    version: Option<(u32, u32)>,
-    timeout_ms: u128,
 }
 
 impl Engines {
@@ -111,12 +103,11 @@ impl Engines {
         let url = config.base_url.as_deref().or(self.settings.docker_base_url.as_deref());
         let docker_host = std::env::var("DOCKER_HOST").ok();
         let remote_port = config.tunnel_remote_port.or(self.settings.tunnel_remote_port);
+        if self.settings.backend == BackendKind::Cli {
+            return self.program_backend(target, host);
+        }
         let endpoint = Endpoint::new(host, url, docker_host.as_deref(), remote_port)?;
         self.refuse_tls(config, &endpoint, &target.name)?;
-        if self.settings.backend == BackendKind::Cli {
-            return Err(Failure::usage("the command line backend is not implemented yet")
-                .hint("leave out `--backend cli` and `docker_fabric_implementation: CLI`"));
-        }
         let version = match config.version.as_deref().or(self.settings.docker_api_version.as_deref()) {
             None | Some("auto") => None,
             Some(text) => Some(api_version(text).ok_or_else(|| {
@@ -125,9 +116,8 @@ impl Engines {
             })?),
         };
         let timeout = config.timeout.unwrap_or(self.settings.docker_timeout);
-        let name = shown_name(target, &endpoint);
-        let key =
-            Key { name: name.clone(), endpoint: endpoint.clone(), version, timeout_ms: timeout.as_millis() };
+        let name = shown_name(target, endpoint.host.as_ref());
+        let key = format!("{name} {endpoint:?} {version:?} {timeout:?}");
         let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(backend) = backends.get(&key) {
             return Ok(Arc::clone(backend));
@@ -148,6 +138,30 @@ impl Engines {
                 Arc::new(ApiBackend::new(Arc::new(LocalConnector::tcp(host, port)), options))
             }
         };
+        backends.insert(key, Arc::clone(&backend));
+        Ok(backend)
+    }
+
+    fn program_backend(&self, target: &Target, host: Option<Host>) -> Result<Arc<dyn Backend>> {
+        let config = &target.config;
+        if config.version.is_some() || self.settings.docker_api_version.is_some() {
+            self.console
+                .warn(None, "the `docker` program chooses the API version; `version` has no effect on it");
+        }
+        let name = shown_name(target, host.as_ref());
+        let key = format!("{name} docker {config:?}");
+        let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(backend) = backends.get(&key) {
+            return Ok(Arc::clone(backend));
+        }
+        let backend = crate::program_backend::backend(
+            config,
+            host,
+            name,
+            &self.settings,
+            &self.sessions,
+            &self.console,
+        )?;
         backends.insert(key, Arc::clone(&backend));
         Ok(backend)
     }
@@ -180,8 +194,8 @@ impl Engines {
 
 /// Returns how messages call an engine: the host as it was given, else the client's name, else that
 /// it is the local one.
-fn shown_name(target: &Target, endpoint: &Endpoint) -> String {
-    match &endpoint.host {
+fn shown_name(target: &Target, host: Option<&Host>) -> String {
+    match host {
         Some(host) => host.text.clone(),
         None if target.name.is_default() => dfab_client::local::LOCAL.to_owned(),
         None => target.name.to_string(),

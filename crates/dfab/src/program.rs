@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::options::{Options, Output};
 use crate::cli::parse::{Parsed, Stop, parse};
 use crate::cli::{Arguments, Call};
-use crate::console::{self, Console, Level};
+use crate::console::{self, Console};
 use crate::engines::Engines;
 use crate::failure::{Failure, Kind, Result};
 use crate::list::{self, Format};
@@ -387,8 +387,6 @@ fn finish(console: &Console, reports: &[Report], failure: Option<&Failure>, deta
     }
     if console.is_json() {
         console.document(&report::document(reports, failure));
-    } else if failures.is_empty() && reports.iter().any(|report| report.rows.is_some()) {
-        console.line(Level::Status, None, "");
     }
     match failures.first() {
         Some(failure) => exit::code(failure.kind),

@@ -34,6 +34,21 @@ pub struct Settings {
     pub docker_tls: bool,
     /// How engines are spoken to.
     pub backend: BackendKind,
+    /// How the `docker` program is called, where it is.
+    pub program: ProgramSettings,
+}
+
+/// How the `docker` program is called (clients-tasks §1.4).
+#[derive(Clone, Debug)]
+pub struct ProgramSettings {
+    /// `docker_cli_bin`
+    pub binary: Option<String>,
+    /// `docker_cli_prefix`
+    pub prefix: Option<String>,
+    /// `docker_cli_sudo`
+    pub sudo: bool,
+    /// `docker_cli_debug`
+    pub debug: bool,
 }
 
 /// How SSH connections are made.
@@ -106,6 +121,12 @@ impl Settings {
                 .filter(|version| version != "auto" && !version.is_empty()),
             docker_tls: read.flag("docker_tls")?.unwrap_or(false),
             backend,
+            program: ProgramSettings {
+                binary: read.text("docker_cli_bin")?,
+                prefix: read.text("docker_cli_prefix")?,
+                sudo: read.flag("docker_cli_sudo")?.unwrap_or(false),
+                debug: read.flag("docker_cli_debug")?.unwrap_or(false),
+            },
         })
     }
 }

@@ -3,6 +3,8 @@
 //! Each call runs in a cleared environment, in a temporary directory, at a fixed width; snapshots hold
 //! the exit code and both outputs.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::path::Path;
 use std::process::Command;
 

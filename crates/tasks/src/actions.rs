@@ -163,9 +163,11 @@ pub async fn run(
                 if let Call::PullImage { image, .. } = call {
                     match result.result {
                         StepResult::Done => {
-                            drop(plan_options.pulled.insert((step.client.clone(), image.clone())))
+                            plan_options.pulled.insert((step.client.clone(), image.clone()));
                         }
-                        _ => drop(failed_pulls.insert((step.client.clone(), step.name.clone()))),
+                        _ => {
+                            failed_pulls.insert((step.client.clone(), step.name.clone()));
+                        }
                     }
                 }
             }

@@ -120,7 +120,8 @@ impl<'a> PlanPrinter<'a> {
                 }
             }
             Event::Log { step: id, line } => {
-                if let Some(step) = self.step(id) {
+                // The log of a script is a result: it is printed with its exit code.
+                if let Some(step) = self.step(id).filter(|step| step.action != Action::Script) {
                     self.console.progress_line(place(&step.client), &format!("{}: {line}", step.name));
                 }
             }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dfab_client::Backend;
-use dfab_map::desired::{Session, Settings, Target};
+use dfab_map::desired::{Role, Session, Settings, Target};
 use dfab_map::diagnostic::{Findings, Sources};
 use dfab_map::item::ItemId;
 use dfab_map::plan::{ActionKind, ExecCheck, PlanOptions};
 use dfab_map::select::{Maps, Reference, select};
+use dfab_tasks::Outcome;
 use dfab_tasks::actions::{ActionOptions, Engines, Refused};
 use futures_util::FutureExt;
 use tokio::sync::mpsc::unbounded_channel;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::cli::Arguments;
 use crate::console::plan::PlanPrinter;
 use crate::failure::{Failure, Kind, Result};
-use crate::project::unknown_map;
+use crate::project::{Host, unknown_map};
 use crate::registry::{Parameter, ParameterKind, Place, Scope, Task};
 use crate::report::Report;
 use crate::run::{LoadedMaps, Run};
@@ -26,7 +27,7 @@ const BOOL: ParameterKind = ParameterKind::Bool;
 const LIST: ParameterKind = ParameterKind::List;
 
 /// What every action takes.
-const TARGET: &[Parameter] = &[
+pub const TARGET: &[Parameter] = &[
     Parameter::rest("target", "map, configuration or group, instances"),
     Parameter::keyword(
         "map_name",
@@ -370,16 +371,6 @@ fn unknown_names(findings: Findings, maps: &Maps, sources: &Sources, run: &Run) 
 fn plan_options(arguments: &Arguments, selection: &Selection) -> Result<PlanOptions> {
     let defaults = PlanOptions::default();
     let flag = |name: &str, default: bool| arguments.boolean(name).unwrap_or(default);
-    let exit_codes: Result<Vec<i64>> = arguments
-        .list("nonrecoverable_exit_codes")
-        .iter()
-        .flat_map(|text| text.split(','))
-        .map(|text| {
-            let wrong =
-                || Failure::usage(format!("`{text}` is no exit code (argument `nonrecoverable_exit_codes`)"));
-            text.trim().parse().map_err(|_| wrong())
-        })
-        .collect();
     let timeout = match arguments.integer("timeout") {
         Some(seconds) if seconds < 0 => {
             return Err(Failure::usage(format!("`{seconds}` is no number of seconds (argument `timeout`)")));
@@ -389,11 +380,7 @@ fn plan_options(arguments: &Arguments, selection: &Selection) -> Result<PlanOpti
     };
     let check = arguments.text("check_exec_commands").and_then(ExecCheck::by_name);
     Ok(PlanOptions {
-        nonrecoverable_exit_codes: if arguments.given("nonrecoverable_exit_codes") {
-            exit_codes?
-        } else {
-            defaults.nonrecoverable_exit_codes
-        },
+        nonrecoverable_exit_codes: exit_codes(arguments)?.unwrap_or(defaults.nonrecoverable_exit_codes),
         force_update: force_update(arguments, selection)?,
         update_persistent: flag("update_persistent", defaults.update_persistent),
         check_exec_commands: check.unwrap_or(defaults.check_exec_commands),
@@ -414,6 +401,24 @@ fn plan_options(arguments: &Arguments, selection: &Selection) -> Result<PlanOpti
         force: flag("force", defaults.force),
         ..defaults
     })
+}
+
+/// Reads `nonrecoverable_exit_codes`, where it is given.
+///
+/// # Errors
+///
+/// A usage failure for what is no number.
+pub fn exit_codes(arguments: &Arguments) -> Result<Option<Vec<i64>>> {
+    if !arguments.given("nonrecoverable_exit_codes") {
+        return Ok(None);
+    }
+    let read = |text: &str| {
+        text.trim().parse().map_err(|_| {
+            Failure::usage(format!("`{text}` is no exit code (argument `nonrecoverable_exit_codes`)"))
+        })
+    };
+    let texts = arguments.list("nonrecoverable_exit_codes").iter().flat_map(|text| text.split(','));
+    texts.map(read).collect::<Result<_>>().map(Some)
 }
 
 /// Reads `force_update`: configurations as in a call, or volumes as `volume:config` and networks as
@@ -466,16 +471,64 @@ pub async fn apply(
     plan: PlanOptions,
     task: &str,
 ) -> Result<Report> {
-    let clients = run.clients().await?;
-    let defaults = run.default_targets().await?;
-    warn_repeated_hosts(run, selection);
-    let session = Session {
+    let (outcome, report) = plan_and_apply(run, selection, action, plan, task).await?;
+    Ok(crate::console::plan::judge(report, &outcome, run))
+}
+
+/// Returns the session of an action.
+async fn session<'a>(run: &'a Run, selection: &'a Selection) -> Result<Session<'a>> {
+    Ok(Session {
         maps: &selection.loaded.maps,
-        clients,
-        defaults,
+        clients: run.clients().await?,
+        defaults: run.default_targets().await?,
         lookup: &run.variables,
         settings: settings(run)?,
-    };
+    })
+}
+
+/// Returns the hosts on which the selected containers run, each once; `None` is this machine.
+///
+/// # Errors
+///
+/// What is wrong with the map or its clients.
+pub async fn selected_hosts(
+    run: &Run,
+    selection: &Selection,
+    action: ActionKind,
+    options: &PlanOptions,
+) -> Result<Vec<Option<Host>>> {
+    let session = session(run, selection).await?;
+    let desired = session
+        .desired(action, &selection.items, options)
+        .map_err(|findings| refusal(Refused::Desired(findings), &selection.loaded.sources))?;
+    let mut hosts = Vec::new();
+    for entry in desired.entries.iter().filter(|entry| entry.role == Role::Selected) {
+        let default =
+            session.defaults.iter().find(|target| target.name == entry.client).map(|target| &target.config);
+        let config = default.or_else(|| session.clients.get(&entry.client));
+        let text = config.and_then(|config| config.fabric_host.as_deref()).filter(|text| !text.is_empty());
+        let host = text.map(Host::parse).transpose()?;
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    Ok(hosts)
+}
+
+/// Plans and applies an action. The report is not judged yet: see [`crate::console::plan::judge`].
+///
+/// # Errors
+///
+/// When there is nothing that could be applied.
+pub async fn plan_and_apply(
+    run: &Run,
+    selection: &Selection,
+    action: ActionKind,
+    plan: PlanOptions,
+    task: &str,
+) -> Result<(Outcome, Report)> {
+    warn_repeated_hosts(run, selection);
+    let session = session(run, selection).await?;
     let options = ActionOptions {
         dry_run: run.options.dry_run,
         jobs: run.options.jobs.unwrap_or(8),
@@ -504,7 +557,7 @@ pub async fn apply(
     let mut report = crate::console::plan::report(&outcome, task, run.options.dry_run);
     report.map = selection.map();
     printer.summary(&outcome, &report);
-    Ok(crate::console::plan::judge(report, &outcome, run))
+    Ok((outcome, report))
 }
 
 fn warn_repeated_hosts(run: &Run, selection: &Selection) {

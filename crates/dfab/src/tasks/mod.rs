@@ -3,6 +3,7 @@
 mod actions;
 mod information;
 mod maps;
+mod script;
 
 use dfab_client::error::Cause;
 
@@ -10,7 +11,7 @@ use crate::failure::{Failure, Kind};
 use crate::registry::Task;
 
 /// Every task, by namespace.
-pub const ALL: &[&[Task]] = &[actions::TASKS, information::TASKS, maps::TASKS];
+pub const ALL: &[&[Task]] = &[actions::TASKS, script::TASKS, information::TASKS, maps::TASKS];
 
 /// Turns a failed call to an engine into a report, with what to do about it.
 pub fn engine_failure(error: &dfab_client::Error) -> Failure {

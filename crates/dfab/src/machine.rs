@@ -1,0 +1,227 @@
+//! Commands and files on the machine where an engine runs: this one, or a host behind SSH.
+//!
+//! Files travel through standard streams of `cat` and `tar`, which every host has; nothing is left
+//! there that was not asked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dfab_cli_client::{Exit, LocalShell, Shell};
+use dfab_tunnel::quote;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::program_backend::SshShell;
+use crate::project::Host;
+use crate::ssh::Sessions;
+
+/// A machine that runs an engine.
+#[derive(Clone)]
+pub struct Machine {
+    shell: Arc<dyn Shell>,
+}
+
+/// What a command has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Its exit status, or how it ended without one.
+    pub exit: std::result::Result<i32, String>,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Machine {
+    /// Returns a machine; nothing is connected yet.
+    pub fn new(host: Option<&Host>, sessions: &Arc<Sessions>) -> Self {
+        let shell: Arc<dyn Shell> = match host {
+            Some(host) => Arc::new(SshShell::new(Arc::clone(sessions), host.clone())),
+            None => Arc::new(LocalShell::new()),
+        };
+        Self { shell }
+    }
+
+    /// Runs a command line to its end, with this text as its standard input.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, or the connection breaks. A failing command is no error here.
+    pub async fn run(&self, line: &str, input: &[u8]) -> Result<Finished> {
+        let failed = |error: &(dyn std::error::Error + 'static)| self.failure(Kind::Connection, line, error);
+        let mut running = self.shell.start(line).await.map_err(|error| failed(error.as_ref()))?;
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut stdin = running.stdin;
+        let write = async move {
+            // A command that does not read its input to the end says why by its status.
+            if stdin.write_all(input).await.is_ok() {
+                let _ = stdin.shutdown().await;
+            }
+        };
+        let ((), out, err) = tokio::join!(
+            write,
+            running.stdout.read_to_end(&mut stdout),
+            running.stderr.read_to_end(&mut stderr)
+        );
+        out.and(err).map_err(|error| failed(&error))?;
+        let exit = match running.exit.await.map_err(|error| failed(error.as_ref()))? {
+            Exit::Status(status) => Ok(status),
+            Exit::Other(how) => Err(how),
+        };
+        Ok(Finished { exit, stdout, stderr })
+    }
+
+    /// Runs a command line that must succeed, and returns its standard output.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::run`], and when it ends with another status than zero.
+    pub async fn succeed(&self, line: &str, input: &[u8]) -> Result<Vec<u8>> {
+        let finished = self.run(line, input).await?;
+        if finished.exit == Ok(0) {
+            return Ok(finished.stdout);
+        }
+        let how = match finished.exit {
+            Ok(status) => format!("it ended with status {status}"),
+            Err(how) => format!("it {how}"),
+        };
+        let mut failure = Failure::new(Kind::Task, format!("`{line}` failed on `{}`", self.shell.host()));
+        failure.causes.push(how);
+        let stderr = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
+        failure.causes.extend((!stderr.is_empty()).then_some(stderr));
+        Err(failure)
+    }
+
+    /// Makes a directory that nobody else can look into; it must not exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::succeed`].
+    pub async fn make_dir(&self, path: &str) -> Result<()> {
+        self.succeed(&format!("mkdir -m 700 {}", quote::shell(path)), b"").await.map(drop)
+    }
+
+    /// Removes a directory that [`Machine::make_dir`] has made, with everything in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::succeed`].
+    pub async fn remove_dir(&self, path: &str) -> Result<()> {
+        self.succeed(&format!("rm -rf {}", quote::shell(path)), b"").await.map(drop)
+    }
+
+    /// Uploads a file or a directory to `target`; permission bits are kept.
+    ///
+    /// # Errors
+    ///
+    /// When the local file cannot be read, and as [`Machine::succeed`].
+    pub async fn upload(&self, local: &Path, target: &str) -> Result<()> {
+        let (parent, name) = split(target);
+        let archive = pack(local, name).map_err(|error| {
+            Failure::new(Kind::Task, format!("failed to read `{}`", local.display())).because(&error)
+        })?;
+        // --no-same-owner: files belong to the login user, also where that is root.
+        let line = format!("tar -x -p --no-same-owner -f - -C {}", quote::shell(parent));
+        self.succeed(&line, &archive).await.map(drop)
+    }
+
+    /// Downloads the contents of a directory into the local directory `target`, which is made.
+    ///
+    /// # Errors
+    ///
+    /// When the local files cannot be written, and as [`Machine::succeed`].
+    pub async fn download_contents(&self, path: &str, target: &Path) -> Result<()> {
+        let archive = self.succeed(&format!("tar -c -f - -C {} .", quote::shell(path)), b"").await?;
+        let unpack = || {
+            std::fs::create_dir_all(target)?;
+            // Entries that lead outside are left out by `unpack_in`.
+            tar::Archive::new(archive.as_slice()).unpack(target)
+        };
+        unpack().map_err(|error| {
+            Failure::new(Kind::Task, format!("failed to write to `{}`", target.display())).because(&error)
+        })
+    }
+
+    fn failure(&self, kind: Kind, line: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+        let mut failure = Failure::new(kind, format!("failed to run `{line}` on `{}`", self.shell.host()));
+        failure.causes.extend(crate::failure::chain(error));
+        failure.hints.extend(error.downcast_ref::<dfab_tunnel::Error>().and_then(dfab_tunnel::Error::hint));
+        failure
+    }
+}
+
+/// Splits a path into its directory and its last component.
+fn split(path: &str) -> (&str, &str) {
+    match path.trim_end_matches('/').rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some((parent, name)) => (parent, name),
+        None => (".", path),
+    }
+}
+
+fn pack(local: &Path, name: &str) -> std::io::Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.follow_symlinks(false);
+    if local.is_dir() {
+        builder.append_dir_all(name, local)?;
+    } else {
+        builder.append_path_with_name(local, name)?;
+    }
+    builder.into_inner()
+}
+
+/// Returns a name for a temporary directory that nobody else has.
+pub fn temporary_name() -> PathBuf {
+    use std::hash::{BuildHasher, RandomState};
+    // The keys of `RandomState` come from the system's random numbers.
+    let random = RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()));
+    PathBuf::from(format!("/tmp/dfab-{random:016x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here() -> Machine {
+        Machine { shell: Arc::new(LocalShell::new()) }
+    }
+
+    #[tokio::test]
+    async fn files_go_there_and_back_with_their_modes() {
+        use std::os::unix::fs::PermissionsExt;
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let script = from.path().join("run.sh");
+        std::fs::write(&script, "#!/bin/sh\necho hello\n").unwrap();
+        std::fs::write(from.path().join(".hidden"), "x").unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o750)).unwrap();
+        let dir = format!("{}/t", to.path().display());
+        here().make_dir(&dir).await.unwrap();
+        here().upload(&script, &format!("{dir}/it.sh")).await.unwrap();
+        here().upload(from.path(), &format!("{dir}/all")).await.unwrap();
+        let mode = std::fs::metadata(format!("{dir}/it.sh")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o750);
+        assert_eq!(here().succeed(&format!("{dir}/all/run.sh"), b"").await.unwrap(), b"hello\n");
+        let back = to.path().join("back");
+        here().download_contents(&format!("{dir}/all"), &back).await.unwrap();
+        assert!(back.join(".hidden").is_file() && back.join("run.sh").is_file());
+        here().remove_dir(&dir).await.unwrap();
+        assert!(!Path::new(&dir).exists());
+    }
+
+    #[tokio::test]
+    async fn a_failing_command_says_how_it_failed() {
+        let failure = here().succeed("echo no >&2; exit 3", b"").await.unwrap_err();
+        assert_eq!(failure.causes, ["it ended with status 3", "no"]);
+        assert_eq!(here().run("cat", b"in").await.unwrap().stdout, b"in");
+    }
+
+    #[test]
+    fn paths_are_split_at_the_last_slash() {
+        for (path, expected) in
+            [("/a/b", ("/a", "b")), ("/a", ("/", "a")), ("a", (".", "a")), ("a/b/", ("a", "b"))]
+        {
+            assert_eq!(split(path), expected);
+        }
+        assert_ne!(temporary_name(), temporary_name());
+    }
+}
