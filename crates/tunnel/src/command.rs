@@ -16,6 +16,7 @@ use crate::{Error, Pty, Secret, Session, quote};
 #[derive(Debug, Clone)]
 pub struct Command {
     line: String,
+    name: Option<String>,
     shell: Option<String>,
     dir: Option<String>,
     env: Vec<(String, String)>,
@@ -52,6 +53,7 @@ impl Command {
     pub fn line(line: impl Into<String>) -> Self {
         Self {
             line: line.into(),
+            name: None,
             shell: None,
             dir: None,
             env: Vec::new(),
@@ -59,6 +61,13 @@ impl Command {
             pty: None,
             timeout: None,
         }
+    }
+
+    /// Gives the command another name for messages, for example for a long script.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// Has `shell` run the line, for example `/bin/bash -l -c`. Without one the login shell of the
@@ -105,9 +114,9 @@ impl Command {
         self
     }
 
-    /// Returns the line for messages: what was asked for, without wrapping.
+    /// Returns the command for messages: its name, or what was asked for without wrapping.
     pub fn shown(&self) -> &str {
-        &self.line
+        self.name.as_deref().unwrap_or(&self.line)
     }
 
     /// Returns the full line as it is sent.

@@ -9,6 +9,7 @@
 //! A full `outbound` makes the writer wait; a full `inbound` makes the owner stop reading this
 //! channel, so that its SSH window closes and the peer waits. Other channels go on.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -133,13 +134,14 @@ impl Port {
         Poll::Pending
     }
 
-    pub(crate) fn poll_write(&self, ctx: &mut Context<'_>, source: &[u8]) -> Poll<Result<usize, Error>> {
+    pub(crate) fn poll_write(&self, ctx: &mut Context<'_>, source: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = lock(&self.state);
         if let Some(error) = &state.error {
-            return Poll::Ready(Err(error.clone()));
+            return Poll::Ready(Err(error.clone().into_io()));
         }
-        if state.finished {
-            return Poll::Ready(Err(Error::Input("write after shutdown".into())));
+        // Ended by us, or closed by the peer: as with a pipe whose reader is gone.
+        if state.finished || state.exit.is_some() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let room = CAPACITY - state.outbound.len().min(CAPACITY);
         if room == 0 {
@@ -338,6 +340,18 @@ mod tests {
         assert!(handle.poll_write(&mut ctx, &big).is_pending());
         assert_eq!(port.take_outbound().len(), CAPACITY);
         assert!(handle.poll_write(&mut ctx, b"x").is_ready());
+    }
+
+    /// An upload to a command that had ended waited forever for room in a buffer that nobody emptied.
+    #[test]
+    fn a_writer_does_not_wait_for_a_channel_that_is_closed() {
+        let (port, handle) = port();
+        let mut ctx = Context::from_waker(Waker::noop());
+        assert!(handle.poll_write(&mut ctx, &vec![1; CAPACITY]).is_ready());
+        assert!(handle.poll_write(&mut ctx, b"x").is_pending());
+        port.exited(Exit::Status(1));
+        let Poll::Ready(Err(error)) = handle.poll_write(&mut ctx, b"x") else { panic!("it waits") };
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

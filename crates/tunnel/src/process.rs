@@ -258,7 +258,7 @@ pub(crate) fn tail(text: &str) -> String {
 
 impl AsyncWrite for Stdin {
     fn poll_write(self: Pin<&mut Self>, ctx: &mut Context<'_>, source: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_write(ctx, source).map_err(Error::into_io)
+        self.0.poll_write(ctx, source)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -91,7 +91,7 @@ impl Carrier {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, ctx: &mut Context<'_>, source: &[u8]) -> Poll<io::Result<usize>> {
-        self.handle.poll_write(ctx, source).map_err(Error::into_io)
+        self.handle.poll_write(ctx, source)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,6 +4,7 @@
 
 mod commands;
 mod faults;
+mod files;
 mod ladder;
 mod login;
 mod proxies;
