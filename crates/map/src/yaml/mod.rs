@@ -3,7 +3,7 @@
 //! It stands on the events of `saphyr-parser`. A reader that yields plain values (`yaml_serde`) would
 //! lose what a good message and an old map file need: the position of every key and value, the
 //! source text of a scalar (`0750`, `1.10`, `22:22`; map-model §10.6), both places of a duplicate key
-//! (D41), and a bound on what aliases may grow to. [`write`] turns nodes back into text.
+//! (D41), and a bound on what aliases may grow to. [`write()`] turns nodes back into text.
 //!
 //! What it reads: exactly one document of YAML 1.2; anchors and aliases; merge keys (`<<`), with the
 //! precedence and order of YAML 1.1; the tags of map-model §10.3 and §10.4, which are kept on their

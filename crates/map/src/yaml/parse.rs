@@ -101,8 +101,10 @@ impl<'a> Builder<'a> {
         }
         // The parser takes a NUL for the end of the text, which would hide the rest of it.
         if let Some(place) = self.control_character() {
-            let message = "the text holds a control character, which YAML does not allow";
-            self.findings.push(Finding::error(FindingKind::Load, message).at(place));
+            let message =
+                "the text holds a character that YAML does not allow, or that its versions read differently";
+            let hint = "write it in double quotes as an escape, such as `\\u0085`";
+            self.findings.push(Finding::error(FindingKind::Load, message).at(place).hint(hint));
             return None;
         }
         let mut parser = Parser::new_from_str(text);
@@ -304,7 +306,15 @@ impl<'a> Builder<'a> {
             // The scanner looks ahead and meets its own limit (255 flow levels) before ours.
             return self.too_deep(Span::empty(*error.marker()));
         }
-        self.stop(*error.marker(), format!("not valid YAML: {}", error.info()))
+        let position = self.position(*error.marker());
+        let finding = Finding::error(FindingKind::Load, format!("not valid YAML: {}", error.info()))
+            .at(position.into());
+        let hint = hint(error.info());
+        self.findings.push(match hint {
+            Some(hint) => finding.hint(hint),
+            None => finding,
+        });
+        Err(Stop)
     }
 
     fn second_document(&mut self, span: Span) -> Result<(), Stop> {
@@ -331,7 +341,8 @@ impl<'a> Builder<'a> {
     }
 
     fn control_character(&self) -> Option<crate::diagnostic::Place> {
-        let allowed = |c: char| !c.is_control() || matches!(c, '\t' | '\u{85}');
+        // Some of these are line breaks to YAML 1.1 readers and ordinary characters to others.
+        let allowed = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}') || c == '\t';
         self.lines.iter().enumerate().find_map(|(line, text)| {
             let column = text.chars().position(|c| !allowed(c))?;
             Some(Position::new(self.file.clone(), number(line + 1), number(column + 1)).into())
@@ -393,6 +404,25 @@ fn entry(key: Key, mut value: Node) -> Entry {
         value.length = key.length;
     }
     Entry { key, value }
+}
+
+/// Says what to do about the parser's most frequent complaints.
+fn hint(info: &str) -> Option<&'static str> {
+    const HINTS: [(&str, &str); 6] = [
+        ("tabs disallowed", "indent with spaces"),
+        ("unknown anchor", "an anchor is set with `&name` before it is used, in the same file"),
+        (
+            "mapping values are not allowed",
+            "a text that holds `: ` needs quotes; keys of one mapping stand in one column",
+        ),
+        ("expected ',' or", "a bracket that was opened before is not closed, or a comma is missing"),
+        (
+            "invalid indentation",
+            "lines inside brackets or quotes stand further to the right than the key they belong to",
+        ),
+        ("simple key expect", "this line has no `:`, or the text before it needs quotes"),
+    ];
+    HINTS.iter().find(|(part, _)| info.contains(part)).map(|(_, hint)| *hint)
 }
 
 fn number(value: usize) -> u32 {

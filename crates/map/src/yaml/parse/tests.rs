@@ -94,6 +94,8 @@ fn refuses_what_it_cannot_mean() {
         long("a: b: c"),
         long("a:\n\tb: 1"),
         long("a: b\0c: d"),
+        long("a: b\u{85}c: d"),
+        long("app: {\nimage: x\n}"),
         format!("{}1{}", "[".repeat(101), "]".repeat(101)),
     ];
     let report: Vec<String> = cases
