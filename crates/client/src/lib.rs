@@ -9,6 +9,7 @@ pub mod engine_json;
 pub mod error;
 pub mod information;
 pub mod local;
+pub mod maintenance;
 pub mod memory;
 pub mod observe;
 pub mod transfer;

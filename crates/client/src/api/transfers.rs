@@ -30,9 +30,9 @@ impl ApiBackend {
         let body = credentials(auth, registry).map_err(|cause| self.error(&operation, cause))?;
         match self.json(&operation, Method::POST, "/auth", Some(&body)).await {
             Ok(answer) => Ok(answer.get("Status").and_then(Value::as_str) == Some("Login Succeeded")),
-            // The registry's answer comes back as 401, or as 500 with its text in engines before 23.
+            // Engines hand the registry's refusal on as 401 or as 500 with its text.
             Err(Error { cause: Cause::Refused { status, message }, .. })
-                if status == 401 || message.contains("unauthorized") =>
+                if status == 401 || message.to_lowercase().contains("unauthorized") =>
             {
                 Ok(false)
             }

@@ -1,0 +1,196 @@
+//! Images and archives on a real engine, where `DFAB_LIVE_ENGINE` gives its socket (an image
+//! `busybox:latest` with a shell must be there).
+//!
+//! With `DFAB_LIVE_REGISTRY` (`host:port`, user `u`, password `p~/+?`) also login, push and pull.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dfab_client::maintenance::{CleanupContainers, CleanupImages, cleanup_containers, cleanup_images};
+use dfab_client::transfer::{BuildOptions, Progress, Reader};
+use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector};
+use dfab_map::image::ImageName;
+use dfab_map::model::Auth;
+use dfab_map::property::Property;
+use dfab_map::spec::{ContainerSpec, Properties};
+use dfab_map::value::Late;
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+
+fn engine() -> Option<Arc<dyn Backend>> {
+    let Ok(socket) = std::env::var("DFAB_LIVE_ENGINE") else {
+        println!("skipped: DFAB_LIVE_ENGINE does not name an engine's socket");
+        return None;
+    };
+    Some(Arc::new(ApiBackend::new(Arc::new(LocalConnector::unix(socket)), ApiOptions::default())))
+}
+
+fn image(name: &str) -> ImageName {
+    ImageName::expand(name, None, None).unwrap()
+}
+
+fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+fn reader(bytes: Vec<u8>) -> Reader {
+    Box::new(std::io::Cursor::new(bytes))
+}
+
+async fn bytes(mut reader: Reader) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).await.unwrap();
+    bytes
+}
+
+fn text_in(archive: &[u8], name: &str) -> String {
+    let mut archive = tar::Archive::new(archive);
+    let mut entries = archive.entries().unwrap().map(Result::unwrap);
+    let mut entry = entries.find(|entry| entry.path().unwrap().ends_with(name)).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+    text
+}
+
+async fn build(
+    engine: &dyn Backend,
+    dockerfile: &str,
+    tag: &str,
+) -> (Result<Option<String>, String>, Vec<String>) {
+    let context = tar(&[("Dockerfile", dockerfile), ("content", "from the context\n")]);
+    let options = BuildOptions {
+        tag: tag.into(),
+        rm: true,
+        labels: BTreeMap::from([("built".into(), "by a test".into())]),
+        ..BuildOptions::default()
+    };
+    let lines = Mutex::new(Vec::new());
+    let tell = |progress: Progress| lines.lock().unwrap().push(progress.to_string());
+    let built = engine.build_image(reader(context), &options, &tell).await;
+    (built.map_err(|error| error.cause.to_string()), lines.into_inner().unwrap())
+}
+
+#[tokio::test]
+async fn an_image_is_built_saved_loaded_and_removed() {
+    let Some(engine) = engine() else { return };
+    let dockerfile = "FROM busybox:latest\nCOPY content /srv/built\nRUN echo running; cat /srv/built\n";
+    let (built, lines) = build(engine.as_ref(), dockerfile, "dfab-test/built:1").await;
+    let id = built.unwrap().unwrap();
+    assert!(lines.iter().any(|line| line == "from the context"), "{lines:?}");
+    let found = engine.image_id(&image("dfab-test/built:1")).await.unwrap().unwrap();
+    assert!(found.contains(&id) || id.contains(&found), "{id} {found}");
+
+    engine.tag_image("dfab-test/built:1", "dfab-test/built", "2").await.unwrap();
+    assert_eq!(engine.image_id(&image("dfab-test/built:2")).await.unwrap(), Some(found.clone()));
+
+    let saved = bytes(engine.save_image("dfab-test/built:1").await.unwrap()).await;
+    assert!(text_in(&saved, "manifest.json").contains("dfab-test/built:1"));
+    engine.remove_image("dfab-test/built:1", false).await.unwrap();
+    engine.remove_image("dfab-test/built:2", false).await.unwrap();
+    assert_eq!(engine.image_id(&image("dfab-test/built:1")).await.unwrap(), None);
+    engine.load_image(reader(saved), &|_| {}).await.unwrap();
+    assert_eq!(engine.image_id(&image("dfab-test/built:1")).await.unwrap(), Some(found));
+    engine.remove_image("dfab-test/built:1", false).await.unwrap();
+    assert!(engine.remove_image("dfab-test/built:1", false).await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+async fn a_build_that_fails_says_what_failed() {
+    let Some(engine) = engine() else { return };
+    let (built, _) = build(engine.as_ref(), "FROM busybox:latest\nRUN exit 7\n", "dfab-test/failing:1").await;
+    let cause = built.unwrap_err();
+    assert!(cause.contains("returned a non-zero code: 7") || cause.contains("exit code: 7"), "{cause}");
+    let (built, _) = build(engine.as_ref(), "FORM busybox\n", "dfab-test/failing:1").await;
+    assert!(built.unwrap_err().to_lowercase().contains("form"), "the unknown instruction is named");
+}
+
+#[tokio::test]
+async fn files_are_copied_and_containers_exported_and_imported() {
+    let Some(engine) = engine() else { return };
+    let name = "dfab-test.copies";
+    let _ = engine.remove_container(name, true, true).await;
+    let spec = ContainerSpec {
+        name: name.into(),
+        image: image("busybox"),
+        properties: Properties::from([(Property::Command, json!(["true"]))]),
+        first_endpoint: None,
+        own_labels: BTreeMap::new(),
+    };
+    engine.create_container(&spec).await.unwrap();
+    engine.copy_to_container(name, "/srv", reader(tar(&[("copied", "ä $ ' \"\n")]))).await.unwrap();
+    let copied = bytes(engine.copy_from_container(name, "/srv/copied").await.unwrap()).await;
+    assert_eq!(text_in(&copied, "copied"), "ä $ ' \"\n");
+    let missing = engine.copy_from_container(name, "/no/such/file").await.err().unwrap();
+    assert!(missing.is_not_found());
+
+    let exported = bytes(engine.export_container(name).await.unwrap()).await;
+    assert_eq!(text_in(&exported, "srv/copied"), "ä $ ' \"\n");
+    engine.import_image(reader(exported), "dfab-test/imported", "1").await.unwrap();
+    assert!(engine.image_id(&image("dfab-test/imported:1")).await.unwrap().is_some());
+    engine.remove_image("dfab-test/imported:1", false).await.unwrap();
+
+    engine.start_container(name).await.unwrap();
+    engine.wait_container(name, Some(Duration::from_secs(10))).await.unwrap();
+    let list = CleanupContainers { list_only: true, ..CleanupContainers::default() };
+    // An engine's list lags behind its own wait by a moment.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let listed = cleanup_containers(engine.as_ref(), &list, &|_| {}).await.unwrap();
+    assert!(listed.iter().any(|(_, found)| found == name), "{listed:?}");
+    let images = CleanupImages { list_only: true, ..CleanupImages::default() };
+    let kept = engine.image_id(&image("busybox")).await.unwrap().unwrap();
+    assert!(!cleanup_images(engine.as_ref(), &images, &|_| {}).await.unwrap().contains(&kept));
+    let exclude: BTreeSet<String> =
+        listed.into_iter().map(|(_, found)| found).filter(|found| found != name).collect();
+    let remove = CleanupContainers { exclude, ..CleanupContainers::default() };
+    let removed = cleanup_containers(engine.as_ref(), &remove, &|_| {}).await.unwrap();
+    assert_eq!(removed.len(), 1);
+    assert!(engine.inspect_container(name).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_registry_takes_the_right_login_only() {
+    let Some(engine) = engine() else { return };
+    let Ok(registry) = std::env::var("DFAB_LIVE_REGISTRY") else {
+        println!("skipped: DFAB_LIVE_REGISTRY does not name a registry");
+        return;
+    };
+    let auth = |password: &str| Auth {
+        username: "u".into(),
+        password: Late::Known(password.to_owned()),
+        email: None,
+    };
+    // Its base64 has characters in which the standard and the URL-safe alphabet differ.
+    let (right, wrong) = (auth("p~/+?"), auth("wrong"));
+    assert!(engine.login(Some(&registry), &right).await.unwrap());
+    assert!(!engine.login(Some(&registry), &wrong).await.unwrap());
+
+    let repository = format!("{registry}/dfab-test/pushed");
+    let name = image(&format!("{repository}:1"));
+    engine.tag_image("busybox:latest", &repository, "1").await.unwrap();
+    let lines = Mutex::new(Vec::new());
+    let tell = |progress: Progress| lines.lock().unwrap().push(progress.to_string());
+    engine.push_image(&name, Some(&right), &tell).await.unwrap();
+    assert!(lines.lock().unwrap().iter().any(|line| line.contains("digest: sha256:")), "{lines:?}");
+    let refused = engine.push_image(&name, Some(&wrong), &|_| {}).await.unwrap_err();
+    assert!(!refused.is_unreachable(), "{}", refused.cause);
+
+    engine.remove_image(&name.to_string(), false).await.unwrap();
+    let refused = engine.pull_image(&name, None, &|_| {}).await.unwrap_err();
+    assert!(refused.cause.to_string().contains("no basic auth credentials"), "{}", refused.cause);
+    engine.pull_image(&name, Some(&right), &|_| {}).await.unwrap();
+    assert!(engine.image_id(&name).await.unwrap().is_some());
+    let absent = image(&format!("{repository}:no-such-tag"));
+    let absent = engine.pull_image(&absent, Some(&right), &|_| {}).await.unwrap_err();
+    assert!(absent.cause.to_string().contains("not found"), "{}", absent.cause);
+    engine.remove_image(&name.to_string(), false).await.unwrap();
+}
