@@ -3,7 +3,7 @@
 //! by `:`), else the one in `PATH`, if any.
 
 // Tests that are skipped say so.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

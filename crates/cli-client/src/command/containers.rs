@@ -30,7 +30,7 @@ pub fn create(spec: &ContainerSpec, generation: Generation) -> Built {
     words.flag("name", name(&spec.name)?);
     words.0.append(&mut create.generic.0);
     network(&mut words, spec)?;
-    volumes(&mut words, &spec.properties)?;
+    create.rewritten.shares = volumes(&mut words, &spec.properties)?;
     ports(&mut words, &spec.properties)?;
     if let Some(links) = spec.properties.get(&Property::Links) {
         words.each("link", list("links", links)?);
@@ -93,8 +93,9 @@ fn create_endpoint(words: &mut Words, endpoint: &EndpointSpec) {
     words.each("link-local-ip", &endpoint.link_local_ips);
 }
 
-/// Every bind in its order, then the anonymous volumes at paths that no bind covers.
-fn volumes(words: &mut Words, properties: &Properties) -> Built<()> {
+/// Every bind in its order, then the anonymous volumes at paths that no bind covers. Tells whether
+/// there are volumes at paths that a bind covers.
+fn volumes(words: &mut Words, properties: &Properties) -> Built<bool> {
     let values =
         |property| properties.get(&property).map(|value| list(Property::name(property), value)).transpose();
     let binds = values(Property::Binds)?.unwrap_or_default();
@@ -105,17 +106,20 @@ fn volumes(words: &mut Words, properties: &Properties) -> Built<()> {
         words.flag("volume", bind);
     }
     let covered: BTreeSet<&str> = binds.iter().filter_map(|bind| bind.split(':').nth(1)).collect();
+    let mut is_covered = false;
     for path in values(Property::Shares)?.unwrap_or_default() {
         if path.contains(':') {
             return Err(no_flag(format_args!(
                 "an anonymous volume at `{path}`: a colon would make it a bind"
             )));
         }
-        if !covered.contains(path.as_str()) {
+        if covered.contains(path.as_str()) {
+            is_covered = true;
+        } else {
             words.flag("volume", path);
         }
     }
-    Ok(())
+    Ok(is_covered)
 }
 
 /// `--expose` of each port, directly followed by its `--publish` flags; then the published ports

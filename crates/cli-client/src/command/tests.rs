@@ -54,12 +54,12 @@ fn create_rows() {
         (&[(Shares, json!(["a", "b"]))], r#"--volume="a" --volume="b" image:1"#),
         (
             &[(Shares, json!(["a", "b"])), (Binds, json!(["ax:a:ro", "bx:b:rw"]))],
-            r#"--volume="ax:a:ro" --volume="bx:b:rw" image:1"#,
+            r#"--volume="ax:a:ro" --volume="bx:b:rw" --label=dfab.cli=shares image:1"#,
         ),
         // D-22: binds without a volume of their path, and volumes beside them, are not lost.
         (
             &[(Shares, json!(["/b", "/c"])), (Binds, json!(["x:/a:ro", "y:/b"]))],
-            "--volume=x:/a:ro --volume=y:/b --volume=/c image:1",
+            "--volume=x:/a:ro --volume=y:/b --volume=/c --label=dfab.cli=shares image:1",
         ),
         (&[(User, json!("2000"))], r#"--user="2000" image:1"#),
         (&[(Hostname, json!("the-hostname"))], r#"--hostname="the-hostname" image:1"#),

@@ -20,10 +20,12 @@ pub struct Rewritten {
     pub healthcheck: bool,
     /// A disabled network became network mode `none`.
     pub network_disabled: bool,
+    /// A path that is both a volume of the configuration and a bind was given as a bind only.
+    pub shares: bool,
 }
 
 impl Rewritten {
-    /// The label that remembers: `entrypoint=2,healthcheck,network_disabled`.
+    /// The label that remembers: `entrypoint=2,healthcheck,network_disabled,shares`.
     pub const LABEL: &'static str = "dfab.cli";
 
     /// Returns the value of the label; `None` when nothing was written differently.
@@ -32,6 +34,7 @@ impl Rewritten {
         parts.extend(self.entrypoint.map(|count| format!("entrypoint={count}")));
         parts.extend(self.healthcheck.then(|| "healthcheck".to_owned()));
         parts.extend(self.network_disabled.then(|| "network_disabled".to_owned()));
+        parts.extend(self.shares.then(|| "shares".to_owned()));
         (!parts.is_empty()).then(|| parts.join(","))
     }
 
@@ -43,6 +46,7 @@ impl Rewritten {
                 Some(("entrypoint", count)) => rewritten.entrypoint = count.parse().ok(),
                 None if part == "healthcheck" => rewritten.healthcheck = true,
                 None if part == "network_disabled" => rewritten.network_disabled = true,
+                None if part == "shares" => rewritten.shares = true,
                 _ => {}
             }
         }
@@ -64,9 +68,26 @@ impl Rewritten {
             *test = std::iter::once("CMD".to_owned()).chain(words).collect();
         }
         if self.network_disabled && properties.get(&Property::NetworkMode) == Some(&json!("none")) {
-            properties.remove(&Property::NetworkMode);
             properties.insert(Property::NetworkDisabled, json!(true));
         }
+        if self.shares {
+            restore_shares(properties);
+        }
+    }
+}
+
+/// Every path of a bind is a volume of the configuration too.
+fn restore_shares(properties: &mut Properties) {
+    let texts = |property| {
+        let values = properties.get(&property).and_then(Value::as_array).into_iter().flatten();
+        values.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut shares = texts(Property::Shares);
+    shares.extend(texts(Property::Binds).iter().filter_map(|bind| bind.split(':').nth(1)).map(str::to_owned));
+    shares.sort();
+    shares.dedup();
+    if !shares.is_empty() {
+        properties.insert(Property::Shares, shares.into());
     }
 }
 
@@ -117,10 +138,15 @@ mod tests {
     #[test]
     fn a_disabled_network_comes_back() {
         let shown = [(Property::NetworkMode, json!("none"))];
-        assert_eq!(
-            restored("network_disabled", &shown),
-            Properties::from([(Property::NetworkDisabled, json!(true))])
-        );
+        let expected =
+            Properties::from([(Property::NetworkMode, json!("none")), (Property::NetworkDisabled, json!(true))]);
+        assert_eq!(restored("network_disabled", &shown), expected);
+    }
+
+    #[test]
+    fn volumes_under_binds_come_back() {
+        let shown = [(Property::Binds, json!(["m.data:/data:rw", "/srv:/srv"])), (Property::Shares, json!(["/b"]))];
+        assert_eq!(restored("shares", &shown)[&Property::Shares], json!(["/b", "/data", "/srv"]));
     }
 
     #[test]
