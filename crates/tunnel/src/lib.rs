@@ -1,5 +1,59 @@
 //! SSH connections as async byte streams: one connection per host, any number of streams, remote
-//! commands and files over it. No Docker, no map: what travels through a stream is the caller's.
+//! commands and files over it.
+//!
+//! ```no_run
+//! use dfab_tunnel::{ConnectOptions, Session};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut options = ConnectOptions::new("web1.example.com", "deploy");
+//! options.auth.agent = Some("/run/user/1000/ssh-agent.socket".into());
+//! options.host_keys.files = vec!["/home/me/.ssh/known_hosts".into()];
+//! let session = Session::connect(options).await?;
+//! let mut stream = session.open_unix("/var/run/some.sock").await?;
+//! stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! stream.read_to_string(&mut answer).await?;
+//! session.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Limits
+//!
+//! * **Unix only**, and a tokio runtime with I/O and time is needed.
+//! * **Opening is serial.** libssh2 opens one channel of a connection at a time, a round trip each.
+//!   A target that takes its time, such as a TCP port behind a firewall that drops packets, keeps the
+//!   others of this connection waiting until the server gives up. Keep streams and use them again.
+//! * **Commands are counted by the server** (`MaxSessions`, 10 by default). Eight at a time run on a
+//!   connection, others wait; where the server allows fewer, they wait for each other. Streams by socat
+//!   and `dial-stdio` are commands; `direct-streamlocal` and `direct-tcpip` are not.
+//! * **Ending a command** reaches its process group; one under sudo without a terminal sees only the end
+//!   of its input. See [`Process`].
+//! * **Environment variables and words of a command** can be seen by other users of the host. Secrets
+//!   go by standard input; passwords for sudo do.
+//! * **Host certificates are not checked** (`@cert-authority` lines are passed over); user certificates
+//!   beside a key (`<key>-cert.pub`) are offered. No SHA-1 signatures, no DSA, no GSSAPI, no FIDO keys
+//!   other than through an agent.
+//! * **The agent** is asked on the connection's thread. One that waits for a person delays only that
+//!   login.
+//! * **Uploads** are limited by the server's receive window (2 MiB in OpenSSH): at most 40 MiB/s over
+//!   50 ms. Downloads are not.
+//!
+//! # Errors
+//!
+//! [`Error`] names the host and what was tried; [`Error::hint`] says what to do. Streams carry it
+//! inside [`std::io::Error`]; [`Error::from_io`] takes it out.
+//!
+//! # How it works
+//!
+//! Each connection has one thread that alone touches its libssh2 session, in non-blocking mode; callers
+//! and that thread meet in bounded buffers. Start reading at `session.rs`, then `owner/mod.rs`, which
+//! says how the rules of libssh2 are held, then `unix.rs` for the ways to a socket.
+//!
+//! This crate knows nothing of Docker but the name of one command, and nothing of what travels through
+//! its streams. It reads no environment variable, no home directory and no terminal: all that comes as
+//! values. It prints nothing; [`options::Events`] and `tracing` tell what happens.
 
 mod cache;
 mod command;

@@ -223,8 +223,7 @@ enum Decision {
 /// connection.
 fn decide(wanted: Way, worked: bool, path: &str, facts: Result<&Facts, &str>) -> Decision {
     let fail = |why: String, fix: String| Decision::Fail { why, fix };
-    const FORBIDDEN: &str =
-        "sshd does not forward to Unix sockets (AllowStreamLocalForwarding or DisableForwarding)";
+    const FORBIDDEN: &str = "the server does not forward to Unix sockets (AllowStreamLocalForwarding or DisableForwarding in sshd_config)";
     const ALLOW: &str = "set `AllowStreamLocalForwarding yes` in the host's sshd_config and reload sshd, or install socat there";
     let facts = match facts {
         Ok(facts) => facts,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod commands;
+mod dropbear;
 mod faults;
 mod files;
 mod ladder;

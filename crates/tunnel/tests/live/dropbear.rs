@@ -1,0 +1,112 @@
+//! The other server. Runs when dropbear is installed (Debian package `dropbear-bin`) or `DFAB_DROPBEAR`
+//! names it, and as root: dropbear looks for keys in the home directory of a user.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use dfab_tunnel::options::{Keepalive, KeyFile, UnknownHost};
+use dfab_tunnel::{ConnectOptions, Exit, Session};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::sshd::{Bulk, Echo, User, enabled, free_port, keygen, set_mode};
+use crate::streams::{download, upload};
+
+struct Dropbear {
+    child: Child,
+    port: u16,
+    home: tempfile::TempDir,
+    user: User,
+}
+
+impl Dropbear {
+    fn start() -> Option<Self> {
+        let program = std::env::var_os("DFAB_DROPBEAR").map(PathBuf::from);
+        let program = program.unwrap_or_else(|| "/usr/sbin/dropbear".into());
+        if !program.exists() {
+            eprintln!("SKIPPED: no dropbear (Debian package dropbear-bin, or DFAB_DROPBEAR=/path)");
+            return None;
+        }
+        let user = User::create("db")?;
+        let home = tempfile::tempdir().unwrap();
+        set_mode(home.path(), 0o755);
+        keygen(&home.path().join("user_key"), "ed25519", "");
+        std::fs::create_dir(home.path().join(".ssh")).unwrap();
+        let public = home.path().join("user_key.pub");
+        std::fs::copy(public, home.path().join(".ssh/authorized_keys")).unwrap();
+        let run = |program: &str, args: &[&str]| {
+            let status = Command::new(program).args(args).stderr(Stdio::null()).status().unwrap();
+            assert!(status.success(), "{program} {args:?}");
+        };
+        let path = home.path().to_str().unwrap();
+        run("/usr/sbin/usermod", &["-d", path, &user.name]);
+        run("chown", &["-R", &user.name, path]);
+        // Its own format; the program stands beside it, or where Debian has it.
+        let key = home.path().join("host_key");
+        let maker = program.with_file_name("dropbearkey");
+        let maker = if maker.exists() { maker } else { "/usr/bin/dropbearkey".into() };
+        let made = Command::new(maker).args(["-t", "ed25519", "-f"]).arg(&key).stdout(Stdio::null()).status();
+        assert!(made.unwrap().success());
+        let port = free_port();
+        let child = Command::new(program)
+            .args(["-F", "-E", "-p", &format!("127.0.0.1:{port}"), "-P", &format!("{path}/pid"), "-r"])
+            .arg(key)
+            .stdin(Stdio::null())
+            .stderr(std::fs::File::create(home.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Some(Self { child, port, home, user })
+    }
+
+    fn options(&self) -> ConnectOptions {
+        let mut options = ConnectOptions::new("127.0.0.1", &self.user.name);
+        options.port = self.port;
+        options.auth.keys = vec![KeyFile::named(self.home.path().join("user_key"))];
+        options.host_keys.unknown = UnknownHost::Accept;
+        options
+    }
+}
+
+impl Drop for Dropbear {
+    fn drop(&mut self) {
+        let _ = Command::new("pkill").args(["-KILL", "-P", &self.child.id().to_string()]).status();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropbear_serves_commands_streams_and_keepalives() {
+    if !enabled("dropbear_serves_commands_streams_and_keepalives") {
+        return;
+    }
+    let Some(dropbear) = Dropbear::start() else { return };
+    let mut options = dropbear.options();
+    options.keepalive = Some(Keepalive { interval: Duration::from_millis(300), count_max: 2 });
+    let session = Session::connect(options).await.unwrap();
+    assert!(session.server().contains("dropbear"), "{}", session.server());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(session.is_alive());
+    let command = dfab_tunnel::Command::line("echo out; echo err >&2; exit 3");
+    let finished = session.output(&command).await.unwrap();
+    assert_eq!((finished.exit, finished.stderr.as_slice()), (Exit::Status(3), &b"err\n"[..]));
+    let folder = tempfile::tempdir().unwrap();
+    set_mode(folder.path(), 0o755);
+    let echo = Echo::start(folder.path().join("echo"), "hello\n");
+    set_mode(&echo.path, 0o777);
+    let mut stream = session.open_unix(echo.path()).await.unwrap();
+    eprintln!("dropbear: way {:?}", session.way_to(echo.path()));
+    stream.write_all(b"ping").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "hello\nping");
+    const LENGTH: u64 = 20 * 1024 * 1024;
+    let bulk = Bulk::start(folder.path().join("bulk"), LENGTH);
+    set_mode(&bulk.path, 0o777);
+    tokio::join!(download(&session, bulk.path(), LENGTH), upload(&session, bulk.path(), LENGTH));
+    session.close().await.unwrap();
+}
