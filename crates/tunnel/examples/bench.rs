@@ -12,7 +12,6 @@
 #[allow(dead_code)]
 mod sshd;
 
-use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -20,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use dfab_tunnel::{ConnectOptions, Session, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::sshd::{Sshd, whoami};
 
@@ -224,56 +222,9 @@ async fn first_answer(sshd: &Sshd, socket: &std::path::Path) {
     report("first answer against ssh host true", ours[5] / theirs[5], "ratio", "<= 1.5");
 }
 
-/// Half a round trip each way, in order, at any speed.
-async fn delay(from: TcpStream, to: TcpStream, half: Duration) {
-    from.set_nodelay(true).unwrap();
-    to.set_nodelay(true).unwrap();
-    let (from_read, from_write) = from.into_split();
-    let (to_read, to_write) = to.into_split();
-    let one_way = |mut read: tokio::net::tcp::OwnedReadHalf, mut write: tokio::net::tcp::OwnedWriteHalf| {
-        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
-        tokio::spawn(async move {
-            let mut block = vec![0; 256 * 1024];
-            while let Ok(size @ 1..) = read.read(&mut block).await {
-                if sender.send((Instant::now() + half, block[..size].to_vec())).is_err() {
-                    return;
-                }
-            }
-        });
-        tokio::spawn(async move {
-            let mut waiting = VecDeque::new();
-            while let Some(item) = receiver.recv().await {
-                waiting.push_back(item);
-                while let Some((due, data)) = waiting.pop_front() {
-                    tokio::time::sleep_until(due.into()).await;
-                    if write.write_all(&data).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-    };
-    one_way(from_read, to_write);
-    one_way(to_read, from_write);
-}
-
 async fn delayed(sshd: &Sshd, socket: &std::path::Path) {
     const ROUND_TRIP: Duration = Duration::from_millis(50);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut options = sshd.options();
-    let known = sshd.path("delayed_hosts");
-    let key = std::fs::read_to_string(sshd.path("host_key.pub")).unwrap();
-    std::fs::write(&known, format!("[127.0.0.1]:{} {key}", listener.local_addr().unwrap().port())).unwrap();
-    options.host_keys.files = vec![known];
-    options.port = listener.local_addr().unwrap().port();
-    let port = sshd.port;
-    tokio::spawn(async move {
-        loop {
-            let (from, _) = listener.accept().await.unwrap();
-            let to = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            tokio::spawn(delay(from, to, ROUND_TRIP / 2));
-        }
-    });
+    let options = sshd::delayed(sshd, ROUND_TRIP).await;
     let session = Session::connect(options).await.unwrap();
     let path = socket.to_str().unwrap();
     ask(&session, path).await;

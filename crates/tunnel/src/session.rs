@@ -90,9 +90,7 @@ impl Session {
     }
 
     async fn connect_once(options: &ConnectOptions, skip: usize) -> Result<Self, Refusal> {
-        let started = Instant::now();
         let (socket, guard) = dial::dial(options).await?;
-        let round_trip = started.elapsed();
         let failed = |error: std::io::Error| Error::Handshake {
             host: options.label().to_owned(),
             source: error.into(),
@@ -120,7 +118,7 @@ impl Session {
                 };
                 let banner = link.session.banner().unwrap_or_default().to_owned();
                 let host = options.label().to_owned();
-                let owner = Owner::new(link, inbox, host, options.keepalive, round_trip);
+                let owner = Owner::new(link, inbox, host, options.keepalive);
                 if ready.send(Ok(banner)).is_ok() {
                     owner.run(&end);
                 }

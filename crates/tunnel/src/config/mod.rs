@@ -162,6 +162,15 @@ impl SshConfig {
             options.auth.keys.retain(|key| !key.optional);
             options.auth.keys.extend(named);
         }
+        // New keys go where the host's known ones are looked for.
+        let sets = |name: &str| settings.iter().any(|setting| setting.is(name));
+        let learns = options.host_keys.learn_to.is_some() || sets("stricthostkeychecking");
+        if options.host_keys.unknown == UnknownHost::Accept
+            && learns
+            && (options.host_keys.learn_to.is_none() || sets("userknownhostsfile"))
+        {
+            options.host_keys.learn_to = options.host_keys.files.first().cloned();
+        }
         // Of the two, the one that was set first counts.
         let proxy = settings.iter().find(|setting| setting.is("proxyjump") || setting.is("proxycommand"));
         if let Some(setting) = proxy {

@@ -42,6 +42,9 @@ fn show(options: &ConnectOptions) -> String {
     if options.host_keys.unknown == UnknownHost::Accept {
         add("accept-new".into());
     }
+    if let Some(file) = &options.host_keys.learn_to {
+        add(format!("learn={}", file.display()));
+    }
     if options.keepalive != base.keepalive {
         add(match options.keepalive {
             Some(keepalive) => format!("alive={}x{}", keepalive.interval.as_secs(), keepalive.count_max),
@@ -94,7 +97,7 @@ fn hosts_get_what_applies_to_them() {
         (
             "UserKnownHostsFile ~/a /b\nStrictHostKeyChecking accept-new",
             "web1",
-            "me@web1:22 known=/home/me/a,/b accept-new",
+            "me@web1:22 known=/home/me/a,/b accept-new learn=/home/me/a",
         ),
         ("UserKnownHostsFile none", "web1", "me@web1:22 known="),
         ("HostKeyAlias x-%n", "web1", "me@web1:22 alias=x-web1"),
@@ -165,7 +168,7 @@ fn what_has_no_effect_is_named_with_its_place() {
         ("ControlMaster auto\nSendEnv LANG", "me@web1:22"),
         (
             "\nStrictHostKeyChecking no",
-            "me@web1:22 accept-new; warning: config:2: `stricthostkeychecking no` accepts new keys here; changed \
+            "me@web1:22 accept-new learn=/home/me/.ssh/known_hosts; warning: config:2: `stricthostkeychecking no` accepts new keys here; changed \
              ones are still refused",
         ),
         ("Host other\n Ciphers x", "me@web1:22"),

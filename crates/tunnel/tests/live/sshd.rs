@@ -305,6 +305,57 @@ impl Drop for Bulk {
     }
 }
 
+/// Options that log in through a proxy which puts a round-trip time between.
+pub async fn delayed(sshd: &Sshd, round_trip: Duration) -> ConnectOptions {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut options = sshd.options();
+    let known = sshd.path("delayed_hosts");
+    let key = std::fs::read_to_string(sshd.path("host_key.pub")).unwrap();
+    std::fs::write(&known, format!("[127.0.0.1]:{port} {key}")).unwrap();
+    options.host_keys.files = vec![known];
+    options.port = port;
+    let server = sshd.port;
+    tokio::spawn(async move {
+        loop {
+            let (from, _) = listener.accept().await.unwrap();
+            let to = tokio::net::TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+            delay(from, to, round_trip / 2);
+        }
+    });
+    options
+}
+
+/// Half a round trip each way, in order, at any speed.
+fn delay(from: tokio::net::TcpStream, to: tokio::net::TcpStream, half: Duration) {
+    from.set_nodelay(true).unwrap();
+    to.set_nodelay(true).unwrap();
+    let (from_read, from_write) = from.into_split();
+    let (to_read, to_write) = to.into_split();
+    let one_way = |mut read: tokio::net::tcp::OwnedReadHalf, mut write: tokio::net::tcp::OwnedWriteHalf| {
+        // Holds what is under way; a test's worth of it.
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+        tokio::spawn(async move {
+            let mut block = vec![0; 256 * 1024];
+            while let Ok(size @ 1..) = read.read(&mut block).await {
+                if sender.send((Instant::now() + half, block[..size].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            while let Some((due, data)) = receiver.recv().await {
+                tokio::time::sleep_until(due.into()).await;
+                if write.write_all(&data).await.is_err() {
+                    return;
+                }
+            }
+        });
+    };
+    one_way(from_read, to_write);
+    one_way(to_read, from_write);
+}
+
 /// Fills a block with bytes that depend on their position, so that lost, doubled or swapped blocks
 /// show.
 pub fn pattern(offset: u64, block: &mut [u8]) {

@@ -1,11 +1,12 @@
 //! Streams to sockets behind a host.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dfab_tunnel::{Session, Way};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::sshd::{Bulk, Echo, Sshd, enabled, pattern};
+use crate::sshd::{Bulk, Echo, Sshd, delayed, enabled, pattern};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_reaches_the_socket_and_half_closes() {
@@ -103,5 +104,24 @@ async fn up_and_down_at_once_with_rekeying_every_megabyte() {
     tokio::join!(download(&session, bulk.path(), LENGTH), upload(&session, bulk.path(), LENGTH));
     let rekeys = sshd.log().matches("rekey").count();
     assert!(rekeys > 100, "sshd exchanged keys {rekeys} times only");
+    session.close().await.unwrap();
+}
+
+/// The round trip was taken from the TCP connection, which ends at the nearest proxy, and the window
+/// never grew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_from_far_away_is_not_bound_by_the_first_window() {
+    if !enabled("a_download_from_far_away_is_not_bound_by_the_first_window") {
+        return;
+    }
+    const LENGTH: u64 = 60 * 1024 * 1024;
+    let sshd = Sshd::start("");
+    let bulk = Bulk::start(sshd.path("bulk"), LENGTH);
+    let session = Session::connect(delayed(&sshd, Duration::from_millis(500)).await).await.unwrap();
+    let started = Instant::now();
+    download(&session, bulk.path(), LENGTH).await;
+    let took = started.elapsed();
+    // 2 MiB each half second would be 15 s.
+    assert!(took < Duration::from_secs(10), "{took:?}");
     session.close().await.unwrap();
 }
