@@ -5,6 +5,7 @@
 
 mod json;
 mod render;
+mod secrets;
 mod sources;
 
 use std::fmt;

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use super::secrets::hidden;
 use super::{Finding, Findings, Place};
 
 /// Source texts by the file name that positions carry.
 ///
 /// Loading a map yields its sources; those of several files are put together with
-/// [`Sources::extend`], so that one report can show lines of all of them.
+/// [`Sources::extend`], so that one report can show lines of all of them. Values of passwords, tokens and
+/// other secrets in them are replaced by `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources(HashMap<String, Text>);
 
@@ -25,7 +27,7 @@ impl Sources {
 
     /// Adds a file, replacing an earlier text of the same name.
     pub fn insert(&mut self, file: impl Into<String>, text: &str) {
-        self.0.insert(file.into(), Text(lines(text).map(str::to_owned).collect()));
+        self.0.insert(file.into(), Text(lines(text).map(hidden).collect()));
     }
 
     /// Takes over all files of `other`.

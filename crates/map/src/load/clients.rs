@@ -172,8 +172,8 @@ fn login(context: &mut Context, node: &Node) -> Option<Auth> {
     let (mut username, mut password, mut email) = (None, None, None);
     for Entry { key, value } in entries {
         match key.text.as_str() {
-            "username" => username = secret(context, value),
-            "password" => password = secret(context, value),
+            "username" => username = context.late_text(value, "a user name"),
+            "password" => password = secret(context, key, value),
             "email" if value.is_null() => {}
             "email" => email = context.text(value, "a mail address"),
             _ => context.unknown_key(key, "a registry login", &keys::AUTH),
@@ -189,8 +189,8 @@ fn login(context: &mut Context, node: &Node) -> Option<Auth> {
     })
 }
 
-/// Reads a text that must not be shown in a message.
-fn secret(context: &mut Context, node: &Node) -> Option<Late<String>> {
+/// Reads a text that must not be shown in a message, which points at the key.
+fn secret(context: &mut Context, key: &Key, node: &Node) -> Option<Late<String>> {
     if let Some(lazy) = node.lazy() {
         return Some(Late::Lazy(lazy));
     }
@@ -198,7 +198,11 @@ fn secret(context: &mut Context, node: &Node) -> Option<Late<String>> {
         Some(text) => Some(Late::Known(text.to_owned())),
         None => {
             if !node.is_failed() {
-                context.invalid_hint(node, "expected a text", "a login is `{username: …, password: …}`");
+                context.invalid_hint(
+                    &key.to_node(),
+                    "expected a text",
+                    "a login is `{username: …, password: …}`",
+                );
             }
             None
         }

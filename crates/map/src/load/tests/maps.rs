@@ -292,8 +292,15 @@ apps3: {fabric_host: app_host3, interfaces: {private: 10.0.0.23}, tunnel_local_p
 
 #[test]
 fn a_password_never_stands_in_a_finding() {
-    let text = "c: {auth_configs: {r.io: {username: u, password: [s3cret]}}, timeout: x}";
-    let findings = load_clients(text).unwrap_err();
-    let message = findings.to_string();
-    assert!(message.contains("expected a text") && !message.contains("s3cret"), "{message}");
+    for text in [
+        "c: {auth_configs: {r.io: {username: u, password: [s3cret]}}, timeout: x}",
+        "c: {auth_configs: {r.io: {username: [u], password: s3cret}}, timeout: x}",
+        "c:\n  auth_configs:\n    r.io:\n      username: u\n      password:\n      - s3cret\n",
+        "c: {auth_configs: {r.io: {username: u, password: 's3cret}}}",
+    ] {
+        let findings = load_clients(text).unwrap_err();
+        let (rendered, json) = (shown(&findings), findings.to_json().to_string());
+        assert!(!rendered.contains("s3cret") && !json.contains("s3cret"), "{rendered}");
+        assert!(!format!("{findings:?}").contains("s3cret"));
+    }
 }
