@@ -35,8 +35,9 @@ fn value_starts(line: &str) -> Vec<usize> {
         let value = rest.strip_prefix(':').or_else(|| after.strip_prefix('='))?.trim_start();
         (!value.is_empty()).then(|| lower.len() - value.len())
     };
-    let ends = |key: &&str| lower.match_indices(*key).map(|(at, key)| at + key.len()).collect::<Vec<_>>();
-    let mut starts: Vec<usize> = KEYS.iter().flat_map(|key| ends(&key)).filter_map(value_after).collect();
+    let ends =
+        |key: &&'static str| lower.match_indices(*key).map(|(at, key)| at + key.len()).collect::<Vec<_>>();
+    let mut starts: Vec<usize> = KEYS.iter().flat_map(ends).filter_map(value_after).collect();
     starts.sort_unstable();
     starts
 }

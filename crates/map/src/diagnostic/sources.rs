@@ -1,6 +1,8 @@
 //! The texts that findings point into.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
 
 use super::secrets::hidden;
 use super::{Finding, Findings, Place};
@@ -10,12 +12,15 @@ use super::{Finding, Findings, Place};
 /// Loading a map yields its sources; those of several files are put together with
 /// [`Sources::extend`], so that one report can show lines of all of them. Values of passwords, tokens and
 /// other secrets in them are replaced by `*`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sources(HashMap<String, Text>);
 
-/// A text split into lines once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Text(Vec<String>);
+/// A text and where its lines are, by byte.
+#[derive(Clone, PartialEq, Eq)]
+struct Text {
+    text: String,
+    lines: Vec<Range<usize>>,
+}
 
 impl Sources {
     /// Makes the sources of one file.
@@ -27,7 +32,7 @@ impl Sources {
 
     /// Adds a file, replacing an earlier text of the same name.
     pub fn insert(&mut self, file: impl Into<String>, text: &str) {
-        self.0.insert(file.into(), Text(lines(text).map(hidden).collect()));
+        self.0.insert(file.into(), Text { text: text.to_owned(), lines: ranges(text).collect() });
     }
 
     /// Takes over all files of `other`.
@@ -35,9 +40,10 @@ impl Sources {
         self.0.extend(other.0);
     }
 
-    /// Returns line `line` (from one) of `file`, without its end.
-    pub fn line(&self, file: &str, line: u32) -> Option<&str> {
-        self.0.get(file)?.0.get(line.checked_sub(1)? as usize).map(String::as_str)
+    /// Returns line `line` (from one) of `file`, without its end and with its secrets hidden.
+    pub fn line(&self, file: &str, line: u32) -> Option<String> {
+        let Text { text, lines } = self.0.get(file)?;
+        lines.get(line.checked_sub(1)? as usize).map(|range| hidden(&text[range.clone()]))
     }
 
     /// Adds the source line to a place that has none.
@@ -45,7 +51,7 @@ impl Sources {
         if place.line_text.is_empty()
             && let Some(line) = self.line(&place.position.file, place.position.line)
         {
-            place.line_text = line.to_owned();
+            place.line_text = line;
         }
     }
 
@@ -61,19 +67,35 @@ impl Sources {
     }
 }
 
+/// The names of the files: the texts may hold secrets.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 /// Splits a text at the line breaks that YAML knows (`\n`, `\r\n`, `\r`), so that line numbers agree
 /// with the reader's.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
+    ranges(text).map(|range| &text[range])
+}
+
+/// Returns where the lines of a text are, by byte and without their breaks.
+fn ranges(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut next = Some(0);
     std::iter::from_fn(move || {
-        let current = rest?;
-        match current.find(['\n', '\r']) {
-            Some(end) => {
-                let after = &current[end..];
-                rest = Some(after.strip_prefix("\r\n").unwrap_or(&after[1..]));
-                Some(&current[..end])
+        let start = next?;
+        match bytes[start..].iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            Some(length) => {
+                let end = start + length;
+                next = Some(end + if bytes[end..].starts_with(b"\r\n") { 2 } else { 1 });
+                Some(start..end)
             }
-            None => rest.take(),
+            None => {
+                next = None;
+                Some(start..bytes.len())
+            }
         }
     })
 }
@@ -86,8 +108,9 @@ mod tests {
     fn lines_end_at_every_break_that_yaml_knows() {
         assert_eq!(lines("a\r\nb\rc\n\nd").collect::<Vec<_>>(), ["a", "b", "c", "", "d"]);
         let sources = Sources::of("m.yaml", "one\ntwo");
-        assert_eq!(sources.line("m.yaml", 2), Some("two"));
+        assert_eq!(sources.line("m.yaml", 2).as_deref(), Some("two"));
         assert_eq!(sources.line("m.yaml", 3), None);
         assert_eq!(sources.line("m.yaml", 0), None);
+        assert_eq!(Sources::of("f", "a\r\npassword: x").line("f", 2).as_deref(), Some("password: *"));
     }
 }

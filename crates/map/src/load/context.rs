@@ -5,11 +5,22 @@ use crate::names::InvalidName;
 use crate::position::Origins;
 use crate::yaml::{Entry, Key, Node};
 
+/// How many findings of one severity are kept while reading: enough to sort and cut them later, and
+/// a bound on memory for a text of nothing but mistakes.
+const MAX_KEPT: usize = 10_000;
+
 /// Collects findings and knows what is being read.
 #[derive(Debug, Default)]
 pub(super) struct Context {
     findings: Vec<Finding>,
+    /// Findings beyond [`MAX_KEPT`] of their severity.
+    dropped: usize,
+    /// Errors and warnings among the findings.
+    kept: [usize; 2],
+    /// Map and object that are being read.
     subject: Subject,
+    /// Path of the property inside the object; empty is the object itself.
+    path: String,
     /// Accepted forms of the property that is being read, the hint of what has no better one.
     forms: &'static str,
     /// Positions of the object that is being read.
@@ -19,8 +30,14 @@ pub(super) struct Context {
 impl Context {
     /// Adds a finding about what is being read.
     pub(super) fn push(&mut self, finding: Finding) {
-        let finding = if finding.subject.is_empty() { finding.about(self.subject.clone()) } else { finding };
-        self.findings.push(finding);
+        let kept = &mut self.kept[usize::from(finding.severity == Severity::Warning)];
+        if *kept >= MAX_KEPT {
+            self.dropped += 1;
+            return;
+        }
+        *kept += 1;
+        let property = (!self.path.is_empty()).then(|| self.path.clone());
+        self.findings.push(finding.about(Subject { property, ..self.subject.clone() }));
     }
 
     /// Reports a value that is not accepted; the hint shows the accepted forms.
@@ -77,11 +94,11 @@ impl Context {
     ) -> (T, Origins) {
         let outer = std::mem::replace(&mut self.origins, origins);
         self.origins.set("", key.position.clone());
-        let property = self.subject.property.take();
+        let path = std::mem::take(&mut self.path);
         self.subject.object = Some((kind, key.text.clone()));
         let value = read(self);
         self.subject.object = None;
-        self.subject.property = property;
+        self.path = path;
         (value, std::mem::replace(&mut self.origins, outer))
     }
 
@@ -112,12 +129,13 @@ impl Context {
 
     /// Reads a part of a property: `part` is added to its path, `[0]` or `.key`.
     pub(super) fn within<T>(&mut self, part: &str, read: impl FnOnce(&mut Self) -> T) -> T {
-        let outer = self.subject.property.clone();
-        let separator = if part.starts_with('[') || outer.is_none() { "" } else { "." };
-        let inner = format!("{}{separator}{part}", outer.as_deref().unwrap_or_default());
-        self.subject.property = Some(inner);
+        let outer = self.path.len();
+        if !part.starts_with('[') && outer > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(part);
         let value = read(self);
-        self.subject.property = outer;
+        self.path.truncate(outer);
         value
     }
 
@@ -139,8 +157,9 @@ impl Context {
         }
     }
 
-    pub(super) fn into_findings(self) -> Vec<Finding> {
-        self.findings
+    /// Returns the findings, and how many were dropped.
+    pub(super) fn into_findings(self) -> (Vec<Finding>, usize) {
+        (self.findings, self.dropped)
     }
 }
 

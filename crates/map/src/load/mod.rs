@@ -38,7 +38,7 @@ use crate::yaml::{self, Node};
 use context::Context;
 
 /// The most findings that one load reports; a last one says how many more there are.
-pub const MAX_FINDINGS: usize = 500;
+pub const MAX_FINDINGS: usize = yaml::MAX_FINDINGS;
 
 /// What loading needs beside the text.
 #[derive(Clone, Copy)]
@@ -120,7 +120,8 @@ fn finish<T>(
     let mut context = Context::default();
     let root = tags::apply(root, options.lookup, &mut context);
     let value = read(&root, &mut context);
-    let mut findings = Findings(in_order(context.into_findings()));
+    let (findings, dropped) = context.into_findings();
+    let mut findings = Findings(in_order(findings, dropped));
     sources.fill_all(&mut findings);
     match value {
         Some(value) if !findings.has_errors() => Ok(Loaded { value, warnings: findings.0, sources }),
@@ -129,11 +130,11 @@ fn finish<T>(
 }
 
 /// Sorts findings by place, drops repetitions (aliased nodes are read more than once) and cuts
-/// the list at [`MAX_FINDINGS`].
-fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
+/// the list at [`MAX_FINDINGS`]. `dropped` findings had no room before.
+fn in_order(mut findings: Vec<Finding>, dropped: usize) -> Vec<Finding> {
     findings.sort_by_key(position);
     findings.dedup();
-    let more = findings.len().saturating_sub(MAX_FINDINGS);
+    let more = findings.len().saturating_sub(MAX_FINDINGS) + dropped;
     if more > 0 {
         // Errors first: a cut must never hide the reason of a refusal behind warnings.
         findings.sort_by_key(|finding| finding.severity);

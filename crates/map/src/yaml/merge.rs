@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Content, Entry, Key, Node};
+use super::{Content, Entry, Key, MAX_FINDINGS, Node};
 use crate::diagnostic::{Finding, FindingKind};
 
 /// The key that merges other mappings in, when it is written plain.
@@ -57,7 +57,9 @@ fn without_duplicates(entries: Vec<Entry>, findings: &mut Vec<Finding>) -> Vec<E
     for (at, entry) in entries.iter().enumerate() {
         match seen.get(entry.key.text.as_str()) {
             Some(&first) => {
-                findings.push(duplicate(&entry.key, &entries[first].key));
+                if findings.len() < MAX_FINDINGS {
+                    findings.push(duplicate(&entry.key, &entries[first].key));
+                }
                 repeated.push(at);
             }
             None => {

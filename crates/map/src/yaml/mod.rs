@@ -11,7 +11,8 @@
 //!
 //! # Limits
 //!
-//! Whatever the input, time and memory are bounded: [`MAX_TEXT`], [`MAX_NODES`] and [`MAX_DEPTH`].
+//! Whatever the input, time and memory are bounded: [`MAX_TEXT`], [`MAX_NODES`],
+//! [`MAX_DEPTH`] and [`MAX_FINDINGS`].
 //! Trees are shallow enough for recursive functions on any thread.
 
 mod merge;
@@ -37,6 +38,9 @@ pub const MAX_NODES: usize = 1_000_000;
 
 /// The deepest nesting of lists and mappings, aliases expanded.
 pub const MAX_DEPTH: usize = 100;
+
+/// The most findings that are reported of one text; reading stops there.
+pub const MAX_FINDINGS: usize = 500;
 
 /// A value in a YAML text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag as RawTag};
 
 use super::merge::{self, MERGE_KEY};
-use super::{Content, Entry, Key, MAX_DEPTH, MAX_NODES, MAX_TEXT, Node, Scalar, ScalarKind, Tag};
+use super::{
+    Content, Entry, Key, MAX_DEPTH, MAX_FINDINGS, MAX_NODES, MAX_TEXT, Node, Scalar, ScalarKind, Tag,
+};
 use crate::diagnostic::{Finding, FindingKind, Findings, Sources, nearest};
 use crate::position::Position;
 
@@ -20,6 +22,10 @@ use crate::position::Position;
 /// keys, unknown tags, keys that are no texts, and texts beyond the limits of [`crate::yaml`].
 pub fn parse(text: &str, file: &str) -> Result<Node, Findings> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.len() > MAX_TEXT {
+        let message = format!("`{file}` has {} bytes, more than the limit of {MAX_TEXT}", text.len());
+        return Err(Findings(vec![Finding::error(FindingKind::Load, message)]));
+    }
     let mut builder = Builder::new(text, file);
     let root = builder.run(text);
     if builder.findings.is_empty() {
@@ -94,11 +100,6 @@ impl<'a> Builder<'a> {
     }
 
     fn run(&mut self, text: &str) -> Option<Node> {
-        if text.len() > MAX_TEXT {
-            let message = format!("the text has {} bytes, more than the limit of {MAX_TEXT}", text.len());
-            self.findings.push(Finding::error(FindingKind::Load, message));
-            return None;
-        }
         // The parser takes a NUL for the end of the text, which would hide the rest of it.
         if let Some(place) = self.control_character() {
             let message =
@@ -119,6 +120,11 @@ impl<'a> Builder<'a> {
                 Err(error) => self.not_yaml(&error),
             };
             if done.is_err() {
+                return None;
+            }
+            if self.findings.len() >= MAX_FINDINGS {
+                let message = format!("reading stopped after {MAX_FINDINGS} findings");
+                self.findings.push(Finding::error(FindingKind::Load, message));
                 return None;
             }
         }

@@ -268,12 +268,14 @@ fn all_findings_of_a_text_are_reported_at_once() {
 #[test]
 fn a_flood_of_findings_is_cut_with_a_note() {
     let mut text = "name: m\n".to_owned();
-    for number in 0..2_000 {
-        text.push_str(&format!("c{number}: {{exposes: x}}\n"));
+    for number in 0..12_000 {
+        // Warnings must not push the errors out.
+        text.push_str(&format!("c{number}: {{persistent: yes, exposes: x}}\n"));
     }
     let findings = load(&text).unwrap_err();
     assert_eq!(findings.0.len(), MAX_FINDINGS + 1);
-    assert!(findings.to_string().contains("1500 further findings are not shown"));
+    assert!(findings.0[0].severity == Severity::Error);
+    assert!(findings.to_string().contains("23500 further findings are not shown"));
 }
 
 #[test]

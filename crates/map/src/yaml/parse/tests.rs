@@ -179,8 +179,10 @@ mod hostile_input {
     }
 
     #[test]
-    fn a_hundred_thousand_findings_stay_quick() {
-        let text: String = (0..50_000).map(|_| "a: 1\n").collect();
-        refused_quickly(&text, "given twice");
+    fn a_flood_of_findings_stops() {
+        let text: String = (0..100_000).map(|_| "a: 1\n").collect();
+        refused_quickly(&text, "reading stopped after 500 findings");
+        let tags: String = (0..100_000).map(|_| "- !x a\n").collect();
+        refused_quickly(&tags, "reading stopped after 500 findings");
     }
 }
