@@ -1,6 +1,6 @@
 //! What information tasks ask an engine for: its answers as they are, for tables and scripts.
 //!
-//! Plans never use these; see [`crate::observe`] for the state that they are made from.
+//! Plans never use these; see [`mod@crate::observe`] for the state that they are made from.
 
 /// Something to ask an engine for. The answer is JSON in the shape of the Engine API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,17 @@
-//! Observing Docker engines and applying plans.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to start reading
+//!
+//! [`backend::Backend`] is the contract. [`observe`](fn@observe) and [`apply`](fn@apply) use it;
+//! [`api`] and [`memory`] implement it. An [`Error`] says what was tried on which host, its
+//! [`error::Cause`] why it failed; a connector's own explanation is the cause's source.
+//!
+//! # Limits
+//!
+//! * Engine API 1.40 (Docker 19.03) or later; a newer engine is spoken to in 1.51.
+//! * Connections are not encrypted by this crate: TLS is the connector's part.
+//! * Dropping the future of [`apply`](fn@apply) leaves steps where they are. Planning again from what
+//!   is found then completes them.
 
 pub mod api;
 pub mod apply;
