@@ -125,6 +125,30 @@ impl Machine {
         self.succeed(&line, &archive).await.map(drop)
     }
 
+    /// Downloads a file or a directory to the local path `target`; parent directories are made. Where
+    /// `target` is a directory it goes into it under its own name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::download_contents`].
+    pub async fn download(&self, path: &str, target: &Path) -> Result<()> {
+        let (parent, name) = split(path);
+        let line = format!("tar -c -f - -C {} {}", quote::shell(parent), quote::shell(name));
+        let archive = self.succeed(&line, b"").await?;
+        let target = if target.is_dir() { target.join(name) } else { target.to_owned() };
+        let unpack = || {
+            let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            std::fs::create_dir_all(parent)?;
+            // Beside its place, so that the last step is a rename on one file system.
+            let beside = tempfile::tempdir_in(parent)?;
+            tar::Archive::new(archive.as_slice()).unpack(beside.path())?;
+            std::fs::rename(beside.path().join(name), &target)
+        };
+        unpack().map_err(|error: std::io::Error| {
+            Failure::new(Kind::Task, format!("failed to write `{}`", target.display())).because(&error)
+        })
+    }
+
     /// Downloads the contents of a directory into the local directory `target`, which is made.
     ///
     /// # Errors

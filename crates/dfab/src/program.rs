@@ -68,6 +68,8 @@ struct Bound {
 enum Work {
     Task(&'static Task, Arguments),
     Project(String, ProjectTask),
+    /// `-- COMMAND`
+    Remote(String),
 }
 
 /// Reads everything that a run needs. Nothing is contacted.
@@ -99,11 +101,7 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
     if let Some(name) = &options.display {
         return display(name, &project);
     }
-    if remote_command.is_some() {
-        return Err(Failure::usage("running a command on the hosts is not implemented yet")
-            .hint("use `ssh HOST COMMAND` for now"));
-    }
-    if calls.is_empty() {
+    if calls.is_empty() && remote_command.is_none() {
         return Err(Failure::usage("no task is given")
             .hint("`dfab --list` shows the tasks, `dfab --help` the options")
             .hint("main job: `dfab actions.update MAP CONFIG --dry-run`"));
@@ -117,6 +115,9 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
             }
             Err(failure) => return Err(failure),
         }
+    }
+    if let Some(line) = remote_command {
+        bound.push(Bound { call: Call { task: "--".to_owned(), ..Call::default() }, work: Work::Remote(line) });
     }
     let mut settings = Settings::resolve(&options, &variables)?;
     if options.initial_password_prompt {
@@ -246,8 +247,9 @@ async fn run_calls(run: &Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure
         let name = match &bound.work {
             Work::Task(task, _) => task.full_name(),
             Work::Project(name, _) => name.clone(),
+            Work::Remote(_) => "--".to_owned(),
         };
-        let report = match run_call(run, &bound).await {
+        let report = match run_call(run, &bound, 0).await {
             Ok(report) => report,
             Err(failure) => Report { dry_run: run.options.dry_run, ..Report::done(name) }.failed(failure),
         };
@@ -263,17 +265,33 @@ async fn run_calls(run: &Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure
     (reports, failure)
 }
 
-async fn run_call(run: &Run, bound: &Bound) -> Result<Report> {
+async fn run_call(run: &Run, bound: &Bound, depth: usize) -> Result<Report> {
     let run = run.for_call(&bound.call)?;
     match &bound.work {
-        Work::Project(name, _) => Err(Failure::usage(format!(
-            "task `{name}` of the project cannot be run yet: project tasks are not implemented"
-        ))),
+        Work::Project(name, task) => crate::project_task::run(&run, name, task, depth).await,
+        Work::Remote(line) => {
+            let mut report = Report { dry_run: run.options.dry_run, ..Report::done("--") };
+            for host in crate::remote::hosts(&run, "a command")? {
+                let output = crate::remote::run_line(&run, host, line, false).await?;
+                report.outputs.get_or_insert_default().push(output);
+            }
+            Ok(report)
+        }
         Work::Task(task, arguments) => match task.scope {
             Scope::Clients | Scope::Here => (task.run)(&run, arguments).await,
             Scope::EachHost | Scope::FirstHost => run_on_hosts(&run, task, arguments).await,
         },
     }
+}
+
+/// Runs a call that a task of the project makes.
+///
+/// # Errors
+///
+/// A call that is wrong, and the failures of the task.
+pub async fn run_nested(run: &Run, call: Call, depth: usize) -> Result<Report> {
+    let work = bind(&call, &run.project)?;
+    run_call(run, &Bound { call, work }, depth).await
 }
 
 /// Runs a task on each host: one after the other, or several at once with `-P`.

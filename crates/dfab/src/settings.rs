@@ -34,6 +34,8 @@ pub struct Settings {
     pub docker_tls: bool,
     /// How engines are spoken to.
     pub backend: BackendKind,
+    /// `shell`: what reads command lines on hosts.
+    pub shell: String,
     /// How the `docker` program is called, where it is.
     pub program: ProgramSettings,
 }
@@ -121,6 +123,7 @@ impl Settings {
                 .filter(|version| version != "auto" && !version.is_empty()),
             docker_tls: read.flag("docker_tls")?.unwrap_or(false),
             backend,
+            shell: read.text("shell")?.unwrap_or_else(|| crate::remote::SHELL.to_owned()),
             program: ProgramSettings {
                 binary: read.text("docker_cli_bin")?,
                 prefix: read.text("docker_cli_prefix")?,

@@ -27,26 +27,9 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Returns `text` for a shell: as it is when it has only harmless characters, else in single quotes.
-pub fn shell_quoted(text: &str) -> String {
-    let harmless = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-    if !text.is_empty() && text.chars().all(harmless) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_quoted_text_stays_one_word() {
-        assert_eq!(shell_quoted("a-b"), "a-b");
-        assert_eq!(shell_quoted("it's $x"), r"'it'\''s $x'");
-        assert_eq!(shell_quoted(""), "''");
-    }
 
     #[test]
     fn times_have_a_unit_and_few_digits() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 
 /// The options of every call, as they were written. [`crate::settings`] says what they mean.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// Project file [default: `dfab.yaml` here or in the nearest parent]
     #[arg(short, long, visible_alias = "fabfile", value_name = "PATH", help_heading = "Project")]

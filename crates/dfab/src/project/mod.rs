@@ -11,5 +11,5 @@ mod variables;
 pub use file::Project;
 pub use hosts::{Host, HostLists, hosts_of};
 pub use maps::{load_clients, load_map, unknown_map};
-pub use steps::ProjectTask;
+pub use steps::{ProjectTask, Step, StepKind, interpolate};
 pub use variables::{Variables, settings_text};

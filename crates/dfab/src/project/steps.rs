@@ -243,7 +243,7 @@ fn word(value: &Value, quoted: bool) -> Option<String> {
         }
         Value::Mapping(_) | Value::Lazy(_) => return None,
     };
-    Some(if quoted { crate::text::shell_quoted(&text) } else { text })
+    Some(if quoted { dfab_tunnel::quote::shell(&text).into_owned() } else { text })
 }
 
 #[cfg(test)]
