@@ -9,6 +9,7 @@ use dfab_tunnel::options::{Prompt, Question, QuestionKind};
 
 use crate::console::Console;
 use crate::failure::{Failure, Result};
+use crate::run::Run;
 
 /// Asks for passwords and passphrases, one question at a time, and remembers passphrases for the rest
 /// of the run. Without a terminal it answers nothing.
@@ -81,6 +82,39 @@ pub fn initial_password() -> Result<Secret> {
     }
     let answer = rpassword::prompt_password("Initial value for env.password: ");
     answer.map(Secret::new).map_err(|error| Failure::usage("failed to read the password").because(&error))
+}
+
+/// Asks for a secret.
+///
+/// # Errors
+///
+/// A usage failure when nobody can or may be asked.
+pub fn secret(run: &Run, prompt: &str) -> Result<Secret> {
+    if run.settings.ssh.abort_on_prompts || !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(format!("needed to prompt for `{}`, but nobody can be asked", prompt.trim_end_matches([':', ' ']))));
+    }
+    let answer = run.console.progress.suspend(|| rpassword::prompt_password(prompt));
+    answer.map(Secret::new).map_err(|error| Failure::usage("failed to read the password").because(&error))
+}
+
+/// Asks whether to go on. `--yes` answers; without a terminal nobody is asked, as scripts expect.
+///
+/// # Errors
+///
+/// A usage failure when the answer is no.
+pub fn confirm(run: &Run, question: &str) -> Result<()> {
+    if run.options.yes || run.settings.ssh.abort_on_prompts || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let answer = run.console.progress.suspend(|| {
+        eprint_prompt(&format!("{question} [y/N] "));
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    match answer {
+        Ok(line) if crate::cli::arguments::boolean(line.trim()) == Some(true) => Ok(()),
+        _ => Err(Failure::usage("nothing was done: the answer was no").hint("`--yes` answers yes")),
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "a question has no line end, and the console writes lines")]

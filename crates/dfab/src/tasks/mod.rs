@@ -1,7 +1,10 @@
 //! The tasks: one file for each family, with its table entries and the functions behind them.
 
 mod actions;
+mod hosts;
+mod images;
 mod information;
+mod maintenance;
 mod maps;
 mod script;
 
@@ -11,7 +14,15 @@ use crate::failure::{Failure, Kind};
 use crate::registry::Task;
 
 /// Every task, by namespace.
-pub const ALL: &[&[Task]] = &[actions::TASKS, script::TASKS, information::TASKS, maps::TASKS];
+pub const ALL: &[&[Task]] = &[
+    actions::TASKS,
+    script::TASKS,
+    information::TASKS,
+    maintenance::TASKS,
+    images::TASKS,
+    hosts::TASKS,
+    maps::TASKS,
+];
 
 /// Turns a failed call to an engine into a report, with what to do about it.
 pub fn engine_failure(error: &dfab_client::Error) -> Failure {

@@ -1,0 +1,268 @@
+//! `docker.login`, `pull`, `push`, `save_image`, `load_image`: images and registries
+//! (clients-tasks §1.3, §4.6, §4.7, §8.9).
+
+use std::io::Write;
+use std::time::Duration;
+
+use dfab_client::backend::PullProgress;
+use dfab_client::transfer::Progress;
+use dfab_map::image::ImageName;
+use dfab_map::model::Auth;
+use dfab_map::value::{Late, Value};
+use futures_util::FutureExt;
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+
+use super::engine_failure;
+use crate::cli::Arguments;
+use crate::failure::{Failure, Kind, Result};
+use crate::registry::{Parameter, ParameterKind, Scope, Task};
+use crate::report::Report;
+use crate::run::Run;
+
+const TEXT: ParameterKind = ParameterKind::Text;
+const IMAGE: Parameter = Parameter::required("image", "name of the image, with a tag or digest");
+
+/// The table entries.
+pub const TASKS: &[Task] = &[
+    Task {
+        namespace: "docker",
+        name: "load_image",
+        aliases: &[],
+        about: "Upload an image archive to the host.",
+        help: "The archive is a tar file, plain or compressed with gzip, as `docker save` and `docker.save_image` write it.",
+        parameters: &[&[
+            Parameter::required("filename", "archive on this machine"),
+            Parameter::optional("timeout", ParameterKind::Integer, "120", "seconds that the upload may take"),
+        ]],
+        words: None,
+        scope: Scope::EachHost,
+        run: |run, arguments| load_image(run, arguments).boxed_local(),
+    },
+    Task {
+        namespace: "docker",
+        name: "login",
+        aliases: &[],
+        about: "Check the login at a registry.",
+        help: "What is not given comes from `docker_registry_repository`, `docker_registry_user` and \
+               `docker_registry_password`; a password that is nowhere is asked for. Pulls and pushes use the same \
+               values, and `auth_configs` of the client.",
+        parameters: &[&[
+            Parameter::optional("registry", TEXT, "docker_registry_repository, else Docker Hub", "host of the registry"),
+            Parameter::keyword("username", TEXT, "docker_registry_user", "user name"),
+        ]],
+        words: None,
+        scope: Scope::EachHost,
+        run: |run, arguments| login(run, arguments).boxed_local(),
+    },
+    Task {
+        namespace: "docker",
+        name: "pull",
+        aliases: &[],
+        about: "Pull an image.",
+        help: "",
+        parameters: &[&[IMAGE]],
+        words: None,
+        scope: Scope::EachHost,
+        run: |run, arguments| pull(run, arguments).boxed_local(),
+    },
+    Task {
+        namespace: "docker",
+        name: "push",
+        aliases: &[],
+        about: "Push an image to its registry.",
+        help: "",
+        parameters: &[&[IMAGE]],
+        words: None,
+        scope: Scope::EachHost,
+        run: |run, arguments| push(run, arguments).boxed_local(),
+    },
+    Task {
+        namespace: "docker",
+        name: "save_image",
+        aliases: &[],
+        about: "Download an image as a compressed archive.",
+        help: "Runs on the first host only. `/` and `:` of the image's name are `_` in the file's.",
+        parameters: &[&[
+            IMAGE,
+            Parameter::optional("filename", TEXT, "IMAGE.tar.gz", "file on this machine"),
+        ]],
+        words: None,
+        scope: Scope::FirstHost,
+        run: |run, arguments| save_image(run, arguments).boxed_local(),
+    },
+];
+
+fn image_name(text: &str) -> Result<ImageName> {
+    ImageName::expand(text, None, None).map_err(|error| Failure::usage(error.to_string()))
+}
+
+fn variable(run: &Run, name: &str) -> Option<String> {
+    match run.variables.get(name)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+/// Returns the login for a registry: the client's `auth_configs`, else the registry variables when
+/// they are for this registry.
+async fn auth(run: &Run, registry: Option<&str>) -> Result<Option<Auth>> {
+    let target = run.target().await?;
+    let host = registry.unwrap_or("docker.io");
+    if let Some(auth) = target.config.auth_configs.get(host) {
+        return Ok(Some(auth.clone()));
+    }
+    if variable(run, "docker_registry_repository").as_deref() != registry {
+        return Ok(None);
+    }
+    let (Some(username), Some(password)) =
+        (variable(run, "docker_registry_user"), variable(run, "docker_registry_password"))
+    else {
+        return Ok(None);
+    };
+    let email = variable(run, "docker_registry_mail");
+    Ok(Some(Auth { username: Late::Known(username), password: Late::Known(password), email }))
+}
+
+async fn login(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let registry = arguments.text("registry").map(str::to_owned).or_else(|| variable(run, "docker_registry_repository"));
+    let registry = registry.filter(|registry| !registry.is_empty());
+    let shown = registry.as_deref().unwrap_or("Docker Hub");
+    let username = arguments.text("username").map(str::to_owned).or_else(|| variable(run, "docker_registry_user"));
+    let auth = match username {
+        Some(username) => {
+            let password = match variable(run, "docker_registry_password") {
+                Some(password) => password,
+                None => crate::prompt::secret(run, &format!("Password of {username} at {shown}: "))?.reveal().to_owned(),
+            };
+            let email = variable(run, "docker_registry_mail");
+            Auth { username: Late::Known(username), password: Late::Known(password), email }
+        }
+        None => auth(run, registry.as_deref()).await?.ok_or_else(|| {
+            Failure::configuration(format!("no user is given for the registry {shown}"))
+                .hint("give `--username`, set `docker_registry_user`, or name the registry in the client's `auth_configs`")
+        })?,
+    };
+    let backend = run.backend().await?;
+    if !backend.login(registry.as_deref(), &auth).await.map_err(|error| engine_failure(&error))? {
+        return Err(Failure::new(Kind::Engine, format!("the registry {shown} refuses the login"))
+            .hint("check user name and password"));
+    }
+    run.result_line(&format!("Login at {shown} succeeded."));
+    let rows = vec![json!({"host": run.host_text(), "registry": registry, "ok": true})];
+    Ok(Report { rows: Some(rows), ..Report::done("docker.login") })
+}
+
+async fn pull(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let image = image_name(arguments.text("image").unwrap_or_default())?;
+    let rows = vec![json!({"host": run.host_text(), "image": image.to_string()})];
+    if run.options.dry_run {
+        run.result_line(&format!("would pull {image}"));
+        return Ok(Report { rows: Some(rows), would_change: true, ..Report::done("docker.pull") });
+    }
+    let backend = run.backend().await?;
+    let auth = auth(run, image.registry()).await?;
+    let activity = run.console.progress.start(run.host_text(), &format!("pull {image}"));
+    let progress = |progress: PullProgress| activity.message(format!("pull {image}: {} {}", progress.layer, progress.status));
+    let pulled = backend.pull_image(&image, auth.as_ref(), &progress).await;
+    pulled.map_err(|error| engine_failure(&error))?;
+    run.result_line(&format!("pulled {image}"));
+    Ok(Report { rows: Some(rows), ..Report::done("docker.pull") })
+}
+
+async fn push(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let image = image_name(arguments.text("image").unwrap_or_default())?;
+    let rows = vec![json!({"host": run.host_text(), "image": image.to_string()})];
+    if run.options.dry_run {
+        run.result_line(&format!("would push {image}"));
+        return Ok(Report { rows: Some(rows), would_change: true, ..Report::done("docker.push") });
+    }
+    let backend = run.backend().await?;
+    let auth = auth(run, image.registry()).await?;
+    let activity = run.console.progress.start(run.host_text(), &format!("push {image}"));
+    let progress = |progress: Progress| activity.message(format!("push {image}: {progress}"));
+    let pushed = backend.push_image(&image, auth.as_ref(), &progress).await;
+    pushed.map_err(|error| engine_failure(&error))?;
+    run.result_line(&format!("pushed {image}"));
+    Ok(Report { rows: Some(rows), ..Report::done("docker.push") })
+}
+
+async fn save_image(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let image = arguments.text("image").unwrap_or_default();
+    let name = match arguments.text("filename").filter(|name| !name.is_empty()) {
+        Some(name) => name.to_owned(),
+        None => format!("{}.tar.gz", image.replace(['/', ':'], "_")),
+    };
+    let path = run.directory.join(run.variables.expand_home(&name));
+    let rows = vec![json!({"host": run.host_text(), "image": image, "file": name})];
+    if run.options.dry_run {
+        run.result_line(&format!("would save {image} to {name}"));
+        return Ok(Report { rows: Some(rows), ..Report::done("docker.save_image") });
+    }
+    let backend = run.backend().await?;
+    let activity = run.console.progress.start(run.host_text(), &format!("save {image}"));
+    let mut archive = backend.save_image(image).await.map_err(|error| engine_failure(&error))?;
+    let failed = |error: &std::io::Error| {
+        Failure::new(Kind::Task, format!("failed to save image `{image}` to `{name}`")).because(error)
+    };
+    // A half of an archive never has the file's name.
+    let parent = path.parent().unwrap_or(&run.directory);
+    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(|error| failed(&error))?;
+    let mut encoder = flate2::write::GzEncoder::new(&mut file, flate2::Compression::fast());
+    let mut block = vec![0; 1 << 16];
+    let mut bytes = 0_u64;
+    loop {
+        let length = archive.read(&mut block).await.map_err(|error| failed(&error))?;
+        if length == 0 {
+            break;
+        }
+        encoder.write_all(&block[..length]).map_err(|error| failed(&error))?;
+        bytes += length as u64;
+        activity.message(format!("save {image}: {} MiB", bytes >> 20));
+    }
+    encoder.finish().map_err(|error| failed(&error))?;
+    file.persist(&path).map_err(|error| failed(&error.error))?;
+    drop(activity);
+    run.result_line(&format!("saved {image} to {name}"));
+    Ok(Report { rows: Some(rows), ..Report::done("docker.save_image") })
+}
+
+async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let given = arguments.text("filename").unwrap_or_default();
+    let seconds = arguments.integer("timeout");
+    let path = |name: &str| run.directory.join(run.variables.expand_home(name));
+    // `file:600` is documented for `file,600` (clients-tasks §8.1), unless there is a file of that name.
+    let (name, colon_seconds) = match given.rsplit_once(':') {
+        Some((name, number)) if !path(given).exists() => match number.parse::<i64>() {
+            Ok(number) => (name, Some(number)),
+            Err(_) => (given, None),
+        },
+        _ => (given, None),
+    };
+    let seconds = seconds.or(colon_seconds).unwrap_or(120);
+    let limit = u64::try_from(seconds)
+        .map_err(|_| Failure::usage(format!("`{seconds}` is no number of seconds (argument `timeout`)")))?;
+    let file = tokio::fs::File::open(path(name)).await.map_err(|error| {
+        Failure::usage(format!("failed to read the image archive `{name}`")).because(&error)
+    })?;
+    let rows = vec![json!({"host": run.host_text(), "file": name})];
+    if run.options.dry_run {
+        run.result_line(&format!("would load {name}"));
+        return Ok(Report { rows: Some(rows), would_change: true, ..Report::done("docker.load_image") });
+    }
+    let backend = run.backend().await?;
+    let activity = run.console.progress.start(run.host_text(), &format!("load {name}"));
+    let progress = |progress: Progress| activity.message(format!("load {name}: {progress}"));
+    let loading = backend.load_image(Box::new(file), &progress);
+    match tokio::time::timeout(Duration::from_secs(limit), loading).await {
+        Ok(result) => result.map_err(|error| engine_failure(&error))?,
+        Err(_) => {
+            return Err(Failure::new(Kind::Connection, format!("loading `{name}` took longer than {limit} s"))
+                .hint("give it more time: `--timeout SECONDS`"));
+        }
+    }
+    drop(activity);
+    run.result_line(&format!("loaded {name}"));
+    Ok(Report { rows: Some(rows), ..Report::done("docker.load_image") })
+}

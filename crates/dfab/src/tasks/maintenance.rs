@@ -1,0 +1,291 @@
+//! `docker.cleanup_*`, `docker.remove_all_containers`, `docker.top`, `docker.logs`, `docker.restart`:
+//! looking after an engine (clients-tasks §4.8–§4.10, §8.8).
+
+use std::time::Duration;
+
+use dfab_client::backend::LogOptions;
+use dfab_client::maintenance::{
+    CleanupContainers, CleanupImages, Everything, Partial, cleanup_containers, cleanup_images, remove_all_containers,
+};
+use dfab_map::value::Value;
+use futures_util::FutureExt;
+use serde_json::json;
+
+use super::engine_failure;
+use crate::cli::Arguments;
+use crate::console::Level;
+use crate::console::table::Table;
+use crate::failure::{Failure, Result, chain};
+use crate::registry::{Parameter, ParameterKind, Scope, Task};
+use crate::report::Report;
+use crate::run::Run;
+
+const BOOL: ParameterKind = ParameterKind::Bool;
+const LIST_ONLY: Parameter = Parameter::optional("list_only", BOOL, "false", "list what would be removed, and change nothing");
+const RAISE: Parameter = Parameter::optional(
+    "raise_on_error",
+    BOOL,
+    "docker_default_raise_on_error, else false",
+    "end at the first failure instead of going on",
+);
+const CONTAINERS: &[Parameter] = &[Parameter::rest("containers", "names of containers")];
+const TIMEOUT: Parameter = Parameter::keyword("timeout", ParameterKind::Integer, "10", "seconds before a stop becomes a kill");
+
+/// The table entries.
+pub const TASKS: &[Task] = &[
+    Task {
+        namespace: "docker",
+        name: "cleanup_containers",
+        aliases: &[],
+        about: "Remove containers that have exited.",
+        help: "Several names to keep are separated by `;`: `--exclude 'db;web'`.",
+        parameters: &[&[
+            Parameter::optional("include_initial", BOOL, "false", "also containers that were never started"),
+            Parameter::optional("exclude", ParameterKind::List, "", "names of containers to keep"),
+            RAISE,
+            LIST_ONLY,
+        ]],
+        words: None,
+        scope: Scope::EachHost,
+        run: |run, arguments| clean_containers(run, arguments).boxed_local(),
+    },
+    Task {
+        namespace: "docker",
+        name: "cleanup_images",
+        aliases: &[],
+        about: "Remove unnamed images that nothing depends on.",
+        help: "With `--remove-old` also images that have names, unless a tag is `latest` or one of `keep_tags`.",
+        parameters: &[&[
+            Parameter::optional("remove_old", BOOL, "false", "also images that have names"),
+            Parameter::optional("keep_tags", ParameterKind::List, "docker_keep_tags", "tags that protect an image"),
+            Parameter::optional("force", BOOL, "false", "also images with names in several repositories"),
+            RAISE,
+            LIST_ONLY,
+        ]],
+        words: None,
+        scope: Scope::EachHost,
+        run: |run, arguments| clean_images(run, arguments).boxed_local(),
+    },
+    Task {
+        namespace: "docker",
+        name: "logs",
+        aliases: &[],
+        about: "Print the logs of containers.",
+        help: "Of several containers every line starts with the container's name.",
+        parameters: &[
+            CONTAINERS,
+            &[
+                Parameter::keyword("tail", ParameterKind::Integer, "all", "last lines only"),
+                Parameter::keyword("timestamps", BOOL, "false", "lines with their time"),
+            ],
+        ],
+        words: Some("CONTAINER..."),
+        scope: Scope::EachHost,
+        run: |run, arguments| logs(run, arguments).boxed_local(),
+    },
+    Task {
+        namespace: "docker",
+        name: "remove_all_containers",
+        aliases: &[],
+        about: "Stop and remove every container on the host.",
+        help: "Asks before, on a terminal; `--yes` answers.",
+        parameters: &[&[
+            Parameter::optional("stop_timeout", ParameterKind::Integer, "10", "seconds before a stop becomes a kill"),
+            Parameter::optional(
+                "raise_on_error",
+                BOOL,
+                "docker_default_raise_on_error, else true",
+                "end at the first failure instead of going on",
+            ),
+            LIST_ONLY,
+        ]],
+        words: None,
+        scope: Scope::EachHost,
+        run: |run, arguments| remove_all(run, arguments).boxed_local(),
+    },
+    Task {
+        namespace: "docker",
+        name: "restart",
+        aliases: &[],
+        about: "Stop and start containers by their names.",
+        help: "`actions.restart` does so for configurations of a map.",
+        parameters: &[CONTAINERS, &[TIMEOUT]],
+        words: Some("CONTAINER..."),
+        scope: Scope::EachHost,
+        run: |run, arguments| restart(run, arguments).boxed_local(),
+    },
+    Task {
+        namespace: "docker",
+        name: "top",
+        aliases: &[],
+        about: "Print the processes of containers.",
+        help: "",
+        parameters: &[CONTAINERS],
+        words: Some("CONTAINER..."),
+        scope: Scope::EachHost,
+        run: |run, arguments| top(run, arguments).boxed_local(),
+    },
+];
+
+fn partial<T>(partial: &Partial<T>) -> Failure {
+    engine_failure(&partial.error)
+}
+
+fn raise(run: &Run, arguments: &Arguments, default: bool) -> bool {
+    let variable = match run.variables.get("docker_default_raise_on_error") {
+        Some(Value::Bool(value)) => Some(*value),
+        _ => None,
+    };
+    arguments.boolean("raise_on_error").or(variable).unwrap_or(default)
+}
+
+async fn clean_containers(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let backend = run.backend().await?;
+    let options = CleanupContainers {
+        include_initial: arguments.flag("include_initial"),
+        exclude: arguments.list("exclude").iter().cloned().collect(),
+        raise_on_error: raise(run, arguments, false),
+        list_only: arguments.flag("list_only") || run.options.dry_run,
+    };
+    run.console.progress_line(run.host_text(), "docker: Generating list of stopped containers.");
+    let skipped = |error: &dfab_client::Error| run.console.warn(run.host_text(), &chain(error).join(": "));
+    let found = cleanup_containers(backend.as_ref(), &options, &skipped).await.map_err(|error| partial(&error))?;
+    let names = found.iter().map(|(id, name)| (id.clone(), format!("{id}  {name}")));
+    removed(run, "docker.cleanup_containers", "container", options.list_only, "Existing containers:", names.collect())
+}
+
+async fn clean_images(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let backend = run.backend().await?;
+    let keep_tags = if arguments.given("keep_tags") { arguments.list("keep_tags").to_vec() } else { keep_tags(run)? };
+    let options = CleanupImages {
+        remove_old: arguments.flag("remove_old"),
+        keep_tags: keep_tags.into_iter().collect(),
+        force: arguments.flag("force"),
+        raise_on_error: raise(run, arguments, false),
+        list_only: arguments.flag("list_only") || run.options.dry_run,
+    };
+    let skipped = |error: &dfab_client::Error| run.console.warn(run.host_text(), &chain(error).join(": "));
+    let found = cleanup_images(backend.as_ref(), &options, &skipped).await.map_err(|error| partial(&error))?;
+    let names = found.into_iter().map(|id| (id.clone(), id));
+    removed(run, "docker.cleanup_images", "image", options.list_only, "Unused images:", names.collect())
+}
+
+fn keep_tags(run: &Run) -> Result<Vec<String>> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.as_str().to_owned()),
+        _ => None,
+    };
+    let tags = match run.variables.get("docker_keep_tags") {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::List(items)) => items.iter().map(text).collect(),
+        Some(single) => text(single).map(|tag| vec![tag]),
+    };
+    tags.ok_or_else(|| Failure::configuration("the deployment variable `docker_keep_tags` is no list of tags"))
+}
+
+async fn remove_all(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let backend = run.backend().await?;
+    let seconds = arguments.integer("stop_timeout").unwrap_or(10);
+    let stop_timeout = u64::try_from(seconds)
+        .map_err(|_| Failure::usage(format!("`{seconds}` is no number of seconds (argument `stop_timeout`)")))?;
+    let options = Everything {
+        stop_timeout: Duration::from_secs(stop_timeout),
+        raise_on_error: raise(run, arguments, true),
+        list_only: arguments.flag("list_only") || run.options.dry_run,
+    };
+    if !options.list_only {
+        crate::prompt::confirm(run, &format!("Stop and remove every container on {}?", backend.host()))?;
+    }
+    let warn = |line: String| run.console.warn(run.host_text(), &line);
+    let done = remove_all_containers(backend.as_ref(), &options, &warn).await.map_err(|error| partial(&error))?;
+    let names = done.removed.into_iter().map(|id| (id.clone(), id));
+    removed(run, "docker.remove_all_containers", "container", options.list_only, "Existing containers:", names.collect())
+}
+
+/// Prints what was removed, or would be.
+fn removed(
+    run: &Run,
+    task: &str,
+    what: &str,
+    list_only: bool,
+    title: &str,
+    found: Vec<(String, String)>,
+) -> Result<Report> {
+    if list_only {
+        run.result_line(title);
+        for (_, line) in &found {
+            run.console.block(line);
+        }
+    } else {
+        run.result_line(&format!("Removed {} {what}(s).", found.len()));
+    }
+    let rows = found.iter().map(|(id, _)| json!({"host": run.host_text(), "Id": id, "removed": !list_only}));
+    let would_change = run.options.dry_run && !found.is_empty();
+    Ok(Report { rows: Some(rows.collect()), would_change, ..Report::done(task) })
+}
+
+fn names<'a>(arguments: &'a Arguments, task: &str) -> Result<&'a [String]> {
+    match arguments.list("containers") {
+        [] => Err(Failure::usage(format!("task `{task}`: no container is named")).hint(format!("usage: dfab {task} CONTAINER..."))),
+        names => Ok(names),
+    }
+}
+
+async fn logs(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let names = names(arguments, "docker.logs")?;
+    let backend = run.backend().await?;
+    let tail = arguments.integer("tail").map(|lines| {
+        u32::try_from(lines).map_err(|_| Failure::usage(format!("`{lines}` is no number of lines (argument `tail`)")))
+    });
+    let options = LogOptions { tail: tail.transpose()?, timestamps: arguments.flag("timestamps") };
+    let mut outputs = Vec::new();
+    for name in names {
+        let log = backend.container_logs(name, options).await.map_err(|error| engine_failure(&error))?;
+        let log = String::from_utf8_lossy(&log);
+        for line in log.lines() {
+            let line = if names.len() > 1 { format!("{name}: {line}") } else { line.to_owned() };
+            run.console.line(Level::User, run.host_text(), &line);
+        }
+        outputs.push(json!({"host": run.host_text(), "container": name, "log": log}));
+    }
+    Ok(Report { outputs: Some(outputs), ..Report::done("docker.logs") })
+}
+
+async fn restart(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let names = names(arguments, "docker.restart")?;
+    let backend = run.backend().await?;
+    let seconds = arguments.integer("timeout").unwrap_or(10);
+    let timeout = u64::try_from(seconds)
+        .map_err(|_| Failure::usage(format!("`{seconds}` is no number of seconds (argument `timeout`)")))?;
+    let mut rows = Vec::new();
+    for name in names {
+        if run.options.dry_run {
+            run.result_line(&format!("would restart container {name}"));
+        } else {
+            run.console.progress_line(run.host_text(), &format!("docker: Restarting container '{name}'."));
+            let stopped = backend.stop_container(name, Some(Duration::from_secs(timeout))).await;
+            stopped.map_err(|error| engine_failure(&error))?;
+            backend.start_container(name).await.map_err(|error| engine_failure(&error))?;
+            run.result_line(&format!("restarted container {name}"));
+        }
+        rows.push(json!({"host": run.host_text(), "container": name, "restarted": !run.options.dry_run}));
+    }
+    Ok(Report { rows: Some(rows), would_change: run.options.dry_run, ..Report::done("docker.restart") })
+}
+
+async fn top(run: &Run, arguments: &Arguments) -> Result<Report> {
+    let names = names(arguments, "docker.top")?;
+    let backend = run.backend().await?;
+    let mut table = Table::new(["Container", "User", "Command"]);
+    let mut rows = Vec::new();
+    for name in names {
+        let processes = backend.container_processes(name).await.map_err(|error| engine_failure(&error))?;
+        for (user, command) in processes {
+            rows.push(json!({"host": run.host_text(), "Container": name, "User": user, "Command": command}));
+            table.rows.push(vec![name.clone(), user, command]);
+        }
+    }
+    run.result_block(&table.render(run.console.fits().then(|| run.console.width())));
+    Ok(Report { rows: Some(rows), ..Report::done("docker.top") })
+}
