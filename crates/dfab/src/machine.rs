@@ -137,7 +137,8 @@ impl Machine {
         let archive = self.succeed(&line, b"").await?;
         let target = if target.is_dir() { target.join(name) } else { target.to_owned() };
         let unpack = || {
-            let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let parent =
+                target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             std::fs::create_dir_all(parent)?;
             // Beside its place, so that the last step is a rename on one file system.
             let beside = tempfile::tempdir_in(parent)?;

@@ -117,7 +117,10 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
         }
     }
     if let Some(line) = remote_command {
-        bound.push(Bound { call: Call { task: "--".to_owned(), ..Call::default() }, work: Work::Remote(line) });
+        bound.push(Bound {
+            call: Call { task: "--".to_owned(), ..Call::default() },
+            work: Work::Remote(line),
+        });
     }
     let mut settings = Settings::resolve(&options, &variables)?;
     if options.initial_password_prompt {
@@ -249,7 +252,7 @@ async fn run_calls(run: &Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure
             Work::Project(name, _) => name.clone(),
             Work::Remote(_) => "--".to_owned(),
         };
-        let report = match run_call(run, &bound, 0).await {
+        let report = match run_call(run, &bound, &[]).await {
             Ok(report) => report,
             Err(failure) => Report { dry_run: run.options.dry_run, ..Report::done(name) }.failed(failure),
         };
@@ -265,10 +268,10 @@ async fn run_calls(run: &Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure
     (reports, failure)
 }
 
-async fn run_call(run: &Run, bound: &Bound, depth: usize) -> Result<Report> {
+async fn run_call(run: &Run, bound: &Bound, callers: &[String]) -> Result<Report> {
     let run = run.for_call(&bound.call)?;
     match &bound.work {
-        Work::Project(name, task) => crate::project_task::run(&run, name, task, depth).await,
+        Work::Project(name, task) => crate::project_task::run(&run, name, task, callers).await,
         Work::Remote(line) => {
             let mut report = Report { dry_run: run.options.dry_run, ..Report::done("--") };
             for host in crate::remote::hosts(&run, "a command")? {
@@ -289,9 +292,9 @@ async fn run_call(run: &Run, bound: &Bound, depth: usize) -> Result<Report> {
 /// # Errors
 ///
 /// A call that is wrong, and the failures of the task.
-pub async fn run_nested(run: &Run, call: Call, depth: usize) -> Result<Report> {
+pub async fn run_nested(run: &Run, call: Call, callers: &[String]) -> Result<Report> {
     let work = bind(&call, &run.project)?;
-    run_call(run, &Bound { call, work }, depth).await
+    run_call(run, &Bound { call, work }, callers).await
 }
 
 /// Runs a task on each host: one after the other, or several at once with `-P`.

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use crate::cli::parse::{Parsed, Stop, parse};
 use crate::cli::{Call, Options};
-use crate::console::Level;
 use crate::failure::{Failure, Kind, Result};
 use crate::machine::Machine;
 use crate::program;
@@ -17,18 +16,25 @@ use crate::remote;
 use crate::report::Report;
 use crate::run::Run;
 
-/// How deep tasks may call each other.
-const DEPTH: usize = 16;
-
 /// Runs a task of the project. A step that fails ends it.
 ///
 /// # Errors
 ///
 /// The failure of the step, with the place of the step.
-pub fn run<'a>(run: &'a Run, name: &'a str, task: &'a ProjectTask, depth: usize) -> LocalBoxFuture<'a, Result<Report>> {
+pub fn run<'a>(
+    run: &'a Run,
+    name: &'a str,
+    task: &'a ProjectTask,
+    callers: &'a [String],
+) -> LocalBoxFuture<'a, Result<Report>> {
     async move {
-        if depth > DEPTH {
-            return Err(Failure::configuration(format!("task `{name}` calls itself")));
+        let mut stack = callers.to_vec();
+        stack.push(name.to_owned());
+        if callers.contains(&stack[callers.len()]) {
+            return Err(Failure::configuration(format!(
+                "tasks call each other in a circle: {}",
+                stack.join(" -> ")
+            )));
         }
         let mut report = Report { dry_run: run.options.dry_run, ..Report::done(name) };
         let mut outputs = Vec::new();
@@ -36,8 +42,10 @@ pub fn run<'a>(run: &'a Run, name: &'a str, task: &'a ProjectTask, depth: usize)
             if run.interrupt.finish.is_cancelled() {
                 return Ok(report.failed(Failure::new(Kind::Interrupted, "interrupted")));
             }
-            match perform(run, step, depth, &mut outputs).await {
+            match perform(run, step, &stack, &mut outputs).await {
                 Ok(changes) => report.would_change |= changes,
+                // The circle says it all.
+                Err(failure) if failure.message.contains("in a circle") => return Err(failure),
                 Err(mut failure) => {
                     failure.causes.insert(0, std::mem::take(&mut failure.message));
                     failure.message = format!("task `{name}` failed at {}", step.source);
@@ -53,14 +61,14 @@ pub fn run<'a>(run: &'a Run, name: &'a str, task: &'a ProjectTask, depth: usize)
 }
 
 /// Runs a step; returns whether a dry run would change something.
-async fn perform(run: &Run, step: &Step, depth: usize, outputs: &mut Vec<Value>) -> Result<bool> {
+async fn perform(run: &Run, step: &Step, stack: &[String], outputs: &mut Vec<Value>) -> Result<bool> {
     let hosts = hosts_of(run, step)?;
     if step.when_role.is_some() && hosts.is_empty() {
         return Ok(false);
     }
     let text = |text: &str, quoted: bool| interpolate(text, &run.variables, quoted);
     match &step.kind {
-        StepKind::Task(call) => return call_task(run, step, &text(call, false)?, depth, outputs).await,
+        StepKind::Task(call) => return call_task(run, step, &text(call, false)?, stack, outputs).await,
         StepKind::Run(line) | StepKind::Sudo(line) => {
             let line = text(line, true)?;
             let sudo = matches!(step.kind, StepKind::Sudo(_));
@@ -77,7 +85,7 @@ async fn perform(run: &Run, step: &Step, depth: usize, outputs: &mut Vec<Value>)
                 let stdout = machine.succeed(&line, b"").await?;
                 let stdout = String::from_utf8_lossy(&stdout);
                 for line in stdout.lines() {
-                    run.console.line(Level::User, Some("localhost"), &format!("out: {line}"));
+                    run.console.line(Some("localhost"), &format!("out: {line}"));
                 }
                 outputs.push(json!({"local": line, "stdout": stdout.trim_end()}));
             }
@@ -98,8 +106,10 @@ async fn perform(run: &Run, step: &Step, depth: usize, outputs: &mut Vec<Value>)
             must_have_host(&hosts, &step.kind)?;
             let (from, to) = (text(from, false)?, text(to, false)?);
             if hosts.len() > 1 && !to.contains("%(host)s") {
-                return Err(Failure::usage(format!("`get: [{from}, {to}]` would overwrite the file of each host by the next"))
-                    .hint("write `%(host)s` into the local path"));
+                return Err(Failure::usage(format!(
+                    "`get: [{from}, {to}]` would overwrite the file of each host by the next"
+                ))
+                .hint("write `%(host)s` into the local path"));
             }
             for host in &hosts {
                 let to = to.replace("%(host)s", &host.text.replace(':', "-"));
@@ -124,7 +134,8 @@ fn hosts_of(run: &Run, step: &Step) -> Result<Vec<Host>> {
     if let Some(role) = &step.when_role {
         let Some(members) = run.project.roles.get(role) else {
             let known = run.project.roles.keys().map(String::as_str);
-            return Err(Failure::configuration(format!("`when_role`: there is no role `{role}`")).nearest(role, "roles", known));
+            return Err(Failure::configuration(format!("`when_role`: there is no role `{role}`"))
+                .nearest(role, "roles", known));
         };
         hosts.retain(|host| members.contains(&host.text));
     }
@@ -133,18 +144,26 @@ fn hosts_of(run: &Run, step: &Step) -> Result<Vec<Host>> {
 
 fn must_have_host(hosts: &[Host], kind: &StepKind) -> Result<()> {
     if hosts.is_empty() {
-        return Err(Failure::usage(format!("the step `{kind}` needs a host"))
-            .hint("name hosts with `-H` or `-R`, with `hosts:` in the step, or under `hosts:` in the project file"));
+        return Err(Failure::usage(format!("the step `{kind}` needs a host")).hint(
+            "name hosts with `-H` or `-R`, with `hosts:` in the step, or under `hosts:` in the project file",
+        ));
     }
     Ok(())
 }
 
-async fn call_task(run: &Run, step: &Step, text: &str, depth: usize, outputs: &mut Vec<Value>) -> Result<bool> {
+async fn call_task(
+    run: &Run,
+    step: &Step,
+    text: &str,
+    stack: &[String],
+    outputs: &mut Vec<Value>,
+) -> Result<bool> {
     let words = split(text)?;
-    let parsed = parse(&words.into_iter().map(OsString::from).collect::<Vec<_>>()).map_err(|stop| match stop {
-        Stop::Failure(failure) => failure,
-        Stop::Text(_) => Failure::configuration(format!("`{text}` calls no task")),
-    })?;
+    let parsed =
+        parse(&words.into_iter().map(OsString::from).collect::<Vec<_>>()).map_err(|stop| match stop {
+            Stop::Failure(failure) => failure,
+            Stop::Text(_) => Failure::configuration(format!("`{text}` calls no task")),
+        })?;
     let calls = calls_of(parsed, text)?;
     let mut changes = false;
     for mut call in calls {
@@ -154,7 +173,7 @@ async fn call_task(run: &Run, step: &Step, text: &str, depth: usize, outputs: &m
                 _ => hosts_of(run, step)?.into_iter().map(|host| host.text).collect(),
             };
         }
-        let mut report = program::run_nested(run, call, depth + 1).await?;
+        let mut report = program::run_nested(run, call, stack).await?;
         changes |= report.would_change;
         let failure = report.failure.take();
         outputs.push(serde_json::to_value(&report).expect("a report has only plain values and text keys"));
@@ -170,8 +189,10 @@ fn calls_of(parsed: Parsed, text: &str) -> Result<Vec<Call>> {
     let Parsed { options, mut calls, remote_command } = parsed;
     let own = Options { hosts: Vec::new(), roles: Vec::new(), exclude_hosts: Vec::new(), ..options.clone() };
     if own != Options::default() || remote_command.is_some() {
-        return Err(Failure::configuration(format!("`{text}`: a step takes a task, its arguments, and `-H`, `-R` or `-x`"))
-            .hint("give other options in the call of the whole task"));
+        return Err(Failure::configuration(format!(
+            "`{text}`: a step takes a task, its arguments, and `-H`, `-R` or `-x`"
+        ))
+        .hint("give other options in the call of the whole task"));
     }
     for call in &mut calls {
         call.hosts.extend(options.hosts.clone());
@@ -183,7 +204,8 @@ fn calls_of(parsed: Parsed, text: &str) -> Result<Vec<Call>> {
 
 /// Splits a step's text into words: blanks separate, quotes keep together.
 fn split(text: &str) -> Result<Vec<String>> {
-    shell_words::split(text).map_err(|error| Failure::configuration(format!("`{text}` is no task call")).because(&error))
+    shell_words::split(text)
+        .map_err(|error| Failure::configuration(format!("`{text}` is no task call")).because(&error))
 }
 
 #[cfg(test)]

@@ -91,7 +91,10 @@ pub fn initial_password() -> Result<Secret> {
 /// A usage failure when nobody can or may be asked.
 pub fn secret(run: &Run, prompt: &str) -> Result<Secret> {
     if run.settings.ssh.abort_on_prompts || !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("needed to prompt for `{}`, but nobody can be asked", prompt.trim_end_matches([':', ' ']))));
+        return Err(Failure::usage(format!(
+            "needed to prompt for `{}`, but nobody can be asked",
+            prompt.trim_end_matches([':', ' '])
+        )));
     }
     let answer = run.console.progress.suspend(|| rpassword::prompt_password(prompt));
     answer.map(Secret::new).map_err(|error| Failure::usage("failed to read the password").because(&error))

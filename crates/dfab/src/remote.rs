@@ -3,7 +3,6 @@
 use dfab_tunnel::{Command, Exit, Sudo};
 use serde_json::{Value, json};
 
-use crate::console::Level;
 use crate::failure::{Failure, Kind, Result};
 use crate::project::Host;
 use crate::run::Run;
@@ -17,12 +16,13 @@ pub async fn run_line(run: &Run, host: &Host, line: &str, sudo: bool) -> Result<
     let verb = if sudo { "sudo" } else { "run" };
     let place = Some(host.text.as_str());
     if run.options.dry_run {
-        run.console.line(Level::User, place, &format!("would {verb}: {line}"));
+        run.console.line(place, &format!("would {verb}: {line}"));
         return Ok(json!({"host": host.text, verb: line, "exit_code": null}));
     }
     run.console.progress_line(place, &format!("{verb}: {line}"));
     let failed = |error: dfab_tunnel::Error| {
-        let mut failure = Failure::new(Kind::Connection, format!("failed to run `{line}` on `{host}`")).because(&error);
+        let mut failure =
+            Failure::new(Kind::Connection, format!("failed to run `{line}` on `{host}`")).because(&error);
         failure.hints.extend(error.hint());
         failure
     };
@@ -35,10 +35,11 @@ pub async fn run_line(run: &Run, host: &Host, line: &str, sudo: bool) -> Result<
         command = command.timeout(limit);
     }
     let finished = session.output(&command).await.map_err(failed)?;
-    let (stdout, stderr) = (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
     for (name, text) in [("out", &stdout), ("err", &stderr)] {
         for text in text.lines() {
-            run.console.line(Level::User, place, &format!("{name}: {text}"));
+            run.console.line(place, &format!("{name}: {text}"));
         }
     }
     let exit_code = match &finished.exit {

@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use tokio::sync::OnceCell;
 
 use crate::cli::{Call, Options};
-use crate::console::{Console, Level};
+use crate::console::Console;
 use crate::engines::Engines;
 use crate::failure::{Failure, Result};
 use crate::project::{self, Host, HostLists, Project, Variables};
@@ -184,7 +184,7 @@ impl Run {
 
     /// Prints a line of results, with the host where there is one.
     pub fn result_line(&self, text: &str) {
-        self.console.line(Level::User, self.host_text(), text);
+        self.console.line(self.host_text(), text);
     }
 
     /// Prints a table or a list of values, after a blank line as the source systems do.

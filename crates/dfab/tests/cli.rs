@@ -201,6 +201,31 @@ fn every_document_follows_the_schema() {
 }
 
 #[test]
+fn tasks_of_the_project_run_their_steps() {
+    let tasks = "\
+env: {name: it is}
+roles: {web: [w1]}
+tasks:
+  build:
+    description: Build it.
+    steps:
+    - local: echo {{ name }} > built
+    - local: cat built
+    - map.schema clients
+  broken: [{local: exit 3}, {local: touch never}]
+  remote: [{run: uptime}]
+  roles: [{run: uptime, when_role: wbe}]
+  circle: [circle]
+  options: [map.schema --dry-run]
+";
+    let project = Project::empty().with("dfab.yaml", tasks);
+    let shown = project.run("build -q");
+    assert!(shown.contains("[localhost] out: it is\n{\n"), "{shown}");
+    insta::assert_snapshot!(project.runs(&["broken", "remote", "roles", "circle", "options"]));
+    assert!(!project.0.path().join("never").exists());
+}
+
+#[test]
 fn colours_are_asked_for_or_absent() {
     let project = Project::new();
     let stderr = |mut command: Command| String::from_utf8(command.output().unwrap().stderr).unwrap();

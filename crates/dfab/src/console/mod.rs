@@ -25,8 +25,6 @@ pub struct Console {
     color_out: bool,
     color_err: bool,
     hidden: Hidden,
-    /// Whether stderr is a terminal, and may be animated.
-    pub interactive: bool,
     width: usize,
     /// Held while a line is written, so that lines of several hosts stay whole.
     line: Mutex<()>,
@@ -37,21 +35,9 @@ pub struct Console {
 /// Output levels of Fabric that are switched off (clients-tasks §11.6).
 #[derive(Clone, Copy, Debug, Default)]
 struct Hidden {
-    status: bool,
     warnings: bool,
     running: bool,
     user: bool,
-}
-
-/// What a line is about: its output level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// `Done.` and the like.
-    Status,
-    /// What is being done.
-    Running,
-    /// Results.
-    User,
 }
 
 impl Console {
@@ -73,7 +59,6 @@ impl Console {
             color_out: colored(std::io::stdout().is_terminal()),
             color_err: colored(std::io::stderr().is_terminal()),
             hidden: Hidden::new(&options.show, &options.hide),
-            interactive,
             width: columns.filter(|columns| *columns >= 20).or_else(terminal_width).unwrap_or(80),
             line: Mutex::new(()),
             progress: progress::Progress::new(interactive && !options.quiet),
@@ -95,15 +80,10 @@ impl Console {
         if self.is_json() { self.color_err } else { self.color_out }
     }
 
-    /// Prints a line, after `[host] ` where there is one. Results go to stdout, or to stderr beside a
+    /// Prints a line of results, after `[host] ` where there is one. Results go to stdout, or to stderr beside a
     /// JSON document.
-    pub fn line(&self, level: Level, host: Option<&str>, text: &str) {
-        let hidden = match level {
-            Level::Status => self.hidden.status || self.quiet,
-            Level::Running => self.hidden.running || self.quiet,
-            Level::User => self.hidden.user,
-        };
-        if !hidden {
+    pub fn line(&self, host: Option<&str>, text: &str) {
+        if !self.hidden.user {
             self.write(self.is_json(), &self.prefixed(host, text));
         }
     }
@@ -222,7 +202,6 @@ impl Hidden {
         for (levels, off) in [(show, false), (hide, true)] {
             for level in levels {
                 match level.trim() {
-                    "status" => hidden.status = off,
                     "warnings" => hidden.warnings = off,
                     "running" | "commands" => hidden.running = off,
                     "user" => hidden.user = off,

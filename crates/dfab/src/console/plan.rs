@@ -12,8 +12,8 @@ use indexmap::IndexMap;
 use owo_colors::Style;
 use serde_json::{Value, json};
 
+use super::Console;
 use super::progress::Activity;
-use super::{Console, Level};
 use crate::failure::{Failure, Kind, chain};
 use crate::report::Report;
 use crate::run::Run;
@@ -78,7 +78,7 @@ impl<'a> PlanPrinter<'a> {
     fn print_plan(&self, pulls_first: bool) {
         for step in &self.plan.steps {
             let line = self.step_line(step, step.action.as_str(), None);
-            self.console.line(Level::User, place(&step.client), &line);
+            self.console.line(place(&step.client), &line);
             self.print_reasons(step);
         }
         if pulls_first {
@@ -139,23 +139,19 @@ impl<'a> PlanPrinter<'a> {
             StepResult::Done => {
                 let time = self.started.get(&id).map(|started| started.elapsed().as_secs_f64());
                 let line = self.step_line(step, done_word(step.action), time);
-                self.console.line(Level::User, client, &line);
+                self.console.line(client, &line);
                 self.print_reasons(step);
             }
             StepResult::Failed(error) => {
                 let label = self.console.styled(self.console.color(), "failed", Style::new().red().bold());
                 let cause = chain(error.as_ref()).join(": ");
-                self.console.line(
-                    Level::User,
-                    client,
-                    &format!("{label}  {} {}: {cause}", step.kind, step.name),
-                );
+                self.console.line(client, &format!("{label}  {} {}: {cause}", step.kind, step.name));
             }
             StepResult::Skipped(because) => {
                 let label = self.console.styled(self.console.color(), "skipped", Style::new().yellow());
                 let why = because_text(*because, &self.plan);
                 let line = format!("{label} {} of {} {}, {why}", step.action, step.kind, step.name);
-                self.console.line(Level::User, client, &line);
+                self.console.line(client, &line);
             }
         }
     }
@@ -184,7 +180,7 @@ impl<'a> PlanPrinter<'a> {
             return;
         }
         for reason in &step.reasons {
-            self.console.line(Level::User, place(&step.client), &format!("    {}", reason_text(reason)));
+            self.console.line(place(&step.client), &format!("    {}", reason_text(reason)));
         }
     }
 
@@ -192,7 +188,7 @@ impl<'a> PlanPrinter<'a> {
         if self.console.verbose > 0 {
             for item in &self.plan.unchanged {
                 let line = format!("{:<9} {:<9} {}", "unchanged", item.kind.as_str(), item.name);
-                self.console.line(Level::User, place(&item.client), &line);
+                self.console.line(place(&item.client), &line);
             }
         }
     }
@@ -213,7 +209,7 @@ impl<'a> PlanPrinter<'a> {
         }
         let Some(counts) = &report.summary else { return };
         let text = summary_text(counts, self.dry_run, outcome);
-        self.console.line(Level::User, None, &text);
+        self.console.line(None, &text);
     }
 }
 

@@ -13,7 +13,8 @@ use crate::registry::{Parameter, ParameterKind, Scope, Task};
 use crate::report::Report;
 use crate::run::Run;
 
-const INTERFACE: Parameter = Parameter::optional("interface_name", ParameterKind::Text, "docker0", "name of the interface");
+const INTERFACE: Parameter =
+    Parameter::optional("interface_name", ParameterKind::Text, "docker0", "name of the interface");
 
 /// Where socat is put to and fetched from.
 const SOCAT: &str = "/usr/local/bin/socat";
@@ -65,7 +66,12 @@ pub const TASKS: &[Task] = &[
         aliases: &[],
         about: "Terminate socat processes on the host.",
         help: "Those of the login user only, unless sudo is asked for.",
-        parameters: &[&[Parameter::optional("use_sudo", ParameterKind::Bool, "false", "those of all users, as root")]],
+        parameters: &[&[Parameter::optional(
+            "use_sudo",
+            ParameterKind::Bool,
+            "false",
+            "those of all users, as root",
+        )]],
         words: None,
         scope: Scope::EachHost,
         run: |run, arguments| reset_socat(run, arguments).boxed_local(),
@@ -142,7 +148,8 @@ async fn reset_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
     let list = if all { "pgrep -x socat" } else { "pgrep -x -u \"$(id -u)\" socat" };
     let output = machine(run).run(list, b"").await?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let ids: Vec<&str> = text.split_whitespace().filter(|id| id.chars().all(|c| c.is_ascii_digit())).collect();
+    let ids: Vec<&str> =
+        text.split_whitespace().filter(|id| id.chars().all(|c| c.is_ascii_digit())).collect();
     let rows = vec![json!({"host": run.host_text(), "ids": ids})];
     if ids.is_empty() {
         run.result_line("No socat processes found.");

@@ -48,7 +48,12 @@ pub const TASKS: &[Task] = &[
                `docker_registry_password`; a password that is nowhere is asked for. Pulls and pushes use the same \
                values, and `auth_configs` of the client.",
         parameters: &[&[
-            Parameter::optional("registry", TEXT, "docker_registry_repository, else Docker Hub", "host of the registry"),
+            Parameter::optional(
+                "registry",
+                TEXT,
+                "docker_registry_repository, else Docker Hub",
+                "host of the registry",
+            ),
             Parameter::keyword("username", TEXT, "docker_registry_user", "user name"),
         ]],
         words: None,
@@ -126,10 +131,12 @@ async fn auth(run: &Run, registry: Option<&str>) -> Result<Option<Auth>> {
 }
 
 async fn login(run: &Run, arguments: &Arguments) -> Result<Report> {
-    let registry = arguments.text("registry").map(str::to_owned).or_else(|| variable(run, "docker_registry_repository"));
+    let registry =
+        arguments.text("registry").map(str::to_owned).or_else(|| variable(run, "docker_registry_repository"));
     let registry = registry.filter(|registry| !registry.is_empty());
     let shown = registry.as_deref().unwrap_or("Docker Hub");
-    let username = arguments.text("username").map(str::to_owned).or_else(|| variable(run, "docker_registry_user"));
+    let username =
+        arguments.text("username").map(str::to_owned).or_else(|| variable(run, "docker_registry_user"));
     let auth = match username {
         Some(username) => {
             let password = match variable(run, "docker_registry_password") {
@@ -164,7 +171,9 @@ async fn pull(run: &Run, arguments: &Arguments) -> Result<Report> {
     let backend = run.backend().await?;
     let auth = auth(run, image.registry()).await?;
     let activity = run.console.progress.start(run.host_text(), &format!("pull {image}"));
-    let progress = |progress: PullProgress| activity.message(format!("pull {image}: {} {}", progress.layer, progress.status));
+    let progress = |progress: PullProgress| {
+        activity.message(format!("pull {image}: {} {}", progress.layer, progress.status))
+    };
     let pulled = backend.pull_image(&image, auth.as_ref(), &progress).await;
     pulled.map_err(|error| engine_failure(&error))?;
     run.result_line(&format!("pulled {image}"));
@@ -258,8 +267,11 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     match tokio::time::timeout(Duration::from_secs(limit), loading).await {
         Ok(result) => result.map_err(|error| engine_failure(&error))?,
         Err(_) => {
-            return Err(Failure::new(Kind::Connection, format!("loading `{name}` took longer than {limit} s"))
-                .hint("give it more time: `--timeout SECONDS`"));
+            return Err(Failure::new(
+                Kind::Connection,
+                format!("loading `{name}` took longer than {limit} s"),
+            )
+            .hint("give it more time: `--timeout SECONDS`"));
         }
     }
     drop(activity);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use dfab_client::backend::LogOptions;
 use dfab_client::maintenance::{
-    CleanupContainers, CleanupImages, Everything, Partial, cleanup_containers, cleanup_images, remove_all_containers,
+    CleanupContainers, CleanupImages, Everything, Partial, cleanup_containers, cleanup_images,
+    remove_all_containers,
 };
 use dfab_map::value::Value;
 use futures_util::FutureExt;
@@ -13,7 +14,6 @@ use serde_json::json;
 
 use super::engine_failure;
 use crate::cli::Arguments;
-use crate::console::Level;
 use crate::console::table::Table;
 use crate::failure::{Failure, Result, chain};
 use crate::registry::{Parameter, ParameterKind, Scope, Task};
@@ -21,7 +21,8 @@ use crate::report::Report;
 use crate::run::Run;
 
 const BOOL: ParameterKind = ParameterKind::Bool;
-const LIST_ONLY: Parameter = Parameter::optional("list_only", BOOL, "false", "list what would be removed, and change nothing");
+const LIST_ONLY: Parameter =
+    Parameter::optional("list_only", BOOL, "false", "list what would be removed, and change nothing");
 const RAISE: Parameter = Parameter::optional(
     "raise_on_error",
     BOOL,
@@ -29,7 +30,8 @@ const RAISE: Parameter = Parameter::optional(
     "end at the first failure instead of going on",
 );
 const CONTAINERS: &[Parameter] = &[Parameter::rest("containers", "names of containers")];
-const TIMEOUT: Parameter = Parameter::keyword("timeout", ParameterKind::Integer, "10", "seconds before a stop becomes a kill");
+const TIMEOUT: Parameter =
+    Parameter::keyword("timeout", ParameterKind::Integer, "10", "seconds before a stop becomes a kill");
 
 /// The table entries.
 pub const TASKS: &[Task] = &[
@@ -57,7 +59,12 @@ pub const TASKS: &[Task] = &[
         help: "With `--remove-old` also images that have names, unless a tag is `latest` or one of `keep_tags`.",
         parameters: &[&[
             Parameter::optional("remove_old", BOOL, "false", "also images that have names"),
-            Parameter::optional("keep_tags", ParameterKind::List, "docker_keep_tags", "tags that protect an image"),
+            Parameter::optional(
+                "keep_tags",
+                ParameterKind::List,
+                "docker_keep_tags",
+                "tags that protect an image",
+            ),
             Parameter::optional("force", BOOL, "false", "also images with names in several repositories"),
             RAISE,
             LIST_ONLY,
@@ -90,7 +97,12 @@ pub const TASKS: &[Task] = &[
         about: "Stop and remove every container on the host.",
         help: "Asks before, on a terminal; `--yes` answers.",
         parameters: &[&[
-            Parameter::optional("stop_timeout", ParameterKind::Integer, "10", "seconds before a stop becomes a kill"),
+            Parameter::optional(
+                "stop_timeout",
+                ParameterKind::Integer,
+                "10",
+                "seconds before a stop becomes a kill",
+            ),
             Parameter::optional(
                 "raise_on_error",
                 BOOL,
@@ -149,14 +161,23 @@ async fn clean_containers(run: &Run, arguments: &Arguments) -> Result<Report> {
     };
     run.console.progress_line(run.host_text(), "docker: Generating list of stopped containers.");
     let skipped = |error: &dfab_client::Error| run.console.warn(run.host_text(), &chain(error).join(": "));
-    let found = cleanup_containers(backend.as_ref(), &options, &skipped).await.map_err(|error| partial(&error))?;
+    let found =
+        cleanup_containers(backend.as_ref(), &options, &skipped).await.map_err(|error| partial(&error))?;
     let names = found.iter().map(|(id, name)| (id.clone(), format!("{id}  {name}")));
-    removed(run, "docker.cleanup_containers", "container", options.list_only, "Existing containers:", names.collect())
+    removed(
+        run,
+        "docker.cleanup_containers",
+        "container",
+        options.list_only,
+        "Existing containers:",
+        names.collect(),
+    )
 }
 
 async fn clean_images(run: &Run, arguments: &Arguments) -> Result<Report> {
     let backend = run.backend().await?;
-    let keep_tags = if arguments.given("keep_tags") { arguments.list("keep_tags").to_vec() } else { keep_tags(run)? };
+    let keep_tags =
+        if arguments.given("keep_tags") { arguments.list("keep_tags").to_vec() } else { keep_tags(run)? };
     let options = CleanupImages {
         remove_old: arguments.flag("remove_old"),
         keep_tags: keep_tags.into_iter().collect(),
@@ -165,7 +186,8 @@ async fn clean_images(run: &Run, arguments: &Arguments) -> Result<Report> {
         list_only: arguments.flag("list_only") || run.options.dry_run,
     };
     let skipped = |error: &dfab_client::Error| run.console.warn(run.host_text(), &chain(error).join(": "));
-    let found = cleanup_images(backend.as_ref(), &options, &skipped).await.map_err(|error| partial(&error))?;
+    let found =
+        cleanup_images(backend.as_ref(), &options, &skipped).await.map_err(|error| partial(&error))?;
     let names = found.into_iter().map(|id| (id.clone(), id));
     removed(run, "docker.cleanup_images", "image", options.list_only, "Unused images:", names.collect())
 }
@@ -181,14 +203,17 @@ fn keep_tags(run: &Run) -> Result<Vec<String>> {
         Some(Value::List(items)) => items.iter().map(text).collect(),
         Some(single) => text(single).map(|tag| vec![tag]),
     };
-    tags.ok_or_else(|| Failure::configuration("the deployment variable `docker_keep_tags` is no list of tags"))
+    tags.ok_or_else(|| {
+        Failure::configuration("the deployment variable `docker_keep_tags` is no list of tags")
+    })
 }
 
 async fn remove_all(run: &Run, arguments: &Arguments) -> Result<Report> {
     let backend = run.backend().await?;
     let seconds = arguments.integer("stop_timeout").unwrap_or(10);
-    let stop_timeout = u64::try_from(seconds)
-        .map_err(|_| Failure::usage(format!("`{seconds}` is no number of seconds (argument `stop_timeout`)")))?;
+    let stop_timeout = u64::try_from(seconds).map_err(|_| {
+        Failure::usage(format!("`{seconds}` is no number of seconds (argument `stop_timeout`)"))
+    })?;
     let options = Everything {
         stop_timeout: Duration::from_secs(stop_timeout),
         raise_on_error: raise(run, arguments, true),
@@ -198,9 +223,17 @@ async fn remove_all(run: &Run, arguments: &Arguments) -> Result<Report> {
         crate::prompt::confirm(run, &format!("Stop and remove every container on {}?", backend.host()))?;
     }
     let warn = |line: String| run.console.warn(run.host_text(), &line);
-    let done = remove_all_containers(backend.as_ref(), &options, &warn).await.map_err(|error| partial(&error))?;
+    let done =
+        remove_all_containers(backend.as_ref(), &options, &warn).await.map_err(|error| partial(&error))?;
     let names = done.removed.into_iter().map(|id| (id.clone(), id));
-    removed(run, "docker.remove_all_containers", "container", options.list_only, "Existing containers:", names.collect())
+    removed(
+        run,
+        "docker.remove_all_containers",
+        "container",
+        options.list_only,
+        "Existing containers:",
+        names.collect(),
+    )
 }
 
 /// Prints what was removed, or would be.
@@ -227,7 +260,8 @@ fn removed(
 
 fn names<'a>(arguments: &'a Arguments, task: &str) -> Result<&'a [String]> {
     match arguments.list("containers") {
-        [] => Err(Failure::usage(format!("task `{task}`: no container is named")).hint(format!("usage: dfab {task} CONTAINER..."))),
+        [] => Err(Failure::usage(format!("task `{task}`: no container is named"))
+            .hint(format!("usage: dfab {task} CONTAINER..."))),
         names => Ok(names),
     }
 }
@@ -236,7 +270,8 @@ async fn logs(run: &Run, arguments: &Arguments) -> Result<Report> {
     let names = names(arguments, "docker.logs")?;
     let backend = run.backend().await?;
     let tail = arguments.integer("tail").map(|lines| {
-        u32::try_from(lines).map_err(|_| Failure::usage(format!("`{lines}` is no number of lines (argument `tail`)")))
+        u32::try_from(lines)
+            .map_err(|_| Failure::usage(format!("`{lines}` is no number of lines (argument `tail`)")))
     });
     let options = LogOptions { tail: tail.transpose()?, timestamps: arguments.flag("timestamps") };
     let mut outputs = Vec::new();
@@ -245,7 +280,7 @@ async fn logs(run: &Run, arguments: &Arguments) -> Result<Report> {
         let log = String::from_utf8_lossy(&log);
         for line in log.lines() {
             let line = if names.len() > 1 { format!("{name}: {line}") } else { line.to_owned() };
-            run.console.line(Level::User, run.host_text(), &line);
+            run.console.line(run.host_text(), &line);
         }
         outputs.push(json!({"host": run.host_text(), "container": name, "log": log}));
     }

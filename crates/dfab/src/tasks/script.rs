@@ -266,9 +266,9 @@ fn show(run: &Run, arguments: &Arguments, outcome: &Outcome, mut report: Report)
         match outcome {
             ScriptOutcome::Ended { exit_code, log } => {
                 let log = String::from_utf8_lossy(log);
-                run.console.line(crate::console::Level::User, place, &format!("Exit code: {exit_code}"));
+                run.console.line(place, &format!("Exit code: {exit_code}"));
                 for line in log.lines() {
-                    run.console.line(crate::console::Level::User, place, line);
+                    run.console.line(place, line);
                 }
                 outputs.push(json!({"client": client.as_str(), "container": container, "exit_code": exit_code, "log": log}));
                 if *exit_code != 0 && arguments.flag("fail_nonzero") {
