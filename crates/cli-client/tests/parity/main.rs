@@ -1,15 +1,18 @@
 //! Update detection is the same over both backends: the same plan for an engine without anything,
 //! the same observation of what either has made, and nothing left to do from either.
 //!
-//! `DFAB_LIVE_ENGINE` and `DFAB_LIVE_DOCKER` as for `contract`; the engine has `busybox:latest`.
+//! See [`live`] for the variables.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
+#[path = "../live/mod.rs"]
+mod live;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dfab_cli_client::{CliBackend, CliOptions, LocalShell};
+use dfab_cli_client::CliBackend;
 use dfab_client::apply::{ApplyOptions, Backends};
 use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector, apply, observe};
 use dfab_map::desired::{Desired, Session, Settings, Target};
@@ -25,6 +28,9 @@ use indexmap::IndexMap;
 use tokio::sync::mpsc::unbounded_channel;
 
 const MAP: &str = include_str!("map.yaml");
+
+/// One test at a time on the engine: each looks at all of it.
+static ENGINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// The map, and what it wants of an engine.
 struct World {
@@ -105,23 +111,18 @@ fn options() -> PlanOptions {
     PlanOptions { remove_attached: false, ..PlanOptions::default() }
 }
 
-/// Both backends on the engine of `DFAB_LIVE_ENGINE`.
-fn engines() -> Vec<(String, Arc<dyn Backend>, Arc<CliBackend>)> {
-    let Ok(socket) = std::env::var("DFAB_LIVE_ENGINE") else {
-        println!("skipped: DFAB_LIVE_ENGINE does not name an engine's socket");
-        return Vec::new();
-    };
-    let programs = std::env::var("DFAB_LIVE_DOCKER").unwrap_or_else(|_| "docker".to_owned());
-    programs
-        .split(':')
-        .map(|program| {
+/// Both backends on the engine of `DFAB_LIVE_ENGINE`, for every shell and program.
+async fn engines() -> Vec<(String, Arc<dyn Backend>, Arc<CliBackend>)> {
+    let Some(socket) = live::socket() else { return Vec::new() };
+    let mut engines: Vec<(String, Arc<dyn Backend>, Arc<CliBackend>)> = Vec::new();
+    for (way, shell) in live::shells().await {
+        for program in live::programs() {
             let api = ApiBackend::new(Arc::new(LocalConnector::unix(socket.clone())), ApiOptions::default());
-            let base_url = Some(format!("unix://{socket}"));
-            let options = CliOptions { binary: program.to_owned(), base_url, ..CliOptions::default() };
-            let cli = CliBackend::new(Arc::new(LocalShell::new()), options);
-            (program.to_owned(), Arc::new(api) as Arc<dyn Backend>, Arc::new(cli))
-        })
-        .collect()
+            let cli = live::backend(shell.clone(), &program, &socket);
+            engines.push((format!("{way}, {program}"), Arc::new(api), Arc::new(cli)));
+        }
+    }
+    engines
 }
 
 async fn clean_up(backend: &dyn Backend, prefix: &str) {
@@ -163,8 +164,9 @@ async fn assert_same(world: &World, api: &dyn Backend, cli: &dyn Backend, when: 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_either_backend_creates_the_other_leaves_alone() {
+    let _engine = ENGINE.lock().await;
     let world = World::new(MAP);
-    for (program, api, cli) in engines() {
+    for (program, api, cli) in engines().await {
         let backend: Arc<dyn Backend> = Arc::clone(&cli) as Arc<dyn Backend>;
         clean_up(api.as_ref(), "par.").await;
         let plans =
@@ -197,13 +199,14 @@ async fn what_either_backend_creates_the_other_leaves_alone() {
 /// The figures of the guide: channels and wall time of an update of 20 containers without changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_no_op_update_of_twenty_containers_takes_three_channels() {
+    let _engine = ENGINE.lock().await;
     let names: Vec<String> = (0..20).map(|number| format!("c{number}")).collect();
     let instances = names.join(", ");
     let world = World::new(&format!(
         "name: twenty\nweb:\n  image: busybox:latest\n  instances: [{instances}]\n  create_options:\n    \
          command: [\"sleep\", \"100000\"]\n"
     ));
-    for (program, api, cli) in engines() {
+    for (program, api, cli) in engines().await {
         clean_up(api.as_ref(), "twenty.").await;
         let plan = world.plan(world.observed(api.as_ref()).await);
         world.apply(&plan, &api).await;
