@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::reason::{HIDDEN, differs, gone, short, show};
-use crate::desired::Container;
+use crate::desired::{Container, own_shares};
 use crate::digest::{self, Digests};
 use crate::observed::ContainerDetail;
 use crate::plan::Reason;
 use crate::property::{Compared, OnChange, Property, Shape};
+use crate::spec::Properties;
 
 /// Compares everything that can only be changed by a new container.
 pub(super) fn properties(
@@ -19,8 +20,13 @@ pub(super) fn properties(
     detail: &ContainerDetail,
     recorded: Option<&Digests>,
 ) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    for (&property, wanted) in desired.spec.properties.iter().filter(|(property, _)| is_general(**property)) {
+    let mut wanted: Properties = desired.spec.properties.clone();
+    wanted.retain(|property, _| is_general(*property));
+    if let Some(shares) = wanted.get_mut(&Property::Shares) {
+        *shares = own_shares(shares, &desired.mounts);
+    }
+    let mut reasons: Vec<Reason> = Vec::new();
+    for (&property, wanted) in &wanted {
         let current = detail.properties.get(&property).unwrap_or(&Value::Null);
         let found = match property.compared() {
             Compared::Digest => Vec::new(),
@@ -32,7 +38,12 @@ pub(super) fn properties(
             reasons.extend(found);
         }
     }
-    reasons.extend(removed(desired, detail, recorded));
+    for reason in removed(desired, &wanted, detail, recorded) {
+        // What is written as nothing may have been found by inspection already.
+        if !reasons.iter().any(|other| other.field == reason.field) {
+            reasons.push(reason);
+        }
+    }
     reasons
 }
 
@@ -46,11 +57,15 @@ fn is_general(property: Property) -> bool {
 }
 
 /// What was set when the container was made, and is no longer in the map at all.
-fn removed(desired: &Container, detail: &ContainerDetail, recorded: Option<&Digests>) -> Vec<Reason> {
+fn removed(
+    desired: &Container,
+    wanted: &Properties,
+    detail: &ContainerDetail,
+    recorded: Option<&Digests>,
+) -> Vec<Reason> {
     let names = recorded.into_iter().flat_map(Digests::keys);
     let known = names.filter_map(|name| Property::by_name(name));
-    let is_set =
-        |property: &Property| desired.spec.properties.get(property).is_some_and(|value| !value.is_null());
+    let is_set = |property: &Property| wanted.get(property).is_some_and(|value| !value.is_null());
     known
         .filter(|property| is_general(*property) && !is_set(property))
         .map(|property| {

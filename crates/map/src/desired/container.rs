@@ -9,8 +9,8 @@ use serde_json::{Map, Value as Json, json};
 use super::keyword::Group;
 use super::layers::Layers;
 use super::maker::{Maker, Owner};
-use super::mounts::desired_mounts;
-use super::{Container, Exec, Features, Lifecycle, Networking, read};
+use super::mounts::{desired_mounts, own_shares};
+use super::{Container, DesiredMount, Exec, Features, Lifecycle, Networking, read};
 use crate::digest;
 use crate::image;
 use crate::model::{self, CommandLine, HealthTest, Keyed, Setting};
@@ -51,6 +51,12 @@ impl Maker<'_> {
         self.shared_names(owner, &networking, &mut layers);
 
         let properties = layers.properties();
+        let mounts: BTreeMap<String, DesiredMount> =
+            desired_mounts(properties.get(&Property::Binds)).into_iter().collect();
+        let mut recorded = properties.clone();
+        if let Some(shares) = recorded.get_mut(&Property::Shares) {
+            *shares = own_shares(shares, &mounts);
+        }
         let image = match image::of_configuration(self.map, config, self.images) {
             Ok(image) => image,
             Err(finding) => {
@@ -61,7 +67,7 @@ impl Maker<'_> {
         let mut own_labels = [
             (digest::MAP.to_owned(), self.map.name.to_string()),
             (digest::CONFIG.to_owned(), config.to_string()),
-            (digest::DESIRED.to_owned(), digest::of_properties(&properties)),
+            (digest::DESIRED.to_owned(), digest::of_properties(&recorded)),
         ]
         .into_iter()
         .collect::<BTreeMap<_, _>>();
@@ -73,7 +79,7 @@ impl Maker<'_> {
             _ => None,
         };
         Some(Container {
-            mounts: desired_mounts(properties.get(&Property::Binds)).into_iter().collect(),
+            mounts,
             spec: ContainerSpec { name, image, properties, first_endpoint, own_labels },
             networking,
             bound_to,

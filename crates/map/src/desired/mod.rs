@@ -34,7 +34,7 @@ use crate::property::{OnChange, Property};
 use crate::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, StopSpec, VolumeSpec};
 use crate::value::Lookup;
 
-pub(crate) use mounts::{MOUNTS, clean};
+pub(crate) use mounts::{MOUNTS, clean, own_shares};
 pub(crate) use network::digested as digested_network;
 
 /// Everything that a run works with.

@@ -1,5 +1,7 @@
 //! Volumes of a container: `shares`, `binds`, `attaches`, `uses` (engine §6.3.1, map-model §3.2, §3.4).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value as Json, json};
 
 use super::layers::Layers;
@@ -275,6 +277,17 @@ pub(super) fn desired_mounts(binds: Option<&Json>) -> Vec<(String, DesiredMount)
             Some((clean(path), DesiredMount { source, is_volume, readonly }))
         })
         .collect()
+}
+
+/// Returns the value of [`Property::Shares`] without the paths at which something is mounted: those
+/// are part of it when a container is created (engine §6.3.1), but compared as mounts.
+pub(crate) fn own_shares(shares: &Json, mounts: &BTreeMap<String, DesiredMount>) -> Json {
+    let paths = shares.as_array().into_iter().flatten();
+    let own = paths.filter(|path| path.as_str().is_none_or(|path| !mounts.contains_key(path)));
+    match own.cloned().collect::<Vec<Json>>() {
+        own if own.is_empty() => Json::Null,
+        own => Json::Array(own),
+    }
 }
 
 /// Cleans a path lexically, as the engine does: no `.`, no `..`, no doubled or trailing slash.
