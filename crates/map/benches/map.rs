@@ -9,7 +9,7 @@
 
 use std::fmt::Write;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dfab_map::check::{self, Options};
 use dfab_map::deps::Dependencies;
@@ -116,19 +116,16 @@ fn once(text: &str) -> Times {
     times
 }
 
+/// Adds the time that this thread is on a processor: the work waits for nothing, and other programs on
+/// the machine do not count then.
 fn timed<T>(time: &mut Duration, work: impl FnOnce() -> T) -> T {
-    let (start, start_of_work) = (Instant::now(), processor_time());
+    let start = processor_time();
     let result = work();
-    *time = match (start_of_work, processor_time()) {
-        (Some(start), Some(end)) => end - start,
-        _ => start.elapsed(),
-    };
+    *time = processor_time() - start;
     result
 }
 
-/// Returns the time that this thread was on a processor, where the system tells (Linux): the work is
-/// done by one thread and waits for nothing, and other programs on the machine do not count then.
-fn processor_time() -> Option<Duration> {
-    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    Some(Duration::from_nanos(statistics.split_whitespace().next()?.parse().ok()?))
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("the processor time of a thread is not negative")
 }

@@ -3,9 +3,9 @@
 //! An edge reads "needs": a container needs its networks, the containers it uses or links to, its own
 //! volumes and its image. Volumes, networks and images need nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 
 use crate::diagnostic::{Finding, FindingKind, Findings};
 use crate::graph;
@@ -15,7 +15,7 @@ use crate::model::{Container, Endpoint, Keyed, Link, Map, NetworkMode, Use};
 use crate::names::{ConfigName, InstanceName, NetworkName, PRESET_NETWORKS};
 use crate::place::{in_configuration, place_of};
 use crate::value::Lookup;
-use crate::volumes::{Found, Volumes};
+use crate::volumes::{Declared, Found, Volumes};
 
 /// The dependency graph of a map.
 ///
@@ -74,9 +74,17 @@ pub enum Target<'a> {
     Containers {
         /// The configuration.
         config: &'a ConfigName,
+        /// Its number in document order.
+        number: usize,
         /// The instance; `None` is all of them.
         instance: Option<&'a InstanceName>,
     },
+}
+
+impl<'a> From<Declared<'a>> for Target<'a> {
+    fn from(Declared { number, config, instance }: Declared<'a>) -> Self {
+        Self::Containers { config, number, instance }
+    }
 }
 
 impl Need<'_> {
@@ -109,7 +117,7 @@ impl Dependencies {
             Ok(images) => images,
             Err(problems) => {
                 findings.extend(problems);
-                IndexMap::new()
+                Vec::new()
             }
         };
         let volumes = Volumes::new(map);
@@ -118,7 +126,7 @@ impl Dependencies {
         if findings.is_empty() { Ok(Self::of(map, &needs, &images)) } else { Err(Findings(findings)) }
     }
 
-    fn of(map: &Map, needs: &[Vec<Need<'_>>], images: &IndexMap<&ConfigName, ImageName>) -> Self {
+    fn of(map: &Map, needs: &[Vec<Need<'_>>], images: &[ImageName]) -> Self {
         let mut items = IndexSet::with_capacity(3 * map.containers.len());
         // The first item of each configuration; its instances follow it.
         let mut first = Vec::with_capacity(map.containers.len());
@@ -133,42 +141,32 @@ impl Dependencies {
             );
         }
         let mut edges = Vec::with_capacity(items.len());
-        for (needs, (name, container)) in needs.iter().zip(&map.containers) {
-            let mut targets = IndexSet::with_capacity(needs.len() + container.attaches.len() + 1);
+        for ((needs, image), (name, container)) in needs.iter().zip(images).zip(&map.containers) {
+            let mut targets = Targets::default();
             for need in needs {
                 match need.target {
                     Target::Network(network) => {
-                        targets.insert(items.insert_full(Item::Network(network.clone())).0);
+                        targets.add(items.insert_full(Item::Network(network.clone())).0);
                     }
-                    Target::Containers { config, instance: wanted } => {
-                        let at = map
-                            .containers
-                            .get_index_of(config)
-                            .expect("`needs` names known configurations only");
-                        match wanted {
-                            Some(wanted) => drop(targets.insert(declared[&(at, wanted)])),
-                            None => targets
-                                .extend(first[at]..first[at] + map.containers[at].instances.len().max(1)),
-                        }
+                    Target::Containers { number, instance: Some(wanted), .. } => {
+                        targets.add(declared[&(number, wanted)]);
+                    }
+                    Target::Containers { number, instance: None, .. } => {
+                        let count = map.containers[number].instances.len().max(1);
+                        (first[number]..first[number] + count).for_each(|item| targets.add(item));
                     }
                 }
             }
             for attach in &container.attaches {
                 let volume = Item::Volume { config: name.clone(), alias: attach.name.clone() };
-                targets.insert(items.insert_full(volume).0);
+                targets.add(items.insert_full(volume).0);
             }
-            if let Some(image) = images.get(name) {
-                targets.insert(items.insert_full(Item::Image(image.clone())).0);
-            }
-            let targets: Vec<usize> = targets.into_iter().collect();
+            targets.add(items.insert_full(Item::Image(image.clone())).0);
+            let targets = targets.list;
             edges.extend(std::iter::repeat_n(targets, container.instances.len().max(1)));
         }
-        let containers = edges.len();
         edges.resize(items.len(), Vec::new());
-        let mut dependents = vec![Vec::new(); items.len()];
-        for (target, needed_by) in graph::reversed(0..containers, |item| edges[*item].iter().copied()) {
-            dependents[target] = needed_by;
-        }
+        let dependents = graph::reversed(items.len(), |item| edges[item].iter().copied());
         Self { items, edges, dependents }
     }
 
@@ -231,13 +229,13 @@ pub fn needs<'a>(map: &'a Map, volumes: &Volumes<'a>, name: &str) -> Vec<Need<'a
     let Some((name, container)) = map.containers.get_key_value(name) else { return Vec::new() };
     let mut needs =
         Vec::with_capacity(container.uses.len() + container.links.len() + container.networks.len());
-    let containers = |(config, instance)| Target::Containers { config, instance };
     if let Some(NetworkMode::Container(reference)) = container.network_mode.value()
-        && let Some((config, _)) = map.containers.get_key_value(&reference.config)
+        && let Some((number, config, _)) = map.containers.get_full(&reference.config)
     {
         // An instance that is not declared means all of them here, unlike in `links` (§8.2).
-        let instance = volumes.declared(reference).and_then(|(_, instance)| instance);
-        let target = Target::Containers { config, instance };
+        let instance = reference.instance.as_ref();
+        let instance = instance.filter(|instance| volumes.has_instance(config, instance));
+        let target = Target::Containers { config, number, instance };
         needs.push(Need { property: NeedProperty::NetworkMode, target, element: Element::NetworkMode });
     }
     for endpoint in &container.networks {
@@ -250,7 +248,7 @@ pub fn needs<'a>(map: &'a Map, volumes: &Volumes<'a>, name: &str) -> Vec<Need<'a
             });
         }
         for link in &endpoint.links {
-            if let Some(target) = volumes.declared(&link.container).map(containers) {
+            if let Some(target) = volumes.declared(&link.container).map(Target::from) {
                 let element = Element::EndpointLink(endpoint, link);
                 needs.push(Need { property: NeedProperty::EndpointLinks, target, element });
             }
@@ -259,14 +257,16 @@ pub fn needs<'a>(map: &'a Map, volumes: &Volumes<'a>, name: &str) -> Vec<Need<'a
     for used in &container.uses {
         let target = match volumes.find(name, &used.name) {
             Some(Found::Attached { owner, .. }) if owner == name => continue,
-            Some(Found::Attached { owner, .. }) => Target::Containers { config: owner, instance: None },
-            Some(Found::Container { config, instance }) => Target::Containers { config, instance },
+            Some(Found::Attached { owner, number, .. }) => {
+                Target::Containers { config: owner, number, instance: None }
+            }
+            Some(Found::Container(declared)) => declared.into(),
             None => continue,
         };
         needs.push(Need { property: NeedProperty::Uses, target, element: Element::Use(used) });
     }
     for link in &container.links {
-        if let Some(target) = volumes.declared(&link.container).map(containers) {
+        if let Some(target) = volumes.declared(&link.container).map(Target::from) {
             needs.push(Need { property: NeedProperty::Links, target, element: Element::Link(link) });
         }
     }
@@ -288,7 +288,7 @@ pub(crate) fn cycles(map: &Map, volumes: &Volumes<'_>) -> Vec<Finding> {
 /// one of configurations too, and the other way round.
 fn circles(map: &Map, needs: &[Vec<Need<'_>>]) -> Vec<Finding> {
     let target = |need: &Need<'_>| match need.target {
-        Target::Containers { config, .. } => map.containers.get_index_of(config),
+        Target::Containers { number, .. } => Some(number),
         Target::Network(_) => None,
     };
     let edges: Vec<Vec<usize>> =
@@ -350,20 +350,44 @@ pub fn instances<'a>(name: &'a ConfigName, container: &'a Container) -> impl Ite
     instances.map(|instance| Item::Container { config: name.clone(), instance })
 }
 
-fn images<'a>(
-    map: &'a Map,
-    lookup: &dyn Lookup,
-) -> Result<IndexMap<&'a ConfigName, ImageName>, Vec<Finding>> {
+/// Returns the image of each configuration, in document order.
+fn images(map: &Map, lookup: &dyn Lookup) -> Result<Vec<ImageName>, Vec<Finding>> {
     let defaults = ImageDefaults::of(map, lookup)?;
     let mut findings = Vec::new();
-    let mut images = IndexMap::with_capacity(map.containers.len());
+    let mut images = Vec::with_capacity(map.containers.len());
     for name in map.containers.keys() {
         match image::of_configuration(map, name, &defaults) {
-            Ok(image) => drop(images.insert(name, image)),
+            Ok(image) => images.push(image),
             Err(finding) => findings.push(finding),
         }
     }
     if findings.is_empty() { Ok(images) } else { Err(findings) }
+}
+
+/// A list of items without repetition.
+#[derive(Default)]
+struct Targets {
+    list: Vec<usize>,
+    /// Filled once the list is too long to be searched.
+    known: HashSet<usize>,
+}
+
+impl Targets {
+    fn add(&mut self, item: usize) {
+        const SHORT: usize = 32;
+        if self.list.len() < SHORT {
+            if !self.list.contains(&item) {
+                self.list.push(item);
+            }
+            return;
+        }
+        if self.known.is_empty() {
+            self.known.extend(&self.list);
+        }
+        if self.known.insert(item) {
+            self.list.push(item);
+        }
+    }
 }
 
 #[cfg(test)]

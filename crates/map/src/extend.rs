@@ -1,6 +1,8 @@
 //! Inheritance: the extended map, which commands work on (map-model §1.7, §5.1–§5.4).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+
+use indexmap::IndexMap;
 
 use crate::diagnostic::{Finding, FindingKind, Findings, nearest};
 use crate::graph;
@@ -41,13 +43,18 @@ pub(crate) struct Extension {
 
 /// Extends `map` as far as that is possible.
 pub(crate) fn extend(map: &Map) -> Extension {
-    let parents = |name: &&ConfigName| -> Vec<&ConfigName> {
-        let known = |parent: &ConfigName| map.containers.get_key_value(parent).map(|(name, _)| name);
-        map.containers[*name].extends.iter().filter_map(known).collect()
-    };
+    let all_parents: Vec<Vec<usize>> = map
+        .containers
+        .values()
+        .map(|written| {
+            written.extends.iter().filter_map(|parent| map.containers.get_index_of(parent)).collect()
+        })
+        .collect();
+    let parents = |at: &usize| all_parents[*at].iter().copied();
     let mut findings = missing_parents(map);
-    let cycles = graph::cycles(map.containers.keys(), parents);
-    for cycle in &cycles {
+    let named = |at: usize| map.containers.get_index(at).expect("it is a number of a configuration").0;
+    for cycle in graph::cycles(0..map.containers.len(), parents) {
+        let cycle = graph::Cycle(cycle.0.into_iter().map(named).collect());
         let (first, parent) = (cycle.0[0], cycle.0[1]);
         let message = if first == parent {
             format!("configuration `{first}` extends itself (check 3)")
@@ -66,28 +73,27 @@ pub(crate) fn extend(map: &Map) -> Extension {
         }
         findings.push(finding);
     }
-    let Ok(order) = graph::forward(map.containers.keys(), parents) else {
+    let Ok(order) = graph::forward(0..map.containers.len(), parents) else {
         return Extension { map: None, incomplete: HashSet::new(), findings };
     };
 
     let mut incomplete = HashSet::new();
-    let mut done: HashMap<&ConfigName, Container> = HashMap::with_capacity(order.len());
-    for name in order {
-        let written = &map.containers[name];
-        if written
-            .extends
-            .iter()
-            .any(|parent| incomplete.contains(parent) || !map.containers.contains_key(parent))
-        {
+    let mut done: Vec<Option<Container>> = vec![None; map.containers.len()];
+    for at in order {
+        let (name, written) = map.containers.get_index(at).expect("it is a number of a configuration");
+        let is_missing =
+            |parent: &ConfigName| incomplete.contains(parent) || !map.containers.contains_key(parent);
+        if written.extends.iter().any(is_missing) {
             incomplete.insert(name.clone());
         }
-        let mut parents = written.extends.iter().filter_map(|parent| done.get(parent));
-        let extended = match parents.next() {
+        let mut known = parents(&at).into_iter();
+        let parent = |at: usize| done[at].as_ref().expect("parents come first");
+        let extended = match known.next() {
             None => written.clone(),
             Some(first) => {
-                let mut extended = Container { is_abstract: false, ..first.clone() };
-                for parent in parents {
-                    container::merge(&mut extended, parent, Lists::AndScalars);
+                let mut extended = Container { is_abstract: false, ..parent(first).clone() };
+                for next in known {
+                    container::merge(&mut extended, parent(next), Lists::AndScalars);
                 }
                 container::merge(&mut extended, written, Lists::AndScalars);
                 // The object itself stands where the heir was written.
@@ -95,14 +101,36 @@ pub(crate) fn extend(map: &Map) -> Extension {
                 extended
             }
         };
-        done.insert(name, extended);
+        done[at] = Some(extended);
     }
-    let mut extended = Map { containers: Default::default(), ..map.clone() };
-    for (name, written) in map.containers.iter().filter(|(_, written)| !written.is_abstract) {
-        let container = done.remove(name).unwrap_or_else(|| written.clone());
-        extended.containers.insert(name.clone(), Container { extends: Vec::new(), ..container });
+    let mut containers = IndexMap::with_capacity(map.containers.len());
+    for ((name, written), extended) in map.containers.iter().zip(done) {
+        if let Some(mut extended) = extended.filter(|_| !written.is_abstract) {
+            extended.extends.clear();
+            containers.insert(name.clone(), extended);
+        }
     }
-    Extension { map: Some(extended), incomplete, findings }
+    Extension { map: Some(with_containers(map, containers)), incomplete, findings }
+}
+
+/// Returns a copy of `map` with other configurations.
+fn with_containers(map: &Map, containers: IndexMap<ConfigName, Container>) -> Map {
+    Map {
+        containers,
+        name: map.name.clone(),
+        volumes: map.volumes.clone(),
+        host: map.host.clone(),
+        host_root: map.host_root.clone(),
+        networks: map.networks.clone(),
+        groups: map.groups.clone(),
+        clients: map.clients.clone(),
+        repository: map.repository.clone(),
+        default_tag: map.default_tag.clone(),
+        default_domain: map.default_domain.clone(),
+        set_hostname: map.set_hostname,
+        use_attached_parent_name: map.use_attached_parent_name,
+        origins: map.origins.clone(),
+    }
 }
 
 fn missing_parents(map: &Map) -> Vec<Finding> {

@@ -53,24 +53,23 @@ where
     Ok(walk.out)
 }
 
-/// Returns the graph with every edge turned round.
-///
-/// The dependents of a node stand in the order in which `nodes` lists them, and each of `nodes` has
-/// an entry only if something needs it (map-model §8.4).
+/// Returns the graph of the nodes `0..count` with every edge turned round: for each node those that
+/// need it, in their order (map-model §8.4).
 ///
 /// ```text
-/// a -> c     b -> c, d       reversed: c -> a, b     d -> b
+/// 0 -> 2     1 -> 2, 3       reversed: 2 -> 0, 1     3 -> 1
 /// ```
-pub fn reversed<N, I>(nodes: impl IntoIterator<Item = N>, neighbours: impl Fn(&N) -> I) -> IndexMap<N, Vec<N>>
-where
-    N: Clone + Eq + Hash,
-    I: IntoIterator<Item = N>,
-{
-    let mut dependents: IndexMap<N, Vec<N>> = IndexMap::new();
-    for node in nodes {
-        for neighbour in neighbours(&node) {
-            dependents.entry(neighbour).or_default().push(node.clone());
-        }
+///
+/// # Panics
+///
+/// If an edge leads to a node that is not below `count`.
+pub fn reversed<I: IntoIterator<Item = usize>>(
+    count: usize,
+    neighbours: impl Fn(usize) -> I,
+) -> Vec<Vec<usize>> {
+    let mut dependents = vec![Vec::new(); count];
+    for node in 0..count {
+        neighbours(node).into_iter().for_each(|neighbour| dependents[neighbour].push(node));
     }
     dependents
 }
@@ -302,11 +301,8 @@ mod tests {
 
     #[test]
     fn reversed_keeps_the_order_of_the_nodes() {
-        let graph = graph("a: c; b: c d; c: d");
-        let dependents = reversed(graph.keys().copied(), |node| graph[node].clone());
-        assert_eq!(dependents["c"], ["a", "b"]);
-        assert_eq!(dependents["d"], ["b", "c"]);
-        assert_eq!(dependents.get("a"), None);
+        let edges = [vec![2], vec![2, 3], vec![3], vec![]];
+        assert_eq!(reversed(4, |node| edges[node].clone()), [vec![], vec![], vec![0, 1], vec![1, 2]]);
     }
 
     #[test]

@@ -3,8 +3,6 @@
 
 use std::collections::HashMap;
 
-use indexmap::IndexMap;
-
 use crate::model::{Attach, Map, Reference, Setting, User};
 use crate::names::{ConfigName, InstanceName, VolumeAlias, volume_name};
 use crate::value::Late;
@@ -26,39 +24,59 @@ pub enum Used {
 /// A [`Used`] that borrows its names from the map.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Found<'a> {
-    Attached { owner: &'a ConfigName, alias: &'a VolumeAlias },
-    Container { config: &'a ConfigName, instance: Option<&'a InstanceName> },
+    Attached {
+        owner: &'a ConfigName,
+        /// The owner's number in document order.
+        number: usize,
+        alias: &'a VolumeAlias,
+    },
+    Container(Declared<'a>),
+}
+
+/// A configuration that the map has, or one of its instances.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Declared<'a> {
+    /// Number of the configuration in document order.
+    pub number: usize,
+    pub config: &'a ConfigName,
+    pub instance: Option<&'a InstanceName>,
 }
 
 /// The volumes and containers of an extended map, indexed for look-up.
 #[derive(Clone, Debug)]
 pub struct Volumes<'a> {
     map: &'a Map,
-    /// By alias, then by owner in document order.
-    attached: HashMap<&'a str, IndexMap<&'a str, Attached<'a>>>,
+    /// By alias, in document order of the owners.
+    attached: HashMap<&'a str, Vec<Attached<'a>>>,
+    /// By owner and alias.
+    own: HashMap<(&'a str, &'a str), Attached<'a>>,
     instances: HashMap<(&'a str, &'a str), &'a InstanceName>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Attached<'a> {
     owner: &'a ConfigName,
+    /// The owner's number in document order.
+    number: usize,
     attach: &'a Attach,
 }
 
 impl<'a> Volumes<'a> {
     /// Indexes an extended map.
     pub fn new(map: &'a Map) -> Self {
-        let mut attached: HashMap<&str, IndexMap<&str, Attached<'_>>> = HashMap::new();
-        let mut instances = HashMap::new();
-        for (owner, container) in &map.containers {
+        let mut volumes =
+            Self { map, attached: HashMap::new(), own: HashMap::new(), instances: HashMap::new() };
+        for (number, (owner, container)) in map.containers.iter().enumerate() {
             for attach in &container.attaches {
-                attached.entry(&attach.name).or_default().insert(owner, Attached { owner, attach });
+                let attached = Attached { owner, number, attach };
+                volumes.attached.entry(&attach.name).or_default().push(attached);
+                volumes.own.insert((owner, &attach.name), attached);
             }
             for instance in &container.instances {
-                instances.insert((owner.as_str(), instance.as_str()), instance);
+                volumes.instances.insert((owner, instance), instance);
             }
         }
-        Self { map, attached, instances }
+        volumes
     }
 
     /// Returns what `name` means in the `uses` of the configuration `user`; `None` when the map has
@@ -69,8 +87,10 @@ impl<'a> Volumes<'a> {
     /// `config.alias`. Everything else is a container, split at the first dot.
     pub fn used(&self, user: &str, name: &str) -> Option<Used> {
         self.find(user, name).map(|found| match found {
-            Found::Attached { owner, alias } => Used::Attached { owner: owner.clone(), alias: alias.clone() },
-            Found::Container { config, instance } => {
+            Found::Attached { owner, alias, .. } => {
+                Used::Attached { owner: owner.clone(), alias: alias.clone() }
+            }
+            Found::Container(Declared { config, instance, .. }) => {
                 Used::Container(Reference { config: config.clone(), instance: instance.cloned() })
             }
         })
@@ -79,40 +99,33 @@ impl<'a> Volumes<'a> {
     /// Does what [`Volumes::used`] does, without copying names.
     pub(crate) fn find(&self, user: &str, name: &str) -> Option<Found<'a>> {
         let attached = if self.map.parent_names() {
-            name.split_once('.').and_then(|(owner, alias)| self.attached.get(alias)?.get(owner))
+            name.split_once('.').and_then(|part| self.own.get(&part))
         } else {
-            self.attached.get(name).and_then(|owners| owners.get(user).or_else(|| owners.values().last()))
+            self.attached.get(name).and_then(|owners| match owners.as_slice() {
+                [only] => Some(only),
+                owners => self.own.get(&(user, name)).or(owners.last()),
+            })
         };
-        match attached {
-            Some(Attached { owner, attach }) => Some(Found::Attached { owner, alias: &attach.name }),
-            None => self.container(name).map(|(config, instance)| Found::Container { config, instance }),
+        if let Some(&Attached { owner, number, attach }) = attached {
+            return Some(Found::Attached { owner, number, alias: &attach.name });
         }
-    }
-
-    /// Returns the configuration and instance that `text` writes, split at the first dot, if the map
-    /// has them.
-    pub(crate) fn container(&self, text: &str) -> Option<(&'a ConfigName, Option<&'a InstanceName>)> {
         let (config, instance) =
-            text.split_once('.').map_or((text, None), |(config, rest)| (config, Some(rest)));
-        let (config, _) = self.map.containers.get_key_value(config)?;
-        match instance {
-            None => Some((config, None)),
-            Some(instance) => Some((config, Some(self.instances.get(&(config.as_str(), instance))?))),
-        }
+            name.split_once('.').map_or((name, None), |(config, rest)| (config, Some(rest)));
+        self.find_container(config, instance).map(Found::Container)
     }
 
     /// Returns the configuration and instance of a reference, if the map has them.
-    pub(crate) fn declared(
-        &self,
-        reference: &Reference,
-    ) -> Option<(&'a ConfigName, Option<&'a InstanceName>)> {
-        let (config, _) = self.map.containers.get_key_value(&reference.config)?;
-        match &reference.instance {
-            None => Some((config, None)),
-            Some(instance) => {
-                Some((config, Some(self.instances.get(&(config.as_str(), instance.as_str()))?)))
-            }
-        }
+    pub(crate) fn declared(&self, reference: &Reference) -> Option<Declared<'a>> {
+        self.find_container(&reference.config, reference.instance.as_deref())
+    }
+
+    fn find_container(&self, config: &str, instance: Option<&str>) -> Option<Declared<'a>> {
+        let (number, config, _) = self.map.containers.get_full(config)?;
+        let instance = match instance {
+            None => None,
+            Some(instance) => Some(*self.instances.get(&(config.as_str(), instance))?),
+        };
+        Some(Declared { number, config, instance })
     }
 
     /// Tells whether `instance` is declared by `config`.
@@ -122,19 +135,17 @@ impl<'a> Volumes<'a> {
 
     /// Returns the configurations that attach `alias`, in document order.
     pub fn owners(&self, alias: &str) -> impl Iterator<Item = &'a ConfigName> {
-        self.attached.get(alias).into_iter().flat_map(|owners| owners.values().map(|attached| attached.owner))
+        self.attached.get(alias).into_iter().flatten().map(|attached| attached.owner)
     }
 
     /// Returns where the owner mounts its volume, and where users without an own path do: the path
     /// in the owner's `attaches` (D24), else the alias' default path, else, without parent names,
     /// the path in another configuration's `attaches` (check 7 of map-model §9).
     pub fn path(&self, owner: &str, alias: &str) -> Option<&'a Late<String>> {
-        let attaches = self.attached.get(alias);
-        let own =
-            attaches.and_then(|owners| owners.get(owner)).and_then(|attached| attached.attach.path.as_ref());
+        let own = self.own.get(&(owner, alias)).and_then(|attached| attached.attach.path.as_ref());
         let others = || {
-            let owners = attaches.filter(|_| !self.map.parent_names())?;
-            owners.values().rev().find_map(|attached| attached.attach.path.as_ref())
+            let owners = self.attached.get(alias).filter(|_| !self.map.parent_names())?;
+            owners.iter().rev().find_map(|attached| attached.attach.path.as_ref())
         };
         own.or_else(|| self.default_path(alias)).or_else(others)
     }

@@ -12,7 +12,7 @@ use crate::model::{Bind, Container, HostPath, Keyed, Use};
 use crate::names::ConfigName;
 use crate::place::{in_map, place_of, written_at};
 use crate::value::Late;
-use crate::volumes::Found;
+use crate::volumes::{Declared, Found};
 
 impl<'a> Check<'a> {
     /// Check 4: no volume source name occurs twice.
@@ -110,7 +110,7 @@ impl<'a> Check<'a> {
                 self.warn(FindingKind::Integrity, source, message, Some("remove it from `uses`".to_owned()));
             }
             Some(Found::Attached { .. }) => {}
-            Some(Found::Container { config: owner, instance }) => {
+            Some(Found::Container(Declared { config: owner, instance, .. })) => {
                 let target = &self.map.containers[owner];
                 if self.incomplete.contains(owner) {
                     return;

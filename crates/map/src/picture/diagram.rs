@@ -209,7 +209,7 @@ impl Builder<'_> {
                 let from = self.found[&(client.clone(), NodeKind::Container, name.to_string())];
                 for need in deps::needs(self.map, &self.volumes, name) {
                     // Volumes and networks follow below, with more to say about them.
-                    if let (Target::Containers { config, instance }, true) = (
+                    if let (Target::Containers { config, instance, .. }, true) = (
                         need.target,
                         matches!(need.property, NeedProperty::NetworkMode | NeedProperty::EndpointLinks),
                     ) {

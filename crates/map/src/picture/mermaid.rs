@@ -33,7 +33,7 @@ impl Diagram {
             writeln!(out, "    l{number}{}", shape(&node))?;
         }
         for (number, kind) in edges.iter().enumerate() {
-            writeln!(out, "    a{number}[ ] {} b{number}[ ]", arrow(*kind, kind.meaning()))?;
+            writeln!(out, "    a{number}[\" \"] {} b{number}[\" \"]", arrow(*kind, kind.meaning()))?;
         }
         writeln!(out, "  end")?;
         for edge in &self.edges {

@@ -11,3 +11,6 @@ mod mermaid;
 mod svg;
 
 pub use diagram::{Diagram, Edge, EdgeKind, Host, Node, NodeKind};
+
+#[cfg(test)]
+mod tests;
