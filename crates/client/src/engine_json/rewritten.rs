@@ -138,14 +138,17 @@ mod tests {
     #[test]
     fn a_disabled_network_comes_back() {
         let shown = [(Property::NetworkMode, json!("none"))];
-        let expected =
-            Properties::from([(Property::NetworkMode, json!("none")), (Property::NetworkDisabled, json!(true))]);
+        let expected = Properties::from([
+            (Property::NetworkMode, json!("none")),
+            (Property::NetworkDisabled, json!(true)),
+        ]);
         assert_eq!(restored("network_disabled", &shown), expected);
     }
 
     #[test]
     fn volumes_under_binds_come_back() {
-        let shown = [(Property::Binds, json!(["m.data:/data:rw", "/srv:/srv"])), (Property::Shares, json!(["/b"]))];
+        let shown =
+            [(Property::Binds, json!(["m.data:/data:rw", "/srv:/srv"])), (Property::Shares, json!(["/b"]))];
         assert_eq!(restored("shares", &shown)[&Property::Shares], json!(["/b", "/data", "/srv"]));
     }
 

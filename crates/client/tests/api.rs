@@ -1,0 +1,172 @@
+//! The API backend against a small HTTP server in this process: what goes over the wire, and what a
+//! failure there becomes.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as a test does")]
+
+use std::error::Error as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dfab_client::connector::{Connector, Stream};
+use dfab_client::error::{Cause, Source};
+use dfab_client::{ApiBackend, ApiOptions, Backend, observe};
+use dfab_map::observed::Wanted;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
+
+/// Answers by path; everything else is an empty list.
+struct Server {
+    connections: AtomicUsize,
+    requests: Mutex<Vec<String>>,
+    version: &'static str,
+}
+
+impl Server {
+    fn new(version: &'static str) -> Arc<Self> {
+        Arc::new(Self { connections: AtomicUsize::new(0), requests: Mutex::default(), version })
+    }
+
+    fn answer(&self, request: &str) -> Option<(u16, String)> {
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        Some(match path {
+            "/version" => (200, format!(r#"{{"ApiVersion": "{}", "Version": "test"}}"#, self.version)),
+            path if path.ends_with("/volumes") => (200, r#"{"Volumes": null}"#.into()),
+            path if path.contains("/silent/") => return None,
+            path if path.contains("/refusing/") => (409, r#"{"message": "it is in use"}"#.into()),
+            path if path.contains("/garbled/") => (200, "<html>".into()),
+            path if path.ends_with("/start") => (204, String::new()),
+            _ => (200, "[]".into()),
+        })
+    }
+
+    async fn serve(self: Arc<Self>, stream: DuplexStream) {
+        let mut stream = BufReader::new(stream);
+        loop {
+            let (mut request, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                    return;
+                }
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                if request.is_empty() {
+                    request = line.trim().to_owned();
+                }
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.unwrap();
+            self.requests.lock().unwrap().push(request.clone());
+            let Some((status, body)) = self.answer(&request) else {
+                return std::future::pending().await;
+            };
+            // A moment, so that requests sent at once are under way at once.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        }
+    }
+}
+
+struct ToServer(Arc<Server>);
+
+#[async_trait]
+impl Connector for ToServer {
+    fn host(&self) -> &str {
+        "test"
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(Arc::clone(&self.0).serve(theirs));
+        Ok(Box::new(ours))
+    }
+}
+
+fn backend(server: &Arc<Server>, options: ApiOptions) -> ApiBackend {
+    ApiBackend::new(Arc::new(ToServer(Arc::clone(server))), options)
+}
+
+#[tokio::test]
+async fn every_path_has_the_negotiated_version_and_connections_are_reused() {
+    let server = Server::new("1.43");
+    let backend = backend(&server, ApiOptions::default());
+    for _ in 0..3 {
+        observe(&backend, &Wanted::default()).await.unwrap();
+    }
+    // Through bollard, which would send no version at all.
+    backend.start_container("m.web").await.unwrap();
+    let requests = server.requests.lock().unwrap().clone();
+    assert_eq!(requests[0], "GET /version HTTP/1.1");
+    assert!(requests[1..].iter().all(|request| request.contains(" /v1.43/")), "{requests:?}");
+    assert_eq!(requests.last().unwrap(), "POST /v1.43/containers/m.web/start HTTP/1.1");
+    assert_eq!(backend.requests(), requests.len() as u64);
+    assert_eq!(requests.len(), 1 + 3 * 4 + 1, "the version is asked for once");
+    let connections = server.connections.load(Ordering::Relaxed);
+    assert!(connections <= 5, "{connections} connections for four requests at once");
+}
+
+#[tokio::test]
+async fn no_more_connections_are_opened_than_allowed() {
+    let server = Server::new("1.41");
+    let backend = backend(&server, ApiOptions { connections: 2, ..ApiOptions::default() });
+    let all = (0..20).map(|_| backend.list_volumes());
+    for result in futures_util::future::join_all(all).await {
+        result.unwrap();
+    }
+    assert_eq!(server.connections.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn failures_are_told_apart() {
+    let server = Server::new("1.41");
+    let options = ApiOptions { timeout: Duration::from_millis(200), ..ApiOptions::default() };
+    let backend = backend(&server, options);
+    // `/containers/NAME/json`: the name chooses the answer.
+    let cause = async |name: &str| backend.inspect_container(name).await.unwrap_err().cause;
+    assert!(matches!(cause("silent").await, Cause::Timeout(time) if time == Duration::from_millis(200)));
+    assert!(matches!(cause("garbled").await, Cause::Answer(_)));
+    match cause("refusing").await {
+        Cause::Refused { status: 409, message } => assert_eq!(message, "it is in use"),
+        other => panic!("{other:?}"),
+    }
+    // The same through bollard.
+    let refused = backend.kill_container("refusing", None).await.unwrap_err();
+    assert!(refused.is_conflict());
+    assert_eq!(refused.to_string(), "failed to send SIGKILL to container `refusing` on `test`");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_too_old_is_said_to_be() {
+    let server = Server::new("1.39");
+    let error = backend(&server, ApiOptions::default()).list_networks().await.unwrap_err();
+    assert!(error.cause.to_string().contains("Docker 19.03 or later is needed"), "{}", error.cause);
+}
+
+struct Nowhere;
+
+#[async_trait]
+impl Connector for Nowhere {
+    fn host(&self) -> &str {
+        "web1"
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
+        Err("the host key of `web1` is not known".into())
+    }
+}
+
+#[tokio::test]
+async fn what_the_connector_says_is_the_source_of_every_call() {
+    let backend = ApiBackend::new(Arc::new(Nowhere), ApiOptions::default());
+    let error = backend.start_container("m.web").await.unwrap_err();
+    assert!(error.is_unreachable());
+    let source = error.cause.source().map(ToString::to_string);
+    assert_eq!(source.as_deref(), Some("the host key of `web1` is not known"));
+}
