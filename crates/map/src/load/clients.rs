@@ -173,8 +173,8 @@ fn login(context: &mut Context, node: &Node) -> Option<Auth> {
     for Entry { key, value } in entries {
         match key.text.as_str() {
             "username" => username = context.late_text(value, "a user name"),
+            "password" | "email" if value.is_null() => {}
             "password" => password = secret(context, key, value),
-            "email" if value.is_null() => {}
             "email" => email = context.text(value, "a mail address"),
             _ => context.unknown_key(key, "a registry login", &keys::AUTH),
         }
