@@ -116,6 +116,7 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
             Err(failure) => return Err(failure),
         }
     }
+    warn_without_effect(&options, &bound, &variables, console);
     if let Some(line) = remote_command {
         bound.push(Bound {
             call: Call { task: "--".to_owned(), ..Call::default() },
@@ -144,6 +145,32 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
         Interrupt::default(),
     );
     Ok(Prepared::Calls(Box::new(run), bound))
+}
+
+/// Says which options and variables of the call have no effect: none is ignored in silence.
+fn warn_without_effect(options: &Options, calls: &[Bound], variables: &Variables, console: &Console) {
+    let scopes: Vec<Scope> = calls
+        .iter()
+        .filter_map(|call| match &call.work {
+            Work::Task(task, _) => Some(task.scope),
+            Work::Project(..) | Work::Remote(_) => None,
+        })
+        .collect();
+    let all_once = scopes.len() == calls.len() && !scopes.contains(&Scope::EachHost);
+    if options.parallel && all_once && !calls.is_empty() {
+        console.warn(None, "`-P` has no effect on these tasks: they work on all hosts at once, or run once");
+    }
+    if options.pool_size.is_some() && !options.parallel {
+        console.warn(None, "`-z` has no effect without `-P`");
+    }
+    if options.detailed_exitcode && !options.dry_run {
+        console.warn(None, "`--detailed-exitcode` has no effect without `--dry-run`");
+    }
+    for name in ["socat_fork", "socat_quiet"] {
+        if variables.get(name).is_some() {
+            console.warn(None, &format!("env.{name} has no effect."));
+        }
+    }
 }
 
 fn is_unknown(call: &Call, project: &Project) -> bool {

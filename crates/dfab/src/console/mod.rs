@@ -205,7 +205,7 @@ impl Hidden {
                     "warnings" => hidden.warnings = off,
                     "running" | "commands" => hidden.running = off,
                     "user" => hidden.user = off,
-                    "everything" => hidden = Self { warnings: off, running: off, user: off, ..hidden },
+                    "everything" => hidden = Self { warnings: off, running: off, user: off },
                     // Checked by `check_levels`; the others have nothing that dfab prints.
                     _ => {}
                 }
