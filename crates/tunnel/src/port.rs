@@ -71,14 +71,11 @@ pub(crate) struct Inbound {
 }
 
 impl Inbound {
-    /// Returns how much the owner may put in; `None` when it should throw data away.
-    pub(crate) fn room(&mut self) -> Option<usize> {
-        if self.discard {
-            return None;
-        }
-        let room = CAPACITY - self.data.len().min(CAPACITY);
-        self.stalled = room == 0;
-        Some(room)
+    /// Whether the owner may put in `length` bytes. What nobody reads is thrown away, so there is
+    /// always room for it.
+    pub(crate) fn room(&mut self, length: usize) -> bool {
+        self.stalled = !self.discard && self.data.len() + length > CAPACITY;
+        !self.stalled
     }
 }
 
@@ -357,9 +354,9 @@ mod tests {
     #[test]
     fn the_owner_stops_when_the_reader_does_not_read() {
         let (port, handle) = port();
-        assert_eq!(lock(&port.state).inbound[OUT].room(), Some(CAPACITY));
+        assert!(lock(&port.state).inbound[OUT].room(CAPACITY));
         port.deliver(OUT, &vec![1; CAPACITY]);
-        assert_eq!(lock(&port.state).inbound[OUT].room(), Some(0));
+        assert!(!lock(&port.state).inbound[OUT].room(1));
         port.look();
         let mut ctx = Context::from_waker(Waker::noop());
         let mut space = vec![0; CAPACITY / 2];

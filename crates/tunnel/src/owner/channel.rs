@@ -40,6 +40,9 @@ pub(super) struct Live {
     /// Nobody holds it any more, since then.
     let_go: Option<Instant>,
     window: Window,
+    /// By how much to widen the window. libssh2 keeps the packet of a call that would block, and counts
+    /// what the call that sends it says: so it is made again with this amount before any read.
+    widening: u32,
     /// Processes to send signals to by another channel.
     pub(super) kills: Vec<Kill>,
 }
@@ -86,6 +89,7 @@ impl Live {
             closed: false,
             let_go: None,
             window: Window::default(),
+            widening: 0,
             kills: Vec::new(),
         };
         if let Some(job) = job {
@@ -216,6 +220,7 @@ impl Live {
 
     /// Hands on what has arrived, as far as there is room. Returns whether more waits.
     fn read(&mut self, scratch: &mut [u8], round_trip: Duration) -> Result<bool, Failure> {
+        self.widen()?;
         let Some(channel) = &self.channel else { return Ok(false) };
         let outputs: &[(usize, Output)] = if self.exec {
             &[(OUT, Output::Standard), (ERR, Output::Error)]
@@ -226,22 +231,25 @@ impl Live {
         for &(which, output) in outputs {
             let mut share = SHARE;
             while !self.ended {
-                let room = lock(&self.port.state).inbound[which].room();
-                let length = room.unwrap_or(scratch.len()).min(scratch.len());
-                if length == 0 {
+                // Always as much at once: a read first adjusts libssh2's own window by an amount that
+                // depends on its length, and when that would block must be made again with the same.
+                let room = lock(&self.port.state).inbound[which].room(scratch.len());
+                if !room {
                     break;
                 }
                 if share == 0 {
                     again = true;
                     break;
                 }
-                match channel.read(output, &mut scratch[..length]) {
+                match channel.read(output, scratch) {
                     Ok(0) => break,
                     Ok(length) => {
                         self.port.deliver(which, &scratch[..length]);
                         share = share.saturating_sub(length);
                         if let Some(more) = self.window.consumed(length as u32, round_trip) {
+                            self.widening = more;
                             channel.widen(more)?;
+                            self.widening = 0;
                         }
                     }
                     Err(failure) if failure.would_block() => break,
@@ -269,6 +277,14 @@ impl Live {
             }
         }
         Ok(again)
+    }
+
+    fn widen(&mut self) -> Result<(), Failure> {
+        if let (Some(channel), 1..) = (&self.channel, self.widening) {
+            channel.widen(self.widening)?;
+            self.widening = 0;
+        }
+        Ok(())
     }
 
     fn signal(&mut self) -> Result<(), Failure> {
