@@ -50,10 +50,11 @@ pub fn container(
     changes.recreate.extend(network_mode(desired, detail, observed));
     changes.recreate.extend(mounts(desired, detail, recorded.as_ref(), observed));
     changes.recreate.extend(properties(desired, detail, recorded.as_ref()).into_iter().filter(|reason| {
-        Property::by_name(&reason.field)
-            .is_none_or(|property| limits::is_supported(desired, property, &observed.engine))
+        !is_same_namespace(reason, desired, detail, observed)
+            && Property::by_name(&reason.field)
+                .is_none_or(|property| limits::is_supported(desired, property, &observed.engine))
     }));
-    let limits = limits::limits(desired, detail, &observed.engine);
+    let limits = limits::limits(desired, detail, &observed.engine, recorded.as_ref());
     changes.recreate.extend(limits.recreate);
     match options.skip_limit_reset {
         true => changes.tolerated = limits.lifted,
@@ -98,16 +99,36 @@ fn network_mode(desired: &Container, detail: &ContainerDetail, observed: &Observ
     };
     let (wanted, current) = (text(&desired.spec.properties), text(&detail.properties));
     let same = match (wanted.as_str(), current.as_str()) {
-        (wanted, current) if wanted == current => true,
         ("", current) => !matches!(current, "host" | "none") && !current.starts_with("container:"),
-        (wanted, current) => match (wanted.strip_prefix("container:"), current.strip_prefix("container:")) {
-            (Some(name), Some(id)) => {
-                observed.containers.get(name).is_some_and(|container| container.id == id)
-            }
-            _ => false,
-        },
+        (wanted, current) => same_mode(wanted, current, observed),
     };
     let shown = |mode: String| Some(if mode.is_empty() { "default".to_owned() } else { mode });
     (!same)
         .then(|| differs("network_mode", shown(current), shown(wanted), desired.origins.get("network_mode")))
+}
+
+/// Tells whether two modes are the same. Engines keep the ID of a container that was given by name.
+fn same_mode(wanted: &str, current: &str, observed: &Observed) -> bool {
+    let id_of = |name: &str| observed.containers.get(name).map(|container| container.id.as_str());
+    match (wanted.strip_prefix("container:"), current.strip_prefix("container:")) {
+        (Some(name), Some(id)) => name == id || id_of(name) == Some(id),
+        _ => wanted == current,
+    }
+}
+
+/// Tells whether a reason about a namespace mode is only about name and ID of the same container.
+fn is_same_namespace(
+    reason: &Reason,
+    desired: &Container,
+    detail: &ContainerDetail,
+    observed: &Observed,
+) -> bool {
+    let Some(property @ (Property::PidMode | Property::IpcMode)) = Property::by_name(&reason.field) else {
+        return false;
+    };
+    let text = |properties: &Properties| properties.get(&property).and_then(Value::as_str).map(str::to_owned);
+    match (text(&desired.spec.properties), text(&detail.properties)) {
+        (Some(wanted), Some(current)) => same_mode(&wanted, &current, observed),
+        _ => false,
+    }
 }

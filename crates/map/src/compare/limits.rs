@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::reason::{differs, show};
 use crate::desired::Container;
+use crate::digest::{self, Digests};
 use crate::observed::{ContainerDetail, EngineInfo};
 use crate::plan::Reason;
 use crate::property::{OnChange, Property};
@@ -22,7 +23,12 @@ pub(super) struct LimitChanges {
 }
 
 /// Compares both ways: limits and policy come from no image, so what the map does not set is not there.
-pub(super) fn limits(desired: &Container, detail: &ContainerDetail, engine: &EngineInfo) -> LimitChanges {
+pub(super) fn limits(
+    desired: &Container,
+    detail: &ContainerDetail,
+    engine: &EngineInfo,
+    recorded: Option<&Digests>,
+) -> LimitChanges {
     let mut changes = LimitChanges::default();
     let changeable =
         Property::ALL.iter().copied().filter(|property| property.on_change() == OnChange::Update);
@@ -34,7 +40,13 @@ pub(super) fn limits(desired: &Container, detail: &ContainerDetail, engine: &Eng
         }
         let reason =
             differs(property.name(), show(&current), show(&wanted), desired.origins.get(property.name()));
-        if property == Property::RestartPolicy {
+        if may_be_discarded(property) && current.is_null() {
+            // The digest tells whether the container was made with it; only a new one has another.
+            let was = recorded.and_then(|recorded| recorded.get(property.name()));
+            if was.is_none_or(|digest| *digest != digest::of_value(&wanted)) {
+                changes.recreate.push(reason);
+            }
+        } else if property == Property::RestartPolicy {
             let value = if wanted.is_null() { json!({"Name": "no"}) } else { wanted };
             match desired.features.update_restart_policy {
                 true => changes.in_place(property, value, reason),
@@ -49,6 +61,12 @@ pub(super) fn limits(desired: &Container, detail: &ContainerDetail, engine: &Eng
         }
     }
     changes
+}
+
+/// Tells whether a kernel may not hold the limit without the engine saying so anywhere: it then shows
+/// nothing, as if the limit had never been set.
+fn may_be_discarded(property: Property) -> bool {
+    property == Property::BlkioWeight
 }
 
 impl LimitChanges {

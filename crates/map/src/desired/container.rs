@@ -34,6 +34,7 @@ impl Maker<'_> {
         let container = self.map.containers.get(config)?;
         let owner = Owner::new("configuration", config, &container.origins);
         let name = container_name(&self.map.name, config, instance.map(InstanceName::as_str));
+        self.required_features();
         let mut layers = Layers::default();
         layers.origin("", container.origins.get(""));
         layers.origin("image", container.origins.get("image"));
@@ -131,6 +132,20 @@ impl Maker<'_> {
     /// supported have all of them (map-model §4.4, O-02).
     fn feature(&self, name: &str) -> bool {
         self.target.config.features.get(name).copied().unwrap_or(true)
+    }
+
+    /// Engines without these are older than any that is supported (O-02): nothing is emulated.
+    fn required_features(&self) {
+        let client = Owner::new("client", &self.target.name, &self.target.config.origins);
+        for name in ["host_config", "networks", "volumes"] {
+            if !self.feature(name) {
+                self.fail(
+                    client,
+                    &format!("features.{name}"),
+                    format!("engines without `{name}` are not supported"),
+                );
+            }
+        }
     }
 
     fn limits(&self) -> BTreeMap<Property, bool> {

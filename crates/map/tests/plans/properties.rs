@@ -196,10 +196,13 @@ fn every_property_is_compared_and_handled_as_its_table_says() {
 
         let in_place = property.on_change() == OnChange::Update;
         world.command("map", &map(path, Some(value))).unwrap();
+        // An engine does not say whether its kernel holds this one: where it shows none, a container
+        // is made with it, whose label tells afterwards.
+        let discarded = *property == Property::BlkioWeight;
         check(
             &apply(&mut world, &format!("{property} added")),
             *property,
-            in_place,
+            in_place && !discarded,
             &format!("{property} added"),
         );
 
