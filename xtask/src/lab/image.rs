@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, bail};
 use super::registry;
 use super::setup::Apt;
 use super::state::{Host, Lab, cache};
-use crate::project;
 use crate::run::{Runs as _, find, tool};
+use crate::{interrupt, project};
 
 /// The tar files of all images.
 pub struct Images {
@@ -197,6 +197,7 @@ pub fn import(host: &Host, images: &Images, file: &str, changes: &[&str], refere
     command.extend(["-", reference]);
     let mut enter = host.machine.enter(&command);
     let output = enter.stdin(Stdio::from(tar)).output().context("cannot start `nsenter`")?;
+    interrupt::check()?;
     if !output.status.success() {
         bail!("`{}` failed:\n{}", enter.line(), String::from_utf8_lossy(&output.stderr).trim_end());
     }
