@@ -86,7 +86,7 @@ pub(crate) fn extend(map: &Map) -> Extension {
         if written.extends.iter().any(is_missing) {
             incomplete.insert(name.clone());
         }
-        let mut known = parents(&at).into_iter();
+        let mut known = parents(&at);
         let parent = |at: usize| done[at].as_ref().expect("parents come first");
         let extended = match known.next() {
             None => written.clone(),
