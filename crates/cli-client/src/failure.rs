@@ -114,6 +114,7 @@ const STATUSES: &[(&str, u16)] = &[
     ("oci runtime", 400),
     ("is not connected to", 404),
     ("no such ", 404),
+    ("reference does not exist", 404),
     ("pull access denied", 404),
     ("manifest unknown", 404),
     ("no basic auth credentials", 401),
@@ -249,6 +250,7 @@ mod tests {
         let rows: &[(&str, u16, &str)] = &[
             ("Error: No such container: x", 404, "No such container: x"),
             ("Error response from daemon: No such container: x", 404, "No such container: x"),
+            ("Error response from daemon: reference does not exist", 404, "reference does not exist"),
             ("Error: No such network: x", 404, "No such network: x"),
             ("Error response from daemon: network x not found", 404, "network x not found"),
             ("Error: No such volume: x", 404, "No such volume: x"),

@@ -29,6 +29,16 @@ impl CliBackend {
         Ok(String::from_utf8_lossy(&finished.stdout).trim().to_owned())
     }
 
+    /// Forgets a login on the host. One that is not there is no error. Mirrors `docker logout`.
+    ///
+    /// # Errors
+    ///
+    /// When no command can be run.
+    pub async fn logout(&self, registry: Option<&str>) -> Result<()> {
+        let operation = format!("log out of {}", registry.unwrap_or("Docker index"));
+        self.call(&operation, || command::logout(registry)).await.map(drop)
+    }
+
     /// Pushes an image and reports progress lines as they come. With `login`, the credentials are
     /// valid for this command only.
     ///

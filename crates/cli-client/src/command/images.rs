@@ -95,6 +95,15 @@ pub fn login(registry: Option<&str>, username: &str, password: &Secret) -> Built
     Ok(Command { input: Some(password.clone()), ..Command::action(operation, words).long() })
 }
 
+/// `docker logout [REGISTRY]`.
+pub fn logout(registry: Option<&str>) -> Built {
+    let mut words = Words::new("logout");
+    if let Some(registry) = registry {
+        words.positional(registry)?;
+    }
+    Ok(Command::action(format!("log out of {}", registry.unwrap_or("Docker index")), words))
+}
+
 /// `docker save IMAGE…`: a tar stream on standard output.
 pub fn save(images: &[&str]) -> Built {
     let mut words = Words::new("save");

@@ -452,6 +452,7 @@ fn rows_of_the_other_methods() {
         (remove_image("img", false, true), "docker rmi --no-prune=true img"),
         (login(Some("reg"), "u", &secret), r#"docker login --username="u" --password-stdin reg"#),
         (login(None, "u", &secret), "docker login --username=u --password-stdin"),
+        (logout(Some("reg")), "docker logout reg"),
         (save(&["a:1", "b:2"]), "docker save a:1 b:2"),
         (Ok(load()), "docker load"),
         (import(Some("i:1"), &["CMD x"], None), "docker import --change='CMD x' - i:1"),

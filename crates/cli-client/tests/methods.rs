@@ -1,0 +1,202 @@
+//! The methods beside the trait, on a live engine; see [`live`] for the variables. With
+//! `DFAB_LIVE_REGISTRY` (`host:port` as the engine sees it; `user:password` in
+//! `DFAB_LIVE_REGISTRY_LOGIN`), those of registries too.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "helpers of tests")]
+
+mod live;
+
+use std::sync::Mutex;
+
+use dfab_cli_client::CliBackend;
+use dfab_cli_client::command::BuildOptions;
+use dfab_client::Backend;
+use dfab_client::error::Error;
+use dfab_map::image::ImageName;
+use dfab_map::model::Auth;
+use dfab_map::property::Property;
+use dfab_map::spec::{ContainerSpec, Properties};
+use dfab_map::value::Late;
+use dfab_tunnel::Secret;
+use serde_json::json;
+
+const IMAGE: &str = "dfab-cli-methods";
+
+fn name(text: &str) -> ImageName {
+    ImageName::expand(text, None, None).unwrap()
+}
+
+fn spec(container: &str, image: &str, command: &[&str]) -> ContainerSpec {
+    ContainerSpec {
+        name: container.to_owned(),
+        image: name(image),
+        properties: Properties::from([(Property::Command, json!(command))]),
+        first_endpoint: None,
+        own_labels: Default::default(),
+    }
+}
+
+/// A tar archive with one file.
+fn archive(path: &str, content: &str) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, path, content.as_bytes()).unwrap();
+    archive.into_inner().unwrap()
+}
+
+fn members(archive: &[u8]) -> Vec<String> {
+    let mut archive = tar::Archive::new(archive);
+    archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect()
+}
+
+async fn clean_up(docker: &CliBackend) {
+    for container in ["dfab-cli-m1", "dfab-cli-m2"] {
+        let _ = docker.remove_container(container, true, true).await;
+    }
+    for tag in ["one", "two", "imported", "committed", "built"] {
+        let _ = docker.remove_image(&format!("{IMAGE}:{tag}"), true, false).await;
+    }
+}
+
+fn shown(error: &Error) -> String {
+    format!("{error}: {}", error.cause)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_and_containers_go_out_and_come_back() {
+    let Some(socket) = live::socket() else { return };
+    for (way, shell) in live::shells().await {
+        let docker = live::backend(shell, &live::programs()[0], &socket);
+        clean_up(&docker).await;
+
+        docker.tag_image("busybox:latest", &format!("{IMAGE}:one")).await.unwrap();
+        let id = docker.image_id(&name(&format!("{IMAGE}:one"))).await.unwrap();
+        assert!(id.is_some(), "{way}");
+        let mut saved = Vec::new();
+        docker.save_images(&[&format!("{IMAGE}:one")], &mut saved).await.unwrap();
+        assert!(members(&saved).contains(&"manifest.json".to_owned()), "{way}");
+        docker.remove_image(&format!("{IMAGE}:one"), false, false).await.unwrap();
+        assert_eq!(docker.image_id(&name(&format!("{IMAGE}:one"))).await.unwrap(), None);
+        docker.load_images(&mut saved.as_slice()).await.unwrap();
+        assert_eq!(docker.image_id(&name(&format!("{IMAGE}:one"))).await.unwrap(), id, "{way}");
+        let error = docker.load_images(&mut b"no archive at all".as_slice()).await.unwrap_err();
+        assert!(!error.is_unreachable(), "{}", shown(&error));
+        let error = docker.save_images(&["dfab-cli/no-such:1"], &mut Vec::new()).await.unwrap_err();
+        assert!(error.is_not_found(), "{}", shown(&error));
+
+        docker.create_container(&spec("dfab-cli-m1", "busybox", &["sleep", "1000"])).await.unwrap();
+        docker.copy_to("dfab-cli-m1", "/tmp", &mut archive("it's.txt", "a\nb").as_slice()).await.unwrap();
+        let mut copied = Vec::new();
+        docker.copy_from("dfab-cli-m1", "/tmp/it's.txt", &mut copied).await.unwrap();
+        assert_eq!(members(&copied), ["it's.txt"], "{way}");
+        let error = docker.copy_from("dfab-cli-m1", "/no/such", &mut Vec::new()).await.unwrap_err();
+        assert!(error.is_not_found(), "{}", shown(&error));
+
+        let mut exported = Vec::new();
+        docker.export_container("dfab-cli-m1", &mut exported).await.unwrap();
+        assert!(members(&exported).contains(&"tmp/it's.txt".to_owned()), "{way}");
+        let changes = ["CMD [\"sh\", \"-c\", \"echo 'a b'\"]"];
+        docker.import_image(&format!("{IMAGE}:imported"), &changes, &mut exported.as_slice()).await.unwrap();
+        let images = docker.inspect_images(&[&format!("{IMAGE}:imported")]).await.unwrap();
+        assert_eq!(images[0]["Config"]["Cmd"], json!(["sh", "-c", "echo 'a b'"]), "{way}");
+
+        let id = docker
+            .commit_container("dfab-cli-m1", Some(&format!("{IMAGE}:committed")), Some("it's $HOME"))
+            .await
+            .unwrap();
+        assert_eq!(docker.image_id(&name(&format!("{IMAGE}:committed"))).await.unwrap(), Some(id), "{way}");
+        let comment =
+            docker.inspect_images(&[&format!("{IMAGE}:committed")]).await.unwrap()[0]["Comment"].clone();
+        assert_eq!(comment, "it's $HOME", "{way}");
+
+        docker.start_container("dfab-cli-m1").await.unwrap();
+        docker.restart_container("dfab-cli-m1", Some(std::time::Duration::from_secs(1))).await.unwrap();
+        docker.rename_container("dfab-cli-m1", "dfab-cli-m2").await.unwrap();
+        assert!(docker.inspect_container("dfab-cli-m2").await.unwrap().is_some());
+        let error = docker.rename_container("dfab-cli-m1", "x").await.unwrap_err();
+        assert!(error.is_not_found(), "{}", shown(&error));
+        clean_up(&docker).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_built_from_a_stream() {
+    let Some(socket) = live::socket() else { return };
+    // The first program's own builder; newer ones need a plugin that may not be there.
+    for (way, shell) in live::shells().await {
+        let docker = live::backend(shell, &live::programs()[0], &socket);
+        let context =
+            archive("Dockerfile", "FROM busybox:latest\nARG WORD\nLABEL word=$WORD\nCMD [\"true\"]\n");
+        let options = BuildOptions {
+            tag: format!("{IMAGE}:built"),
+            build_args: vec![("WORD".to_owned(), "a 'b' c".to_owned())],
+            ..BuildOptions::default()
+        };
+        let log = Mutex::new(Vec::new());
+        let id = docker
+            .build_image(&options, &mut context.as_slice(), &|line| log.lock().unwrap().push(line.to_owned()))
+            .await
+            .unwrap_or_else(|error| panic!("{way}: {}", shown(&error)));
+        let images = docker.inspect_images(&[&id]).await.unwrap();
+        assert_eq!(images[0]["RepoTags"], json!([format!("{IMAGE}:built")]), "{way}");
+        assert_eq!(images[0]["Config"]["Labels"]["word"], "a 'b' c", "{way}");
+        assert!(log.lock().unwrap().iter().any(|line| line.contains("FROM busybox")), "{way}");
+
+        let context = archive("Dockerfile", "FROM busybox:latest\nRUN exit 7\n");
+        let error = docker.build_image(&options, &mut context.as_slice(), &|_| {}).await.unwrap_err();
+        assert!(shown(&error).contains('7'), "{way}: {}", shown(&error));
+        docker.remove_image(&format!("{IMAGE}:built"), true, false).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_is_logged_in_to_pushed_to_and_pulled_from() {
+    let Some(socket) = live::socket() else { return };
+    let Ok(registry) = std::env::var("DFAB_LIVE_REGISTRY") else {
+        println!("skipped: DFAB_LIVE_REGISTRY does not name a registry");
+        return;
+    };
+    let login = std::env::var("DFAB_LIVE_REGISTRY_LOGIN").expect("DFAB_LIVE_REGISTRY_LOGIN is user:password");
+    let (user, password) = login.split_once(':').expect("DFAB_LIVE_REGISTRY_LOGIN is user:password");
+    let image = format!("{registry}/{IMAGE}:one");
+    let auth = |password: &str| Auth {
+        username: Late::Known(user.to_owned()),
+        password: Late::Known(password.to_owned()),
+        email: None,
+    };
+    for (way, shell) in live::shells().await {
+        let docker = live::backend(shell, &live::programs()[0], &socket);
+        let wrong = docker.login(Some(&registry), user, &Secret::new("wrong")).await.unwrap_err();
+        assert!(shown(&wrong).contains("(401)"), "{way}: {}", shown(&wrong));
+        let said = docker.login(Some(&registry), user, &Secret::new(password)).await.unwrap();
+        assert!(said.contains("Login Succeeded"), "{way}: {said}");
+
+        docker.tag_image("busybox:latest", &image).await.unwrap();
+        let id = docker.image_id(&name(&image)).await.unwrap();
+        docker
+            .push_image(&image, None, &|_| {})
+            .await
+            .unwrap_or_else(|error| panic!("{way}: {}", shown(&error)));
+        docker.remove_image(&image, true, false).await.unwrap();
+        let lines = Mutex::new(Vec::new());
+        let progress = |line: dfab_client::backend::PullProgress| lines.lock().unwrap().push(line.status);
+        docker.pull_image(&name(&image), Some(&auth(password)), &progress).await.unwrap();
+        assert_eq!(docker.image_id(&name(&image)).await.unwrap(), id, "{way}");
+        assert!(!lines.lock().unwrap().is_empty(), "{way}");
+        // The credentials of a call count, not those that the host has stored.
+        let error = docker.pull_image(&name(&image), Some(&auth("wrong")), &|_| {}).await.unwrap_err();
+        assert!(shown(&error).contains("(401)"), "{way}: {}", shown(&error));
+        let absent = name(&format!("{registry}/{IMAGE}:absent"));
+        let error = docker.pull_image(&absent, Some(&auth(password)), &|_| {}).await.unwrap_err();
+        assert!(error.is_not_found(), "{way}: {}", shown(&error));
+        docker.remove_image(&image, true, false).await.unwrap();
+        docker.logout(Some(&registry)).await.unwrap();
+        let error = docker.pull_image(&name(&image), None, &|_| {}).await.unwrap_err();
+        assert!(shown(&error).contains("(401)"), "{way}: {}", shown(&error));
+    }
+    let docker = live::backend(live::shells().await.remove(0).1, &live::programs()[0], &socket);
+    let error = docker.pull_image(&name("127.0.0.1:9/x:1"), None, &|_| {}).await.unwrap_err();
+    assert!(shown(&error).contains("connection refused"), "{}", shown(&error));
+}
