@@ -93,8 +93,8 @@ impl Bench<'_> {
             command.env("DOCKER_HOST", self.docker_host());
             command
         };
-        let (mut ssh, mut socket, mut slow_ssh, mut handshake) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut ssh, mut socket, mut slow_ssh) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut one_over_ssh, mut one_over_socket) = (Vec::new(), Vec::new());
         let mut requests = 0;
         for _ in 0..self.rounds {
             let (seconds, output) = timed(over_ssh())?;
@@ -102,10 +102,11 @@ impl Bench<'_> {
             ssh.push(seconds);
             socket.push(timed(over_socket())?.0);
             slow_ssh.push(timed(over_slow_ssh())?.0);
-            handshake.push(timed(version_over_ssh())?.0 - timed(version_over_socket())?.0);
+            one_over_ssh.push(timed(version_over_ssh())?.0);
+            one_over_socket.push(timed(version_over_socket())?.0);
         }
-        let (ssh, socket, slow_ssh, handshake) =
-            (median(ssh), median(socket), median(slow_ssh), median(handshake));
+        let (ssh, socket, slow_ssh) = (median(ssh), median(socket), median(slow_ssh));
+        let handshake = median(one_over_ssh) - median(one_over_socket);
         println!(
             "no-op update of the example (3 containers, 3 volumes, 2 images), {requests} engine requests"
         );
