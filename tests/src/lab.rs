@@ -231,7 +231,7 @@ impl Host<'_> {
         }
     }
 
-    /// Returns what sshd has logged up to now; [`Logins::since`] tells what came later.
+    /// Marks the end of what sshd has logged; [`Logins::lines`] tells what came later.
     pub fn logins(&self) -> Logins {
         Logins {
             log: self.folder.join("sshd.log"),
