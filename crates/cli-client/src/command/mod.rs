@@ -1,7 +1,7 @@
 //! Command lines of the `docker` program, as vectors of words.
 //!
 //! One file per family of objects. A word is exactly what the program receives as one argument;
-//! text for a shell is made from the words later, in one place ([`crate::script`]). Flags follow
+//! text for a shell is made from the words later, in one place (`script`). Flags follow
 //! clients-tasks §5.3–5.6, with its corrections.
 
 mod containers;
