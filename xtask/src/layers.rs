@@ -105,7 +105,8 @@ pub fn broken_rules() -> Result<Vec<String>> {
     let text =
         project::cargo().args(["metadata", "--format-version=1", "--locked", "--all-features"]).read()?;
     let metadata: Metadata = serde_json::from_str(&text).context("cannot read what `cargo metadata` says")?;
-    Ok(check(&metadata, &|path| path.is_file()))
+    let has_text = |path: &Path| path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0);
+    Ok(check(&metadata, &has_text))
 }
 
 fn check(metadata: &Metadata, exists: &dyn Fn(&Path) -> bool) -> Vec<String> {
@@ -161,7 +162,7 @@ fn check_manifest(package: &Package, exists: &dyn Fn(&Path) -> bool, broken: &mu
     }
     let folder = Path::new(&package.manifest_path).parent().unwrap_or(Path::new("."));
     for file in FILES.iter().filter(|file| !exists(&folder.join(file))) {
-        broken.push(format!("`{name}` has no file `{file}`"));
+        broken.push(format!("`{name}` has no file `{file}`, or an empty one"));
     }
 }
 
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn each_broken_rule_has_its_sentence() {
         let ours = |name: &str, req: &str| json!({"name": name, "kind": null, "req": req, "path": "/w/x"});
-        let licence = "`dfab-client` has no file `LICENSE-MIT`";
+        let licence = "`dfab-client` has no file `LICENSE-MIT`, or an empty one";
         assert_eq!(rules_broken_by(&[], &[ours("dfab-map", "^0.1.0")], &[]), [licence]);
         assert_eq!(
             rules_broken_by(&[ours("dfab-client", "^0.1.0")], &[ours("dfab-map", "*")], &["helper"]),
