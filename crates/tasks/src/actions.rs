@@ -294,18 +294,22 @@ fn only(plan: &Plan, ids: &BTreeSet<StepId>) -> Plan {
 /// Returns the plan without pulls that have failed before, and without what depends on them: it was
 /// reported with the first stage.
 fn without_failed(mut plan: Plan, failed: &BTreeSet<StepId>) -> Plan {
-    let mut gone = failed.clone();
+    let mut gone: BTreeMap<StepId, String> =
+        failed.iter().map(|id| (*id, step_of(&plan, *id).name.clone())).collect();
     // Steps are in topological order, so one pass finds all dependents.
     plan.steps.retain(|step| {
-        let needs_gone = step.after.iter().any(|id| gone.contains(id));
-        if needs_gone && !gone.contains(&step.id) {
-            gone.insert(step.id);
+        let image = step.after.iter().find_map(|id| gone.get(id)).cloned();
+        if let Some(image) = image.filter(|_| !gone.contains_key(&step.id)) {
             plan.notices.push(format!(
-                "{} of {} `{}` is left out: an image that it needs could not be pulled",
-                step.action, step.kind, step.name
+                "{} of {} `{}` on `{}` is left out: image {image} could not be pulled",
+                step.action, step.kind, step.name, step.client
             ));
+            gone.insert(step.id, image);
         }
-        !gone.contains(&step.id)
+        !gone.contains_key(&step.id)
     });
     plan
 }
+
+#[cfg(test)]
+mod tests;
