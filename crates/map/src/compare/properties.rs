@@ -34,8 +34,15 @@ pub(super) fn properties(
         };
         if found.is_empty() {
             reasons.extend(by_digest(property, current, wanted, desired, recorded));
-        } else {
-            reasons.extend(found);
+            continue;
+        }
+        for reason in found {
+            // A published port is exposed, too: where both differ, one reason is enough, and that of the
+            // later property, `port_bindings`, says more.
+            match reasons.iter_mut().find(|other| other.field == reason.field) {
+                Some(earlier) => *earlier = reason,
+                None => reasons.push(reason),
+            }
         }
     }
     for reason in removed(desired, &wanted, detail, recorded) {
