@@ -192,6 +192,9 @@ impl<'a> Selection<'a> {
                 format!("`{config}`: no map is configured"),
             );
         }
+        if let Some(map) = self.maps.get(config.as_str()) {
+            return no_configuration(map);
+        }
         let message = format!("`{config}` names no map, and {} maps are configured", self.maps.len());
         let having = self.maps.values().filter(|map| map.containers.contains_key(config.as_str()));
         let written: Vec<String> = having.take(5).map(|map| format!("`{}.{config}`", map.name)).collect();
@@ -241,17 +244,27 @@ fn unknown<'a>(message: String, name: &str, known: impl Iterator<Item = &'a str>
 }
 
 fn unknown_configuration(map: &Map, name: &str) -> Finding {
+    if *name == *map.name {
+        return no_configuration(map);
+    }
     let known = map.containers.keys().chain(map.groups.keys()).map(|name| name.as_str());
     let message = match name {
         "" => format!("the name of a configuration of map `{}` is empty", map.name),
-        _ if *name == *map.name => format!("`{name}` is a map, and it has no configuration of this name"),
         _ => format!("map `{}` has no configuration or group `{name}`", map.name),
     };
-    if *name == *map.name {
-        let hint = format!("name a configuration of the map too, or `{ALL}`");
-        return Finding::error(FindingKind::UnknownReference, message).hint(hint);
-    }
     unknown(message, name, known)
+}
+
+/// A word is a map's name, and no configuration follows it.
+fn no_configuration(map: &Map) -> Finding {
+    let message = format!("`{}` is a map, and it has no configuration of this name", map.name);
+    let known: Vec<String> = map.containers.keys().take(5).map(|name| format!("`{name}`")).collect();
+    let hint = format!("name a configuration of the map too, or `{ALL}`");
+    Finding::error(FindingKind::UnknownReference, message).hint(match known.as_slice() {
+        [] => hint,
+        [..] if map.containers.len() > known.len() => format!("{hint}; it has {}, …", known.join(", ")),
+        [..] => format!("{hint}; it has {}", known.join(", ")),
+    })
 }
 
 fn unknown_instance(map: &Map, kind: Kind, config: &str, name: &str, declared: &IndexSet<&str>) -> Finding {

@@ -101,7 +101,7 @@ fn references_of_the_specification() {
         (
             &["m"],
             none,
-            "error: `m` is a map, and it has no configuration of this name (name a configuration of the map too, or `__all__`)",
+            "error: `m` is a map, and it has no configuration of this name (name a configuration of the map too, or `__all__`; it has `a`, `b`, `c`)",
         ),
         (&[], none, ""),
     ] {
@@ -117,6 +117,10 @@ fn the_default_map_is_the_only_one() {
     // §6.3
     let select = |maps: &Maps| shown(select(maps, &[Reference::config("a")], None, &[]));
     assert_eq!(select(&maps()), "error: `a` names no map, and 2 maps are configured (write `m.a`)");
+    assert_eq!(
+        shown(super::select(&maps(), &[Reference::config("m")], None, &[])),
+        "error: `m` is a map, and it has no configuration of this name (name a configuration of the map too, or `__all__`; it has `a`, `b`, `c`)"
+    );
     let mut one = maps();
     one.shift_remove("n");
     assert_eq!(select(&one), "m.a.i m.a.j");
