@@ -249,6 +249,11 @@ impl Error {
                 "check `AllowTcpForwarding` and `PermitOpen` in the host's sshd_config, and that the port is open there"
                     .into()
             }
+            Self::Timeout { .. } => {
+                "check that the host is up and that no firewall drops the packets, or give it more time (-t to connect, \
+                 -T for a command)"
+                    .into()
+            }
             Self::Disconnected { .. } => {
                 "check the host and the network, then run the command again".into()
             }

@@ -170,7 +170,8 @@ async fn gather(session: &Session, path: &str, wanted: Way) -> Result<Result<Fac
     };
     match tokio::time::timeout(limit, look).await {
         Ok(Ok(finished)) if finished.exit.is_success() || !finished.stdout.is_empty() => {
-            Ok(Ok(Facts::read(&String::from_utf8_lossy(&finished.stdout))))
+            let facts = Facts::read(&String::from_utf8_lossy(&finished.stdout));
+            Ok(facts.completed(&session.options().user).ok_or_else(|| MUTE.to_owned()))
         }
         Ok(Ok(finished)) => {
             let words = crate::process::tail(&String::from_utf8_lossy(&finished.stderr));
@@ -186,7 +187,19 @@ async fn gather(session: &Session, path: &str, wanted: Way) -> Result<Result<Fac
     }
 }
 
+/// A login shell such as `nologin` or a forced command runs nothing of ours, and may still call it a success.
+const MUTE: &str = "the login shell there does not run commands";
+
 impl Facts {
+    /// Returns the facts with the login name where the host's own word is missing, or nothing when the
+    /// look around itself did not run.
+    fn completed(mut self, login: &str) -> Option<Self> {
+        if self.user.is_empty() {
+            self.user = login.to_owned();
+        }
+        (!self.kind.is_empty()).then_some(self)
+    }
+
     fn read(text: &str) -> Self {
         let mut facts = Self::default();
         for line in text.lines() {
@@ -227,7 +240,17 @@ fn decide(wanted: Way, worked: bool, path: &str, facts: Result<&Facts, &str>) ->
     const ALLOW: &str = "set `AllowStreamLocalForwarding yes` in the host's sshd_config and reload sshd, or install socat there";
     let facts = match facts {
         Ok(facts) => facts,
-        Err(why) => return fail(format!("the server refuses the stream, and {why}"), ALLOW.into()),
+        // Without a look around nobody knows whether the user or the server is to blame.
+        Err(why) => {
+            return fail(
+                format!("the server refuses the stream, and {why}"),
+                format!(
+                    "check there that the user may use the socket (`ls -l {}`, group `docker`), that the login \
+                     shell runs commands, and that sshd_config says `AllowStreamLocalForwarding yes`",
+                    quote::shell(path)
+                ),
+            );
+        }
     };
     match facts.kind.as_str() {
         "none" => {
@@ -242,6 +265,12 @@ fn decide(wanted: Way, worked: bool, path: &str, facts: Result<&Facts, &str>) ->
             return fail("it is not a socket".into(), "check the path in docker_base_url".into());
         }
         _ => {}
+    }
+    if !facts.access && facts.group.is_empty() {
+        return fail(
+            format!("permission denied: user `{}` may not use it", facts.user),
+            format!("see there who owns it (`ls -l {}`), and add the user to that group", quote::shell(path)),
+        );
     }
     if !facts.access {
         let listed = facts.groups.contains(&facts.group);
@@ -305,6 +334,7 @@ mod tests {
         let nothing = no_socat.replace("docker yes", "docker no");
         let outside =
             GOOD.replace("access yes", "access no").replace("groups deploy docker", "groups deploy");
+        let unlisted = GOOD.replace("access yes\nmode srw-rw----\nowner root\ngroup docker", "access no");
         let unwritable = GOOD.replace("access yes", "access no");
         let missing = GOOD.replace("kind socket", "kind none");
         let file = GOOD.replace("kind socket", "kind other");
@@ -314,6 +344,7 @@ mod tests {
             (Way::Auto, &no_socat, "use dial-stdio"),
             (Way::Auto, &nothing, "fail: AllowStreamLocalForwarding"),
             (Way::Auto, &outside, "fail: user `deploy` is not in group `docker`, which owns /s"),
+            (Way::Auto, &unlisted, "fail: permission denied: user `deploy` may not use it"),
             (Way::Auto, &unwritable, "fail: but the socket is srw-rw----"),
             (Way::Auto, &missing, "fail: no such socket"),
             (Way::Auto, &file, "fail: not a socket"),
@@ -352,6 +383,16 @@ mod tests {
             panic!("there is nothing to go on with");
         };
         assert_eq!(why, "the server refuses the stream, and commands cannot be run there");
+    }
+
+    #[test]
+    fn a_login_shell_that_says_nothing_makes_no_facts() {
+        let facts = |text: &str| Facts::read(text).completed("web");
+        assert_eq!(facts(""), None);
+        assert_eq!(facts("This account is currently not available.\n"), None);
+        let nameless = facts(&GOOD.replace("user deploy", "user ")).map(|facts| facts.user);
+        assert_eq!(nameless.as_deref(), Some("web"));
+        assert_eq!(facts(GOOD).map(|facts| facts.user).as_deref(), Some("deploy"));
     }
 
     #[test]
