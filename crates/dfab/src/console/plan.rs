@@ -305,7 +305,15 @@ fn summary_text(counts: &IndexMap<&'static str, usize>, dry_run: bool, outcome: 
     }
     let costs =
         format!("{}, {}", seconds(outcome.time.as_secs_f64()), count(outcome.requests as usize, "request"));
+    // What an engine that gave no plan has or lacks is not known: "nothing changed" would claim more.
+    let unplanned = outcome.unreachable.len();
+    if unplanned > 0 {
+        parts.push(format!("{} failed before planning", count(unplanned, "engine")));
+    }
     if nothing && parts.is_empty() {
+        if outcome.cancelled {
+            return format!("interrupted before anything was changed ({costs})");
+        }
         let verb = if dry_run { "nothing would change" } else { "nothing changed" };
         return match unchanged {
             0 => format!("{verb} ({costs})"),
@@ -511,5 +519,31 @@ mod tests {
         for (counts, dry_run, expected) in cases {
             assert_eq!(summary_text(&counts.into_iter().collect(), dry_run, &outcome), expected);
         }
+    }
+
+    #[test]
+    fn the_summary_claims_nothing_about_what_was_not_planned() {
+        let error = || {
+            let (operation, host) = ("ask".to_owned(), "web1".to_owned());
+            let cause = dfab_client::error::Cause::Refused { status: 500, message: "no".to_owned() };
+            Arc::new(dfab_client::Error { operation, host, cause })
+        };
+        let failed = |number: usize| Outcome {
+            unreachable: (0..number).map(|_| (ClientName::default_client(), error())).collect(),
+            ..Outcome::default()
+        };
+        let text = |counts: &[(&'static str, usize)], outcome: &Outcome| {
+            summary_text(&counts.iter().copied().collect(), false, outcome)
+        };
+        assert_eq!(
+            text(&[("created", 0)], &failed(1)),
+            "1 engine failed before planning (0.00 s, 0 requests)"
+        );
+        assert_eq!(
+            text(&[("created", 2), ("unchanged", 4)], &failed(2)),
+            "2 created, 2 engines failed before planning, 4 unchanged (0.00 s, 0 requests)"
+        );
+        let cancelled = Outcome { cancelled: true, ..Outcome::default() };
+        assert_eq!(text(&[], &cancelled), "interrupted before anything was changed (0.00 s, 0 requests)");
     }
 }
