@@ -199,16 +199,25 @@ fn wrong_call(error: &clap::Error) -> Failure {
     failure
 }
 
+/// `help`, `help TASK`, with options before, between or after. A task of the project is left to `-d`, for which
+/// the project file is read.
 fn help_of(own: &[OsString]) -> Result<Parsed, Stop> {
-    let mut words = own.iter().filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-')).skip(1);
-    let mut command = match words.next() {
-        None => command(None),
-        Some(name) => match registry::find(name) {
-            Some(task) => command(Some(task)),
-            None => return Err(Stop::Failure(registry::unknown(name, []))),
-        },
-    };
-    Err(Stop::Text(command.render_help().ansi().to_string()))
+    let mut rest = own.to_vec();
+    take_word(&mut rest);
+    let text = |mut command: Command| Err(Stop::Text(command.render_help().ansi().to_string()));
+    let Some(name) = take_word(&mut rest) else { return text(command(None)) };
+    if let Some(task) = registry::find(&name) {
+        return text(command(Some(task)));
+    }
+    let mut parsed = second_form(&rest, None)?;
+    parsed.options.display = Some(name);
+    Ok(parsed)
+}
+
+/// Takes the first word that is neither an option nor the value of one out of the words.
+fn take_word(own: &mut Vec<OsString>) -> Option<String> {
+    let position = (0..own.len()).find(|&position| first_word(&own[..=position]).is_some())?;
+    Some(own.remove(position).to_string_lossy().into_owned())
 }
 
 /// Takes `-- COMMAND…` off the end when no task stands before it; after a task, `--` only ends the
@@ -320,6 +329,20 @@ mod tests {
         let parsed = parse(&words("-H web1 -- uname -a")).unwrap();
         assert_eq!((parsed.remote_command.as_deref(), parsed.calls.len()), (Some("uname -a"), 0));
         assert_eq!(call("actions.update m a -- -l").positional, ["m", "a", "-l"]);
+    }
+
+    #[test]
+    fn help_is_found_between_options() {
+        for line in
+            ["help actions.update", "-H help help -q actions.update -v", "--hosts=a help actions.update"]
+        {
+            let Err(Stop::Text(text)) = parse(&words(line)) else { panic!("{line}: no help") };
+            assert!(text.contains("actions.update [MAP] CONFIG"), "{line}: {text}");
+        }
+        assert!(matches!(parse(&words("-H a help")), Err(Stop::Text(_))));
+        let parsed = parse(&words("-f p.yaml help deploy")).unwrap();
+        assert_eq!(parsed.options.display.as_deref(), Some("deploy"));
+        assert_eq!(parsed.calls.len(), 0);
     }
 
     #[test]
