@@ -116,7 +116,9 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
             Err(failure) => return Err(failure),
         }
     }
-    warn_without_effect(&options, &bound, &variables, console);
+    for text in without_effect(&options, &bound, &variables) {
+        console.warn(None, &text);
+    }
     if let Some(line) = remote_command {
         bound.push(Bound {
             call: Call { task: "--".to_owned(), ..Call::default() },
@@ -147,8 +149,10 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
     Ok(Prepared::Calls(Box::new(run), bound))
 }
 
-/// Says which options and variables of the call have no effect: none is ignored in silence.
-fn warn_without_effect(options: &Options, calls: &[Bound], variables: &Variables, console: &Console) {
+/// Returns which options and variables of the call have no effect: none is ignored in silence.
+fn without_effect(options: &Options, calls: &[Bound], variables: &Variables) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut say = |text: &str| texts.push(text.to_owned());
     let scopes: Vec<Scope> = calls
         .iter()
         .filter_map(|call| match &call.work {
@@ -158,19 +162,33 @@ fn warn_without_effect(options: &Options, calls: &[Bound], variables: &Variables
         .collect();
     let all_once = scopes.len() == calls.len() && !scopes.contains(&Scope::EachHost);
     if options.parallel && all_once && !calls.is_empty() {
-        console.warn(None, "`-P` has no effect on these tasks: they work on all hosts at once, or run once");
+        say("`-P` has no effect on these tasks: they work on all hosts at once, or run once");
     }
     if options.pool_size.is_some() && !options.parallel {
-        console.warn(None, "`-z` has no effect without `-P`");
+        say("`-z` has no effect without `-P`");
     }
     if options.detailed_exitcode && !options.dry_run {
-        console.warn(None, "`--detailed-exitcode` has no effect without `--dry-run`");
+        say("`--detailed-exitcode` has no effect without `--dry-run`");
+    }
+    let levels = console::levels_without_output(options);
+    if !levels.is_empty() {
+        say(&format!(
+            "`--show` and `--hide` have no effect on {}: dfab prints nothing at such a level (`-v` shows more, \
+             `-q` less)",
+            crate::text::list(&levels, levels.len())
+        ));
     }
     for name in ["socat_fork", "socat_quiet"] {
         if variables.get(name).is_some() {
-            console.warn(None, &format!("env.{name} has no effect."));
+            say(&format!("env.{name} has no effect."));
         }
     }
+    for (name, key) in [("docker_maps", "maps"), ("docker_clients", "clients")] {
+        if variables.get(name).is_some() {
+            say(&format!("env.{name} has no effect: write `{key}:` in the project file, beside `env:`"));
+        }
+    }
+    texts
 }
 
 fn is_unknown(call: &Call, project: &Project) -> bool {
@@ -460,6 +478,28 @@ fn anstream_print(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_effect_is_named() {
+        let mut variables = Variables::for_tests("/");
+        variables.set("docker_maps=[a],docker_clients={},socat_fork").unwrap();
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let options = Options {
+            hide: words(&["status", "running"]),
+            show: words(&["debug", "status"]),
+            pool_size: Some(2),
+            ..Options::default()
+        };
+        let expected = [
+            "`-z` has no effect without `-P`",
+            "`--show` and `--hide` have no effect on `debug`, `status`: dfab prints nothing at such a level (`-v` shows more, `-q` less)",
+            "env.socat_fork has no effect.",
+            "env.docker_maps has no effect: write `maps:` in the project file, beside `env:`",
+            "env.docker_clients has no effect: write `clients:` in the project file, beside `env:`",
+        ];
+        assert_eq!(without_effect(&options, &[], &variables), expected);
+        assert!(without_effect(&Options::default(), &[], &Variables::for_tests("/")).is_empty());
+    }
 
     #[test]
     fn json_is_recognised_in_a_call_that_cannot_be_read() {

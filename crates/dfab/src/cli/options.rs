@@ -141,8 +141,8 @@ pub struct Options {
     /// When to use colours (`NO_COLOR` holds with auto)
     #[arg(long, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
     pub color: Color,
-    /// Output levels to hide: status, aborts, warnings, running, stdout, stderr, user, debug, output,
-    /// commands, everything
+    /// Output levels to hide: warnings, running (or commands), user (the results), everything; Fabric's
+    /// others are accepted with a warning
     #[arg(long, value_name = "LEVEL", value_delimiter = ',', help_heading = "Output")]
     pub hide: Vec<String>,
     /// Output levels to show; applied before `--hide`

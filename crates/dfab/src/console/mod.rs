@@ -206,7 +206,7 @@ impl Hidden {
                     "running" | "commands" => hidden.running = off,
                     "user" => hidden.user = off,
                     "everything" => hidden = Self { warnings: off, running: off, user: off },
-                    // Checked by `check_levels`; the others have nothing that dfab prints.
+                    // Checked by `check_levels`, and named by `levels_without_output`.
                     _ => {}
                 }
             }
@@ -231,6 +231,9 @@ const LEVELS: [&str; 12] = [
     "everything",
 ];
 
+/// Those of [`LEVELS`] that [`Hidden`] knows.
+const SWITCHED: [&str; 5] = ["warnings", "running", "user", "commands", "everything"];
+
 /// Checks the words of `--show` and `--hide`.
 ///
 /// # Errors
@@ -246,8 +249,36 @@ pub fn check_levels(options: &Options) -> crate::failure::Result<()> {
     }
 }
 
+/// Returns the levels in `--show` and `--hide` that switch nothing: dfab prints nothing under their names.
+pub fn levels_without_output(options: &Options) -> Vec<&str> {
+    let mut levels: Vec<&str> = options.show.iter().chain(&options.hide).map(|level| level.trim()).collect();
+    levels.retain(|level| LEVELS.contains(level) && !SWITCHED.contains(level));
+    levels.sort_unstable();
+    levels.dedup();
+    levels
+}
+
 fn terminal_width() -> Option<usize> {
     let of_err = terminal_size::terminal_size_of(std::io::stderr());
     let (terminal_size::Width(columns), _) = terminal_size::terminal_size().or(of_err)?;
     Some(usize::from(columns).max(20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_switches_something_or_is_named() {
+        for level in LEVELS {
+            let words = [level.to_owned()];
+            let hides = |hidden: Hidden| hidden.warnings || hidden.running || hidden.user;
+            let options = Options { hide: words.to_vec(), ..Options::default() };
+            assert_eq!(
+                levels_without_output(&options).is_empty(),
+                hides(Hidden::new(&[], &words)),
+                "{level} either switches something or is said to switch nothing"
+            );
+        }
+    }
 }
