@@ -9,7 +9,6 @@ use dfab_map::item::Item;
 use dfab_map::load::{self, LoadOptions};
 use dfab_map::model::{ClientConfig, Clients, Map};
 use dfab_map::names::MapName;
-use dfab_map::property::Property;
 use dfab_map::value::Tables;
 use tokio::sync::mpsc::UnboundedReceiver;
 
