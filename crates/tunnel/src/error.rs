@@ -44,6 +44,8 @@ pub enum Error {
     HostKey {
         /// The host.
         host: String,
+        /// Its name as known_hosts files write it: the address or the alias, `[name]:port` off port 22.
+        known_as: String,
         /// What is wrong with it.
         problem: Box<HostKeyProblem>,
     },
@@ -224,14 +226,16 @@ impl Error {
                 "check that the host is up, that sshd listens on this port, and that no firewall is in between"
                     .into()
             }
-            Self::HostKey { host, problem } => match &**problem {
+            Self::HostKey { known_as, problem, .. } => match &**problem {
                 HostKeyProblem::Unknown { .. } => format!(
                     "compare the fingerprint with the host's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
-                     there), then add the key with `ssh-keyscan {host} >> ~/.ssh/known_hosts` or use --accept-new"
+                     there), then add the key with `ssh-keyscan{} >> ~/.ssh/known_hosts` or use --accept-new",
+                    keyscan_words(known_as)
                 ),
                 HostKeyProblem::Changed { known_at, .. } => format!(
-                    "if the host was reinstalled, remove the old key ({known_at}, or `ssh-keygen -R {host}`); \
-                     otherwise somebody may be listening in"
+                    "if the host was reinstalled, remove the old key ({known_at}, or `ssh-keygen -R {}`); \
+                     otherwise somebody may be listening in",
+                    crate::quote::shell(known_as)
                 ),
                 HostKeyProblem::Revoked { .. } => {
                     "do not connect: this key was marked as compromised; give the host a new one".into()
@@ -283,6 +287,15 @@ impl Error {
             _ => std::io::ErrorKind::Other,
         };
         std::io::Error::new(kind, self)
+    }
+}
+
+/// Returns the arguments with which ssh-keyscan asks the host that known_hosts calls so.
+fn keyscan_words(known_as: &str) -> String {
+    let parts = known_as.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
+    match parts {
+        Some((name, port)) => format!(" -p {port} {}", crate::quote::shell(name)),
+        None => format!(" {}", crate::quote::shell(known_as)),
     }
 }
 
@@ -340,5 +353,16 @@ mod tests {
         let error = Error::Disconnected { host: "h".into(), source: "reset by peer".into() };
         assert!(!error.to_string().contains("reset"));
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "reset by peer");
+    }
+
+    #[test]
+    fn the_hint_names_the_host_as_known_hosts_does() {
+        let hint = |known_as: &str| {
+            let problem = HostKeyProblem::Unknown { algorithm: "a".into(), fingerprint: "f".into() };
+            let (host, known_as) = ("deploy@web1".to_owned(), known_as.to_owned());
+            Error::HostKey { host, known_as, problem: problem.into() }.hint().unwrap()
+        };
+        assert!(hint("10.0.0.1").contains("`ssh-keyscan 10.0.0.1 >> ~/.ssh/known_hosts`"));
+        assert!(hint("[10.0.0.1]:2222").contains("`ssh-keyscan -p 2222 10.0.0.1 >> ~/.ssh/known_hosts`"));
     }
 }

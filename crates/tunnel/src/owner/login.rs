@@ -38,6 +38,7 @@ pub(crate) fn handshake(
     let name = options.host_key_alias.as_deref().unwrap_or(&options.host);
     // An alias stands for the host whatever its port, as in ssh.
     let port = if options.host_key_alias.is_some() { 22 } else { options.port };
+    let known_as = if port == 22 { name.to_owned() } else { format!("[{name}]:{port}") };
     let failed = |stop: Stop, link: &Link| match stop {
         Stop::Cancelled => Refusal::Cancelled,
         Stop::Deadline => Refusal::Failed(Error::Timeout {
@@ -69,11 +70,13 @@ pub(crate) fn handshake(
     let key = Key { blob: blob.to_vec() };
     match known.check(name, port, &key) {
         Verdict::Known => Ok(()),
-        Verdict::Refused(problem) => Err(Refusal::Failed(Error::HostKey { host, problem: problem.into() })),
+        Verdict::Refused(problem) => {
+            Err(Refusal::Failed(Error::HostKey { host, known_as, problem: problem.into() }))
+        }
         Verdict::Unknown if options.host_keys.unknown == UnknownHost::Refuse => {
             let problem =
                 HostKeyProblem::Unknown { algorithm: key.algorithm(), fingerprint: key.fingerprint() };
-            Err(Refusal::Failed(Error::HostKey { host, problem: problem.into() }))
+            Err(Refusal::Failed(Error::HostKey { host, known_as, problem: problem.into() }))
         }
         Verdict::Unknown => {
             options.events.tell(&Event::NewHostKey {
