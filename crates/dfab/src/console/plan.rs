@@ -28,11 +28,12 @@ pub struct PlanPrinter<'a> {
     activities: HashMap<StepId, Activity>,
     observing: Option<Activity>,
     clients: usize,
+    skip_bad_hosts: bool,
 }
 
 impl<'a> PlanPrinter<'a> {
     /// Makes a printer without a plan.
-    pub fn new(console: &'a Console, dry_run: bool) -> Self {
+    pub fn new(console: &'a Console, dry_run: bool, skip_bad_hosts: bool) -> Self {
         Self {
             console,
             dry_run,
@@ -41,6 +42,7 @@ impl<'a> PlanPrinter<'a> {
             activities: HashMap::new(),
             observing: None,
             clients: 0,
+            skip_bad_hosts,
         }
     }
 
@@ -56,8 +58,11 @@ impl<'a> PlanPrinter<'a> {
                 self.observing = Some(self.console.progress.start(None, &text));
             }
             Happening::Unreachable(client, error) => {
-                // The one engine of a run that cannot be reached is said once, at the end.
-                if self.clients > 1 {
+                if self.skip_bad_hosts && is_bad_host(&error) {
+                    let why = chain(error.as_ref()).join(": ");
+                    self.console.warn(place(&client), &format!("left out: {why}"));
+                } else if self.clients > 1 {
+                    // The one engine of a run that cannot be reached is said once, at the end.
                     self.console.warn(place(&client), &chain(error.as_ref()).join(": "));
                 }
             }
@@ -128,6 +133,7 @@ impl<'a> PlanPrinter<'a> {
             Event::StepFinished { step: id, result } => {
                 self.activities.remove(&id);
                 self.finished(id, &result);
+                self.started.remove(&id);
             }
         }
     }
@@ -210,6 +216,25 @@ impl<'a> PlanPrinter<'a> {
         let Some(counts) = &report.summary else { return };
         let text = summary_text(counts, self.dry_run, outcome);
         self.console.line(None, &text);
+    }
+}
+
+impl PlanPrinter<'_> {
+    /// Returns the steps that have begun and not ended.
+    fn under_way(&self) -> Vec<&Step> {
+        self.plan.steps.iter().filter(|step| self.started.contains_key(&step.id)).collect()
+    }
+}
+
+/// A run that is stopped at once is dropped with its printer: the steps under way are named, since nobody
+/// has seen how they ended (cli §6).
+impl Drop for PlanPrinter<'_> {
+    fn drop(&mut self) {
+        self.activities.clear();
+        for step in self.under_way() {
+            let text = format!("given up: {} of {} {}", step.action, step.kind, step.name);
+            self.console.warn(place(&step.client), &text);
+        }
     }
 }
 
@@ -417,6 +442,11 @@ fn rounded(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 
+/// Tells whether `--skip-bad-hosts` leaves the engine with this error out.
+fn is_bad_host(error: &dfab_client::Error) -> bool {
+    crate::tasks::engine_failure(error).kind == Kind::Connection
+}
+
 /// Decides whether the action succeeded, and says why not.
 pub fn judge(mut report: Report, outcome: &Outcome, run: &Run) -> Report {
     for (client, error) in &outcome.unreachable {
@@ -449,14 +479,12 @@ pub fn judge(mut report: Report, outcome: &Outcome, run: &Run) -> Report {
         }
         return report.failed(failure);
     }
-    match outcome.unreachable.as_slice() {
+    // What is left out with `--skip-bad-hosts` was said when it happened. An engine that answers, and
+    // refuses, is no bad host.
+    let counts = |error: &dfab_client::Error| !(run.options.skip_bad_hosts && is_bad_host(error));
+    let bad: Vec<_> = outcome.unreachable.iter().filter(|(_, error)| counts(error)).collect();
+    match bad.as_slice() {
         [] => report,
-        bad if run.options.skip_bad_hosts => {
-            for (client, error) in bad {
-                run.console.warn(place(client), &format!("left out: {}", chain(error.as_ref()).join(": ")));
-            }
-            report
-        }
         [(_, error)] => report.failed(crate::tasks::engine_failure(error)),
         many => {
             let mut failure = Failure::new(
@@ -519,6 +547,45 @@ mod tests {
         for (counts, dry_run, expected) in cases {
             assert_eq!(summary_text(&counts.into_iter().collect(), dry_run, &outcome), expected);
         }
+    }
+
+    #[test]
+    fn steps_that_have_not_ended_are_under_way() {
+        let options = crate::cli::options::Options { hide: vec!["everything".into()], ..Default::default() };
+        let console = Console::new(&options);
+        let step = |number: u32| Step {
+            id: StepId(number),
+            client: ClientName::default_client(),
+            kind: dfab_map::item::Kind::Container,
+            name: format!("m.{number}"),
+            action: Action::Create,
+            reasons: Vec::new(),
+            after: Vec::new(),
+            calls: Vec::new(),
+        };
+        let mut printer = PlanPrinter::new(&console, false, false);
+        let plan = Arc::new(Plan { steps: vec![step(1), step(2), step(3)], ..Plan::default() });
+        printer.happening(Happening::Planned { plan, pulls_first: false });
+        for event in [
+            Event::StepStarted { step: StepId(1) },
+            Event::StepStarted { step: StepId(2) },
+            Event::StepFinished { step: StepId(1), result: StepResult::Done },
+        ] {
+            printer.happening(Happening::Step(event));
+        }
+        let names: Vec<&str> = printer.under_way().iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["m.2"]);
+    }
+
+    #[test]
+    fn an_engine_that_refuses_is_no_bad_host() {
+        let error = |cause| {
+            let (operation, host) = ("ask".to_owned(), "web1".to_owned());
+            dfab_client::Error { operation, host, cause }
+        };
+        use dfab_client::error::Cause;
+        assert!(!is_bad_host(&error(Cause::Refused { status: 500, message: "no".to_owned() })));
+        assert!(is_bad_host(&error(Cause::Unreachable("gone".into()))));
     }
 
     #[test]

@@ -537,7 +537,7 @@ pub async fn plan_and_apply(
         plan,
     };
     let (happenings, mut received) = unbounded_channel();
-    let mut printer = PlanPrinter::new(&run.console, run.options.dry_run);
+    let mut printer = PlanPrinter::new(&run.console, run.options.dry_run, run.options.skip_bad_hosts);
     let printing = async {
         while let Some(happening) = received.recv().await {
             printer.happening(happening);
