@@ -236,6 +236,16 @@ impl Failure {
         self.code == sys::LIBSSH2_ERROR_EAGAIN
     }
 
+    /// Whether the connection itself failed.
+    pub(crate) fn is_of_socket(&self) -> bool {
+        matches!(
+            self.code,
+            sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+                | sys::LIBSSH2_ERROR_SOCKET_RECV
+                | sys::LIBSSH2_ERROR_SOCKET_SEND
+        )
+    }
+
     /// Whether only the channel is affected and the session lives on.
     pub(crate) fn is_of_channel(&self) -> bool {
         matches!(

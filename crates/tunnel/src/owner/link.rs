@@ -173,6 +173,11 @@ impl Link {
         }
     }
 
+    /// Whether the server said goodbye, or the socket has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        Buffers::with(|buffers| buffers.farewell.is_some() || buffers.ended.is_some())
+    }
+
     /// Returns the best words for why the connection ended.
     pub(crate) fn epitaph(&self, failure: Option<&Failure>) -> String {
         let (farewell, ended) = Buffers::with(|buffers| (buffers.farewell.clone(), buffers.ended.clone()));

@@ -186,17 +186,21 @@ impl Login<'_> {
     fn attempt(&mut self, call: impl FnMut(&mut Link) -> Result<(), Failure>) -> Result<Attempt, Refusal> {
         match self.call(call)? {
             Ok(()) => Ok(Attempt::In),
-            Err(failure) => match failure.code {
-                libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED
-                | libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => Ok(Attempt::Refused),
-                libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
-                | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
-                | libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND => Err(Refusal::Failed(Error::Disconnected {
+            Err(failure) if failure.code == libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED => {
+                Ok(Attempt::Refused)
+            }
+            // libssh2 calls it "unverified", too, when the connection ends before the server answers
+            // (`userauth_publickey`): only what is known of the connection tells the two apart.
+            Err(failure) if self.link.has_ended() || failure.is_of_socket() => {
+                Err(Refusal::Failed(Error::Disconnected {
                     host: self.options.label().to_owned(),
                     source: self.link.epitaph(Some(&failure)).into(),
-                })),
-                _ => Ok(Attempt::Unusable(failure.message)),
-            },
+                }))
+            }
+            Err(failure) if failure.code == libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => {
+                Ok(Attempt::Refused)
+            }
+            Err(failure) => Ok(Attempt::Unusable(failure.message)),
         }
     }
 

@@ -125,7 +125,7 @@ async fn all_identities_of_an_agent_are_tried_whatever_the_server_allows_at_once
     assert_eq!(tried.len(), 1, "{tried:?}");
     options.auth.keys = Vec::new();
     options.auth.identities_only = false;
-    options.user = "nobody".into();
+    options.user = "nobody-of-this-name".into();
     let error = Session::connect(options).await.unwrap_err();
     let Error::Login { tried, .. } = &error else { panic!("{error}") };
     assert!(!tried.is_empty(), "{tried:?}");
