@@ -69,10 +69,13 @@ impl CliBackend {
         Error { operation: operation.into(), host: self.host.name().to_owned(), cause }
     }
 
-    /// Checks a built command. A word with a NUL byte cannot be an argument of any program.
+    /// Checks a built command. A word with a NUL byte cannot be an argument of any program, nor a
+    /// value of the environment, nor a word of a shell.
     pub(crate) fn built(&self, operation: &str, built: Built) -> Result<Command> {
         let command = built.map_err(|cause| self.error(operation, cause))?;
-        if command.words.iter().chain(&command.before).any(|word| word.contains('\0')) {
+        let secrets = command.input.iter().chain(command.exported.iter().map(|(_, value)| value));
+        let words = command.words.iter().chain(&command.before).map(String::as_str);
+        if words.chain(secrets.map(Secret::reveal)).any(|word| word.contains('\0')) {
             return Err(self.error(operation, Cause::Input("an argument has a NUL byte in it".to_owned())));
         }
         Ok(command)

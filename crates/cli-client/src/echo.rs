@@ -1,7 +1,8 @@
 //! What is run and what it prints, as values for the caller to show (clients-tasks §5.1).
 
-use dfab_tunnel::quote;
+use dfab_tunnel::{Secret, quote};
 
+use crate::command::environment::FROM_INPUT;
 use crate::command::{Command, Kind};
 use crate::options::CliOptions;
 
@@ -48,14 +49,19 @@ fn wanted<'o>(options: &'o CliOptions, command: &Command) -> Option<&'o (dyn Fn(
 /// passwords stand.
 pub(crate) fn shown(options: &CliOptions, command: &Command) -> String {
     let hide = |word: &String| match word.split_once('=') {
+        _ if word == FROM_INPUT => {
+            let lines = command.input.as_ref().map_or("", Secret::reveal).lines();
+            let names = lines.filter_map(|line| Some(line.split_once('=')?.0));
+            names.map(|name| format!("--env={name}={HIDDEN}")).collect()
+        }
         Some((flag @ ("--env" | "--build-arg"), variable)) => match variable.split_once('=') {
-            Some((name, _)) => format!("{flag}={name}={HIDDEN}"),
-            None => word.clone(),
+            Some((name, _)) => vec![format!("{flag}={name}={HIDDEN}")],
+            None => vec![word.clone()],
         },
-        _ => word.clone(),
+        _ => vec![word.clone()],
     };
     let program = options.prefix.iter().chain(&command.before).chain([&options.binary]).cloned();
-    quote::command(program.chain(options.global_words()).chain(command.words.iter().map(hide)))
+    quote::command(program.chain(options.global_words()).chain(command.words.iter().flat_map(hide)))
 }
 
 #[cfg(test)]
@@ -91,5 +97,10 @@ mod tests {
         let command = Command { words, ..command::version() };
         let line = shown(&CliOptions::default(), &command);
         assert_eq!(line, "docker create '--env=PASSWORD=(hidden)' --env=HOME '--build-arg=TOKEN=(hidden)'");
+
+        let words = vec!["create".to_owned(), FROM_INPUT.to_owned(), "image".to_owned()];
+        let input = Some(Secret::new("A=hunter2\nB=hunter=3\n"));
+        let line = shown(&CliOptions::default(), &Command { words, input, ..command::version() });
+        assert_eq!(line, "docker create '--env=A=(hidden)' '--env=B=(hidden)' image");
     }
 }

@@ -45,7 +45,7 @@
 //! | `image_id` | `docker inspect --type=image NAME` |
 //! | `inspect_container`, `container_health` | `docker inspect --type=container NAME…`, one for all calls of a moment |
 //! | `container_processes` | `docker top NAME -eo pid,user,args` |
-//! | `create_container` | `docker create --pull=never --name=NAME … IMAGE …` |
+//! | `create_container` | `docker create --pull=never --name=NAME --env-file=/dev/stdin … IMAGE …` |
 //! | `start_container`, `stop_container` | `docker start NAME`, `docker stop --time=SECONDS NAME` |
 //! | `kill_container` | `docker kill --signal=NAME NAME` |
 //! | `wait_container` | `timeout -s INT SECONDS docker wait NAME` |
@@ -69,9 +69,15 @@
 //!   ([`dfab_client::engine_json::Rewritten`]). A health check of words needs a shell in the image.
 //! * A seccomp profile by its content, a mount's `CreateMountpoint` and the like have no flag, and are
 //!   [`Unsupported`](dfab_client::error::Cause::Unsupported).
-//! * Variables stand on the command line of `docker create` on the engine's host, as when a person types
-//!   it: its other users can see them in the process list for a moment. Registry and sudo passwords
-//!   do not.
+//! * Values of variables stay off the command line of `docker create`, which other users of the engine's
+//!   host could read: they are a file of variables on standard input. One that does not fit a line of it
+//!   (line breaks, 64 KiB) is exported in the script, and named by `--env=NAME`; with sudo also by
+//!   `--preserve-env=NAME`, which a rule of sudoers for single commands allows with the tag `SETENV:`.
+//!   Of those, names that are no shell identifiers, and names that programs act on (`IFS`, `DOCKER_…`,
+//!   `LD_…`, `…_PROXY`), do stand on the command line, as do variables of which there are two of one
+//!   name. Registry and sudo passwords never do; build arguments always do.
+//!   A prefix that changes to a user who is neither root nor the caller cannot open standard input:
+//!   such a host needs a session as that user.
 //! * A pull reports lines, not bytes, for that is what the program prints without a terminal.
 //! * A call has no deadline of its own, apart from those that take one. A dead connection is noticed by
 //!   the session; a command that was given up on a remote host goes on until it ends by itself.

@@ -130,6 +130,9 @@ fn body(command: &Command, options: &CliOptions, index: usize) -> String {
     if command.merged {
         text.push_str("exec 2>&1\n");
     }
+    for (name, value) in &command.exported {
+        text.push_str(&format!("{name}={}\nexport {name}\n", quote::shell(value.reveal())));
+    }
     let mut extra = String::new();
     if let Some(login) = &command.login {
         text.push_str(&private_configuration(login, options, index));
@@ -138,13 +141,14 @@ fn body(command: &Command, options: &CliOptions, index: usize) -> String {
             extra.push_str(r#" ${n:+--context "$n"}"#);
         }
     }
-    let run = |words: &[String]| as_user(&program(command, options, &extra, words), options);
+    let kept = kept(command);
+    let run = |words: &[String]| as_user(&program(command, options, &extra, words), &kept, options);
     let first = match (&command.input, &options.sudo) {
         (None, _) => run(&command.words),
         // sudo might read its password from a cache, and leave ours to the command: it has to be
         // asked before, and apart.
         (Some(input), Sudo::WithPassword(password)) => format!(
-            "printf '%s\\n' {} | sudo -S -p '' -v && printf '%s' {} | sudo -n {}",
+            "printf '%s\\n' {} | sudo -S -p '' -v && printf '%s' {} | sudo -n {kept}{}",
             quote::shell(password.reveal()),
             quote::shell(input.reveal()),
             program(command, options, &extra, &command.words),
@@ -154,7 +158,8 @@ fn body(command: &Command, options: &CliOptions, index: usize) -> String {
     match &command.then {
         None => text.push_str(&first),
         Some(second) => {
-            let second = as_user(&format!("{} \"$@\"", program(command, options, &extra, second)), options);
+            let second = format!("{} \"$@\"", program(command, options, &extra, second));
+            let second = as_user(&second, &kept, options);
             text.push_str(&format!("x=$({first}) && {{\nset -- $x\n[ $# -eq 0 ] || {second}\n}}"));
         }
     }
@@ -168,13 +173,19 @@ fn program(command: &Command, options: &CliOptions, extra: &str, words: &[String
     format!("{before}{extra} {after}")
 }
 
-/// Puts sudo in front, where it is asked for.
-fn as_user(program: &str, options: &CliOptions) -> String {
+/// The option that makes sudo leave variables in the environment, which it empties otherwise.
+fn kept(command: &Command) -> String {
+    let names: Vec<&str> = command.exported.iter().map(|(name, _)| name.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!("--preserve-env={} ", names.join(",")) }
+}
+
+/// Puts sudo in front, where it is asked for, with further options for it.
+fn as_user(program: &str, kept: &str, options: &CliOptions) -> String {
     match &options.sudo {
         Sudo::No => program.to_owned(),
-        Sudo::Yes => format!("sudo -n {program}"),
+        Sudo::Yes => format!("sudo -n {kept}{program}"),
         Sudo::WithPassword(password) => {
-            format!("printf '%s\\n' {} | sudo -S -p '' {program}", quote::shell(password.reveal()))
+            format!("printf '%s\\n' {} | sudo -S -p '' {kept}{program}", quote::shell(password.reveal()))
         }
     }
 }

@@ -144,6 +144,19 @@ async fn every_property_arrives_as_the_api_backend_would_send_it() {
         (Hostname, json!("host")),
         (Domainname, json!("example.com")),
         (Environment, json!(["A=1", "B=", "C=x \"y\" $Z `id` \\ 'q'\nnext", "D=ä€", "HOME"])),
+        // As lines of standard input, from the program's environment, and on its command line.
+        (
+            Environment,
+            json!(["A= x \"y\" $Z `id` \\ 'q' %s # = \t ", "PATH=/none", "DOCKER_HOST=tcp://x", "a.b=1"]),
+        ),
+        (
+            Environment,
+            json!(["A=\n", "KEY=a\r", "CRLF=a\r\n\r\n", format!("LONG={}", "x".repeat(70_000)), "Z="]),
+        ),
+        (
+            Environment,
+            json!(["A=a\rb", format!("NEAR={}", "x".repeat(65_529)), "d=a\nb", "IFS= \t\n", "#A=1"]),
+        ),
         (Command, json!(["sh", "-c", "echo \"a b\" $HOME", "", "-x", "--", "*", "~"])),
         (Entrypoint, json!(["/bin/entry point", "-a", "b c"])),
         (Entrypoint, json!(["/entry"])),
@@ -263,10 +276,14 @@ async fn every_property_arrives_as_the_api_backend_would_send_it() {
         for ((property, value), body) in rows.iter().zip(&bodies) {
             let mut shown = shown(body);
             // The program sends variables in any order; they are compared by name.
-            if let Some(Value::Array(lines)) = shown.get_mut(&Environment) {
-                lines.sort_by_key(ToString::to_string);
-            }
             let mut expected = canonical(*property, value);
+            for variables in
+                [shown.get_mut(&Environment), Some(&mut expected).filter(|_| *property == Environment)]
+            {
+                if let Some(Value::Array(lines)) = variables {
+                    lines.sort_by_key(ToString::to_string);
+                }
+            }
             // Engines since API 1.42 ignore it, and the program no longer sends it to them.
             if *property == KernelMemory && !shown.contains_key(property) {
                 expected = Value::Null;

@@ -135,9 +135,16 @@ async fn what_cannot_be_expressed_is_said_before_anything_is_run() {
     };
     let error = backend.create_container(&spec).await.unwrap_err();
     assert!(matches!(error.cause, Cause::Unsupported(_)), "{}", error.cause);
-    spec.properties = Properties::from([(Property::User, json!("a\0b"))]);
-    let error = backend.create_container(&spec).await.unwrap_err();
-    assert!(matches!(error.cause, Cause::Input(_)), "{}", error.cause);
+    let with_nul = [
+        (Property::User, json!("a\0b")),
+        (Property::Environment, json!(["A=a\0b"])),
+        (Property::Environment, json!(["A=a\nb\0"])),
+    ];
+    for property in with_nul {
+        spec.properties = Properties::from([property]);
+        let error = backend.create_container(&spec).await.unwrap_err();
+        assert!(matches!(error.cause, Cause::Input(_)), "{}", error.cause);
+    }
     assert_eq!(fake.calls().len(), 1, "only the version was asked for");
 }
 

@@ -7,8 +7,10 @@ use dfab_client::engine_json::{MAC_ADDRESS_LABEL, Rewritten};
 use dfab_client::error::Cause;
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, Properties};
+use dfab_tunnel::Secret;
 use serde_json::Value;
 
+use super::environment::Variables;
 use super::properties::Create;
 use super::words::{Words, list, name, no_flag};
 use super::{Built, Command, Generation};
@@ -51,10 +53,15 @@ pub fn create(spec: &ContainerSpec, generation: Generation) -> Built {
         words.0.extend(list("command", command)?);
     }
     let mut command = Command::action(format!("create container `{}`", spec.name), words);
-    if !create.unset.is_empty() {
+    let Variables { lines, exported, unset, .. } = create.variables;
+    if !unset.is_empty() {
         command.before.push("env".to_owned());
-        command.before.extend(create.unset.iter().flat_map(|name| ["-u".to_owned(), name.clone()]));
+        command.before.extend(unset.into_iter().flat_map(|name| ["-u".to_owned(), name]));
     }
+    if !lines.is_empty() {
+        command.input = Some(Secret::new(lines.join("\n") + "\n"));
+    }
+    command.exported = exported.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
     Ok(command)
 }
 

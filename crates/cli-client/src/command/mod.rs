@@ -5,6 +5,7 @@
 //! clients-tasks §5.3–5.6, with its corrections.
 
 mod containers;
+pub(crate) mod environment;
 mod healthcheck;
 mod images;
 mod mounts;
@@ -46,6 +47,9 @@ pub struct Command {
     pub then: Option<Vec<String>>,
     /// What the command reads from standard input; it appears nowhere else.
     pub input: Option<Secret>,
+    /// Variables that the program finds in its own environment, under sudo too; their values appear
+    /// nowhere else.
+    pub exported: Vec<(String, Secret)>,
     /// A login that lasts for this command only.
     pub login: Option<Login>,
     /// Standard error joins standard output, in the order of writing.
@@ -87,6 +91,7 @@ impl Command {
             before: Vec::new(),
             then: None,
             input: None,
+            exported: Vec::new(),
             login: None,
             merged: false,
             is_long: false,

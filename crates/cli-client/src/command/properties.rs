@@ -4,6 +4,7 @@ use dfab_client::engine_json::Rewritten;
 use dfab_map::property::Property;
 use serde_json::Value;
 
+use super::environment::{FROM_INPUT, Variables};
 use super::healthcheck::healthcheck;
 use super::mounts::mount;
 use super::words::{Words, csv_field, entries, list, no_flag, objects, text, unexpected};
@@ -18,8 +19,8 @@ pub(super) struct Create {
     pub(super) last: Words,
     /// Words of the entry point after the first.
     pub(super) entrypoint_rest: Vec<String>,
-    /// Environment variables that must be absent from the program's own environment.
-    pub(super) unset: Vec<String>,
+    /// Environment variables that do not stand on the command line.
+    pub(super) variables: Variables,
     pub(super) rewritten: Rewritten,
 }
 
@@ -30,7 +31,7 @@ impl Create {
             generic: Words::default(),
             last: Words::default(),
             entrypoint_rest: Vec::new(),
-            unset: Vec::new(),
+            variables: Variables::default(),
             rewritten: Rewritten::default(),
         }
     }
@@ -147,8 +148,8 @@ impl Create {
         Ok(())
     }
 
-    /// `--env=NAME=value`. A name without `=` means "not set" to the engine, but "take it from your
-    /// own environment" to the program; so it is removed from there.
+    /// `--env-file` for what standard input carries, `--env=NAME` for what is in the program's
+    /// environment or absent from it, `--env=NAME=value` for the rest.
     fn environment(&mut self, value: &Value) -> Built<()> {
         let lines = match value {
             Value::Object(_) => {
@@ -156,12 +157,13 @@ impl Create {
             }
             other => list("environment", other)?,
         };
-        for line in lines {
-            if !line.contains('=') {
-                self.unset.push(line.clone());
-            }
-            self.generic.flag("env", line);
+        self.variables = Variables::new(lines);
+        let Variables { lines, exported, open, unset } = &self.variables;
+        if !lines.is_empty() {
+            self.generic.word(FROM_INPUT);
         }
+        self.generic.each("env", exported.iter().map(|(name, _)| name));
+        self.generic.each("env", open.iter().chain(unset));
         Ok(())
     }
 

@@ -118,8 +118,8 @@ fn create_rows() {
         ),
         (&[(Healthcheck, json!({"Test": ["NONE"]}))], "--no-healthcheck image:1"),
         (&[(Healthcheck, json!({"Interval": 5}))], "--health-interval=5ns image:1"),
-        (&[(Environment, json!(["A=1"]))], r#"--env="A=1" image:1"#),
-        (&[(Environment, json!({"A": 1}))], r#"--env="A=1" image:1"#),
+        (&[(Environment, json!(["A=1"]))], "--env-file=/dev/stdin image:1"),
+        (&[(Environment, json!({"A": 1}))], "--env-file=/dev/stdin image:1"),
         (&[(Links, json!(["db:database", "x:y"]))], "--link=db:database --link=x:y image:1"),
         (
             &[
@@ -361,7 +361,22 @@ fn names_that_would_be_options_are_refused() {
 fn an_unset_variable_is_not_taken_from_the_host() {
     let command = create(&spec(&[(Property::Environment, json!(["A=1", "HOME"]))]), NEW).unwrap();
     assert_eq!(command.before, strings(&["env", "-u", "HOME"]));
-    assert_eq!(command.words, strings(&["create", "--name=c", "--env=A=1", "--env=HOME", "image:1"]));
+    assert_eq!(
+        command.words,
+        strings(&["create", "--name=c", "--env-file=/dev/stdin", "--env=HOME", "image:1"])
+    );
+}
+
+#[test]
+fn values_of_variables_are_no_words() {
+    let variables = json!(["A=1", "KEY=a\nb", "B= x=y ", "IFS= \n"]);
+    let command = create(&spec(&[(Property::Environment, variables)]), NEW).unwrap();
+    let words = ["create", "--name=c", "--env-file=/dev/stdin", "--env=KEY", "--env=IFS= \n", "image:1"];
+    assert_eq!(command.words, strings(&words));
+    assert_eq!(command.input.as_ref().map(Secret::reveal), Some("A=1\nB= x=y \n"));
+    let exported = command.exported.iter().map(|(name, value)| (name.as_str(), value.reveal()));
+    assert_eq!(exported.collect::<Vec<_>>(), [("KEY", "a\nb")]);
+    assert!(!format!("{command:?}").contains("x=y"), "{command:?}");
 }
 
 #[test]

@@ -6,6 +6,9 @@ use crate::fake::{Fake, Reply};
 use crate::frame::Finished;
 use crate::host::Host;
 use crate::options::TlsFlags;
+use dfab_map::image::ImageName;
+use dfab_map::property::Property;
+use dfab_map::spec::{ContainerSpec, Properties};
 use dfab_tunnel::Secret;
 use std::sync::Arc;
 
@@ -183,6 +186,46 @@ async fn secrets_go_to_standard_input_only() {
     assert!(fake.calls().iter().flatten().all(|word| !word.contains("hunter2")));
 }
 
+/// A value that a shell could take for anything.
+const ODD: &str = " hunter2 'quoted' \"x\" $HOME `id` $(id) \\ \\n %s ä€ # = !\t";
+
+#[tokio::test]
+async fn values_of_variables_arrive_unharmed_and_on_no_command_line() {
+    let key = format!("-----BEGIN-----\n{ODD}\n\n-----END-----\n");
+    let variables =
+        serde_json::json!([format!("A={ODD}"), "PATH=/none", format!("TLS_KEY={key}"), "SECOND=\n", "B="]);
+    let spec = ContainerSpec {
+        name: "c".into(),
+        image: ImageName::expand("image", None, None).unwrap(),
+        properties: Properties::from([(Property::Environment, variables)]),
+        first_endpoint: None,
+        own_labels: Default::default(),
+    };
+    let create = command::create(&spec, (28, 0)).unwrap();
+    for sudo in [Sudo::No, Sudo::Yes, Sudo::WithPassword(Secret::new("se cret"))] {
+        let fake = Fake::new(&[
+            Reply {
+                args: "create --name=c --env-file=/dev/stdin --env=TLS_KEY --env=SECOND image:latest",
+                script: "cat /dev/stdin\nprintf '%s|' \"$TLS_KEY\" \"$SECOND\"\n",
+                ..Reply::default()
+            },
+            Reply { args: "next", script: "printf '%s' \"${TLS_KEY-unset}\"\n", ..Reply::default() },
+        ]);
+        fake.program("sudo", SUDO);
+        if sudo == Sudo::Yes {
+            std::fs::write(fake.path("nopasswd"), "").unwrap();
+        }
+        let options = CliOptions { sudo: sudo.clone(), processes: 1, ..CliOptions::default() };
+        let results = run(&fake, options, &[create.clone(), command(&["next"])]).await;
+        let expected = format!("A={ODD}\nPATH=/none\nB=\n{key}|\n|");
+        assert_eq!(String::from_utf8_lossy(&results[0].stdout), expected, "{sudo:?} {results:?}");
+        assert_eq!(results[1].stdout, b"unset", "{sudo:?}: of one command only");
+        let called = fake.calls().concat().join(" ");
+        let by_sudo = std::fs::read_to_string(fake.path("sudo.log")).unwrap_or_default();
+        assert!(!format!("{called} {by_sudo}").contains("hunter2"), "{called} {by_sudo}");
+    }
+}
+
 #[tokio::test]
 async fn a_login_for_one_command_is_in_a_folder_of_its_own() {
     // The program sees its configuration, and who may read it.
@@ -215,10 +258,12 @@ printf '%s ' "$@" >>"$here/sudo.log"; echo >>"$here/sudo.log"
 while :; do case "$1" in
   -S) read -r given; if [ "$given" = "se cret" ]; then touch "$here/ticket"; else echo "Sorry, try again." >&2; exit 1; fi; shift ;;
   -p) shift 2 ;;
+  --preserve-env=*) kept=${1#*=}; shift ;;
   -n) [ -f "$here/ticket" ] || [ -f "$here/nopasswd" ] || { echo "sudo: a password is required" >&2; exit 1; }; shift ;;
   -v) exit 0 ;;
   *) break ;;
 esac; done
+for name in TLS_KEY SECOND; do case ",$kept," in *,$name,*) ;; *) unset $name ;; esac; done
 exec "$@"
 "#;
 
