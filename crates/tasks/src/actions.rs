@@ -126,7 +126,10 @@ pub async fn run(
         let backend = engines.backend(&target).map_err(|source| Refused::Client(name.clone(), source))?;
         backends.insert(name.clone(), backend);
     }
-    let requests_before: u64 = backends.values().map(|backend| backend.requests()).sum();
+    // A client that is given up has been asked too.
+    let asked: Vec<Arc<dyn Backend>> = backends.values().cloned().collect();
+    let requests = || -> u64 { asked.iter().map(|backend| backend.requests()).sum() };
+    let requests_before = requests();
 
     let mut plan_options = options.plan.clone();
     let mut failed_pulls: BTreeSet<(ClientName, String)> = BTreeSet::new();
@@ -181,8 +184,7 @@ pub async fn run(
         }
     }
     outcome.cancelled = options.cancel.is_cancelled();
-    let requests: u64 = backends.values().map(|backend| backend.requests()).sum();
-    outcome.requests = requests.saturating_sub(requests_before);
+    outcome.requests = requests().saturating_sub(requests_before);
     outcome.time = started.elapsed();
     Ok(outcome)
 }

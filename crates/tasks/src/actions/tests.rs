@@ -241,7 +241,10 @@ async fn an_engine_that_is_lost_between_two_stages_is_reported() {
     assert!(world.update().await.is_success());
     world.engine("a").remove_image("app:latest");
     world.engine("a").fail_calls("pull image `app", Failure::Unreachable);
+    let before = world.engine("a").requests();
     let outcome = world.update().await;
+    assert_eq!(outcome.requests, world.engine("a").requests() - before);
+    assert!(outcome.requests > 1, "{}", outcome.requests);
     assert_eq!(outcome.unreachable.len(), 1);
     assert_eq!(told(&outcome).len(), 2);
     assert!(told(&outcome)[0][0].contains("failed to pull image `app:latest` on `a`"));
