@@ -200,7 +200,8 @@ impl<'a> Selection<'a> {
         let written: Vec<String> = having.take(5).map(|map| format!("`{}.{config}`", map.name)).collect();
         let finding = Finding::error(FindingKind::UnknownReference, message);
         if written.is_empty() {
-            finding.hint("write `map.configuration`")
+            let known: Vec<String> = self.maps.keys().take(5).map(|name| format!("`{name}`")).collect();
+            finding.hint(format!("write `map.configuration`; maps are {}", known.join(", ")))
         } else {
             finding.hint(format!("write {}", written.join(" or ")))
         }

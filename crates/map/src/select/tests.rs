@@ -121,6 +121,10 @@ fn the_default_map_is_the_only_one() {
         shown(super::select(&maps(), &[Reference::config("m")], None, &[])),
         "error: `m` is a map, and it has no configuration of this name (name a configuration of the map too, or `__all__`; it has `a`, `b`, `c`)"
     );
+    assert_eq!(
+        shown(super::select(&maps(), &[Reference::config("zz")], None, &[])),
+        "error: `zz` names no map, and 2 maps are configured (write `map.configuration`; maps are `m`, `n`)"
+    );
     let mut one = maps();
     one.shift_remove("n");
     assert_eq!(select(&one), "m.a.i m.a.j");
