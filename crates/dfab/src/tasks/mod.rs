@@ -38,5 +38,36 @@ pub fn engine_failure(error: &dfab_client::Error) -> Failure {
 
 /// Returns what to do about a failed call, as far as the way to the engine knows.
 fn hint(error: &dfab_client::Error) -> Option<String> {
-    error.connector_error()?.downcast_ref::<dfab_tunnel::Error>()?.hint()
+    // What `actions.single_cmd` and `actions.script` call where the image's entrypoint is no shell.
+    if let Cause::Refused { message, .. } = &error.cause
+        && message.contains(r#"exec: "-c": executable file not found"#)
+    {
+        return Some("the image's entrypoint is no shell: add `--entrypoint /bin/sh`".to_owned());
+    }
+    let source = error.connector_error()?;
+    if source.is::<dfab_client::local::Unreachable>() {
+        return Some(
+            "`-H HOST` names a host behind SSH, DOCKER_HOST or docker_base_url another engine".to_owned(),
+        );
+    }
+    source.downcast_ref::<dfab_tunnel::Error>()?.hint()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failures_of_a_new_user_have_a_hint() {
+        let hint = |cause| {
+            let (operation, host) = ("ask".to_owned(), "web1".to_owned());
+            hint(&dfab_client::Error { operation, host, cause })
+        };
+        let refused = |message: &str| Cause::Refused { status: 400, message: message.to_owned() };
+        let shell = r#"unable to start container process: exec: "-c": executable file not found in $PATH"#;
+        assert!(hint(refused(shell)).is_some_and(|hint| hint.contains("--entrypoint")));
+        assert_eq!(hint(refused("no such image")), None);
+        let socket = dfab_client::local::Unreachable::NoSocket("/s".into());
+        assert!(hint(Cause::Unreachable(socket.into())).is_some_and(|hint| hint.contains("`-H HOST`")));
+    }
 }
