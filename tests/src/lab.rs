@@ -42,6 +42,16 @@ impl Lab {
         self.folder.join("ssh_config")
     }
 
+    /// Returns the path of the key that may log in.
+    pub fn client_key(&self) -> PathBuf {
+        self.folder.join("id_ed25519")
+    }
+
+    /// Returns the path of the hosts' keys.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.folder.join("known_hosts")
+    }
+
     /// Returns the address of a host without taking it.
     pub fn address(&self, number: usize) -> String {
         self.machine(number)["address"].as_str().expect("a machine has an address").to_owned()

@@ -53,7 +53,8 @@ pub fn run(args: IntegrationArgs) -> Result<ExitCode> {
     } else {
         test.args(&args.test);
     }
-    test.env("DFAB_LAB", &lab.folder).env("DFAB_BIN", &dfab).stdout(Stdio::piped());
+    // `DFAB_LIVE` lets the tests of `dfab-tunnel` start servers of their own on the loopback address.
+    test.env("DFAB_LAB", &lab.folder).env("DFAB_BIN", &dfab).env("DFAB_LIVE", "1").stdout(Stdio::piped());
     let mut child = test.spawn().context("cannot start `cargo test`")?;
     let output = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
     let (sum, status) = std::thread::scope(|scope| {

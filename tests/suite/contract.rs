@@ -1,0 +1,81 @@
+//! The contract of `dfab_client::contract` on every engine of the lab, through SSH: over the Engine API,
+//! and over the host's own `docker` program.
+
+use std::sync::Arc;
+
+use dfab_cli_client::{CliBackend, CliOptions, RemoteShell};
+use dfab_client::connector::Stream;
+use dfab_client::contract::{Fixture, Outcome, run};
+use dfab_client::error::Source;
+use dfab_client::{ApiBackend, ApiOptions, Connector};
+use dfab_map::image::ImageName;
+use dfab_tests::{Host, lab_or_skip};
+use dfab_tunnel::options::{Auth, HostKeys, KeyFile};
+use dfab_tunnel::{ConnectOptions, Session};
+
+/// The engine's socket on a host, through its one SSH session.
+struct Socket {
+    host: String,
+    session: Arc<Session>,
+}
+
+#[async_trait::async_trait]
+impl Connector for Socket {
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
+        Ok(Box::new(self.session.open_unix("/var/run/docker.sock").await?))
+    }
+}
+
+async fn login(host: &Host<'_>) -> Arc<Session> {
+    let options = ConnectOptions {
+        auth: Auth { keys: vec![KeyFile::named(host.lab.client_key())], ..Auth::default() },
+        host_keys: HostKeys { files: vec![host.lab.known_hosts()], ..HostKeys::default() },
+        ..ConnectOptions::new(&host.address, "deploy")
+    };
+    Arc::new(Session::connect(options).await.unwrap())
+}
+
+fn fixture(prefix: &str) -> Fixture {
+    Fixture::with_shell(ImageName::expand("busybox", None, None).unwrap(), prefix)
+}
+
+/// Returns the promises that were not kept.
+fn broken(outcomes: &[Outcome]) -> Vec<String> {
+    assert!(outcomes.len() > 15, "the suite ran {} checks", outcomes.len());
+    let broken = |outcome: &Outcome| Some(format!("{}: {}", outcome.name, outcome.result.as_ref().err()?));
+    outcomes.iter().filter_map(broken).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_engine_keeps_the_contract_over_the_api() {
+    let lab = lab_or_skip!();
+    for number in 1..=lab.host_count() {
+        let host = lab.take(number);
+        let session = login(&host).await;
+        let socket = Socket { host: host.name.clone(), session: Arc::clone(&session) };
+        let engine = ApiBackend::new(Arc::new(socket), ApiOptions::default());
+        let broken = broken(&run(&engine, &fixture("contract-api")).await);
+        assert!(broken.is_empty(), "{} ({}):\n{}", host.name, host.engine, broken.join("\n"));
+        session.close().await.unwrap();
+        host.expect_no_leftovers();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_engine_keeps_the_contract_over_its_own_docker_program() {
+    let lab = lab_or_skip!();
+    for number in 1..=lab.host_count() {
+        let host = lab.take(number);
+        let session = login(&host).await;
+        let shell = RemoteShell::new(&host.name, Arc::clone(&session));
+        let engine = CliBackend::new(Arc::new(shell), CliOptions::default());
+        let broken = broken(&run(&engine, &fixture("contract-cli")).await);
+        assert!(broken.is_empty(), "{} ({}):\n{}", host.name, host.engine, broken.join("\n"));
+        session.close().await.unwrap();
+        host.expect_no_leftovers();
+    }
+}
