@@ -1,7 +1,7 @@
 //! The program: from the words of the command line to an exit code.
 
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use serde_json::json;
@@ -253,24 +253,55 @@ fn work(run: Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure>) {
             return (Vec::new(), Some(failure));
         }
     };
-    let result = runtime.block_on(async {
+    let course = Course { dry_run: run.options.dry_run, ..Course::default() };
+    let failure = runtime.block_on(async {
         let engines = Arc::clone(&run.engines);
         let interrupt = run.interrupt.clone();
         let watcher = tokio::spawn(watch_interrupts(interrupt.clone(), Arc::clone(&run.console)));
-        let result = tokio::select! {
-            result = run_calls(&run, calls) => result,
-            () = interrupt.abort.cancelled() => {
-                (Vec::new(), Some(Failure::new(Kind::Interrupted, "stopped at once; steps under way were given up")
-                    .hint("run the command again: it continues from what it finds")))
-            }
+        let failure = tokio::select! {
+            failure = run_calls(&run, calls, &course) => failure,
+            () = interrupt.abort.cancelled() => course.stop(),
         };
         engines.close().await;
         watcher.abort();
-        result
+        failure
     });
     // Threads that hang in a look-up of a name, say, must not keep the program.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    result
+    (course.reports.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), failure)
+}
+
+/// How far a run has come. It outlives the calls, which are dropped when the run is stopped at once.
+#[derive(Default)]
+struct Course {
+    dry_run: bool,
+    reports: Mutex<Vec<Report>>,
+    /// Task of the call that is under way.
+    under_way: Mutex<Option<String>>,
+}
+
+impl Course {
+    fn begin(&self, task: &str) {
+        *lock(&self.under_way) = Some(task.to_owned());
+    }
+
+    fn end(&self, report: Report) {
+        *lock(&self.under_way) = None;
+        lock(&self.reports).push(report);
+    }
+
+    /// Makes the failure of a run that is stopped at once: that of the call under way, where there is one.
+    fn stop(&self) -> Option<Failure> {
+        let failure = Failure::new(Kind::Interrupted, "stopped at once; steps under way were given up")
+            .hint("run the command again: it continues from what it finds");
+        let Some(task) = lock(&self.under_way).take() else { return Some(failure) };
+        self.end(Report { dry_run: self.dry_run, ..Report::done(task) }.failed(failure));
+        None
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 async fn watch_interrupts(interrupt: Interrupt, console: Arc<Console>) {
@@ -286,8 +317,7 @@ async fn watch_interrupts(interrupt: Interrupt, console: Arc<Console>) {
     }
 }
 
-async fn run_calls(run: &Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure>) {
-    let mut reports = Vec::new();
+async fn run_calls(run: &Run, calls: Vec<Bound>, course: &Course) -> Option<Failure> {
     for bound in calls {
         if run.interrupt.finish.is_cancelled() {
             break;
@@ -297,20 +327,21 @@ async fn run_calls(run: &Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure
             Work::Project(name, _) => name.clone(),
             Work::Remote(_) => "--".to_owned(),
         };
+        course.begin(&name);
         let report = match run_call(run, &bound, &[]).await {
             Ok(report) => report,
             Err(failure) => Report { dry_run: run.options.dry_run, ..Report::done(name) }.failed(failure),
         };
         let failed = !report.ok;
         let interrupted = report.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Interrupted);
-        reports.push(report);
+        course.end(report);
         if interrupted || (failed && !run.options.warn_only) {
             break;
         }
     }
-    let interrupted = run.interrupt.finish.is_cancelled() && reports.iter().all(|report| report.ok);
-    let failure = interrupted.then(|| Failure::new(Kind::Interrupted, "interrupted"));
-    (reports, failure)
+    let interrupted =
+        run.interrupt.finish.is_cancelled() && lock(&course.reports).iter().all(|report| report.ok);
+    interrupted.then(|| Failure::new(Kind::Interrupted, "interrupted"))
 }
 
 async fn run_call(run: &Run, bound: &Bound, callers: &[String]) -> Result<Report> {
@@ -454,7 +485,9 @@ fn finish(console: &Console, reports: &[Report], failure: Option<&Failure>, deta
     if console.is_json() {
         console.document(&report::document(reports, failure));
     }
-    match failures.first() {
+    // With `-w` others may have failed before; that the user has stopped the run goes before them.
+    let interrupted = failures.iter().find(|failure| failure.kind == Kind::Interrupted);
+    match interrupted.or(failures.first()) {
         Some(failure) => exit::code(failure.kind),
         None if detailed_exitcode && reports.iter().any(|report| report.would_change) => exit::WOULD_CHANGE,
         None => exit::DONE,
@@ -478,6 +511,24 @@ fn anstream_print(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_is_stopped_at_once_keeps_what_was_reported() {
+        let course = Course::default();
+        assert!(course.stop().is_some_and(|failure| failure.kind == Kind::Interrupted), "nothing had begun");
+        course.begin("docker.version");
+        course.end(Report::done("docker.version"));
+        course.begin("actions.update");
+        assert!(course.stop().is_none(), "it is the failure of the second call");
+        let reports = course.reports.into_inner().unwrap();
+        let document = report::document(&reports, None);
+        let shown: Vec<(&str, bool)> =
+            reports.iter().map(|report| (report.task.as_str(), report.ok)).collect();
+        assert_eq!(shown, [("docker.version", true), ("actions.update", false)]);
+        assert_eq!(document["runs"][1]["error"]["kind"], "interrupted");
+        let console = Console::new(&Options { quiet: true, ..Options::default() });
+        assert_eq!(finish(&console, &reports, None, false), exit::INTERRUPTED);
+    }
 
     #[test]
     fn what_has_no_effect_is_named() {
