@@ -246,8 +246,8 @@ fn place(client: &ClientName) -> Option<&str> {
 /// Tells whether a reason fits behind the name.
 fn is_short(reason: &Reason) -> bool {
     // "not found: nothing -> present" says no more than "not found".
-    reason.current.is_none()
-        && (reason.desired.is_none() || reason.field == "state" || reason.text == "not found")
+    let says_all = reason.text == "not found" || reason.text.starts_with("asked for");
+    reason.current.is_none() && (reason.desired.is_none() || reason.field == "state" || says_all)
 }
 
 /// Returns a reason as people read it: what, from what to what, and where that is written.
@@ -547,6 +547,21 @@ mod tests {
         for (counts, dry_run, expected) in cases {
             assert_eq!(summary_text(&counts.into_iter().collect(), dry_run, &outcome), expected);
         }
+    }
+
+    #[test]
+    fn a_reason_that_says_all_stands_behind_the_name() {
+        let reason = |text: &str, current: Option<&str>| Reason {
+            field: "image".into(),
+            current: current.map(str::to_owned),
+            desired: Some("x".into()),
+            source: None,
+            text: text.into(),
+        };
+        assert!(is_short(&reason("asked for by pull_images", None)));
+        assert!(is_short(&reason("not found", None)));
+        assert!(!is_short(&reason("image differs", None)));
+        assert!(!is_short(&reason("image differs", Some("y"))));
     }
 
     #[test]
