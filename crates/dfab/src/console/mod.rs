@@ -2,6 +2,7 @@
 
 pub mod plan;
 pub mod progress;
+mod summary;
 pub mod table;
 
 use std::io::{IsTerminal, Write};
