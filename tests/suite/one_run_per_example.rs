@@ -135,6 +135,6 @@ fn a_changed_map_is_applied_and_the_reason_names_its_line() {
     let ports = host.run("docker port example_map.web_server");
     assert!(ports.contains("81/tcp -> 0.0.0.0:8081"), "{ports}\n{run}");
     assert_eq!(host.container_id(CONTAINERS[0]), app, "{run}");
-    // The line of `exposes`.
-    assert!(run.json()["plan"].to_string().contains("example_map.yaml:13:3"), "{run}");
+    // The line of the new port.
+    assert!(run.json()["plan"].to_string().contains("example_map.yaml:15:5"), "{run}");
 }
