@@ -36,11 +36,12 @@ async fn login(host: &Host<'_>) -> Arc<Session> {
         host_keys: HostKeys { files: vec![host.lab.known_hosts()], ..HostKeys::default() },
         ..ConnectOptions::new(&host.address, "deploy")
     };
-    Arc::new(Session::connect(options).await.unwrap())
+    Arc::new(Session::connect(options).await.expect("the lab lets `deploy` in"))
 }
 
 fn fixture(prefix: &str) -> Fixture {
-    Fixture::with_shell(ImageName::expand("busybox", None, None).unwrap(), prefix)
+    let image = ImageName::expand("busybox", None, None).expect("it is a name of an image");
+    Fixture::with_shell(image, prefix)
 }
 
 /// Returns the promises that were not kept.
