@@ -43,7 +43,7 @@ app_server:
   instances: [instance1, instance2]
   binds:
   - app_config: ro
-  - app_data:
+  - app_data:            # see D14: an alias, read-write
   attaches: [app_log, app_server_socket]
   user: 2000
   permissions: u=rwX,g=rX,o=
