@@ -243,8 +243,8 @@ async fn errors(stderr: &mut (dyn AsyncRead + Send + Unpin)) -> Vec<u8> {
     kept
 }
 
-/// A line that no login script prints by chance.
+/// A line that no login script prints by chance, and nobody can guess.
 pub(crate) fn token() -> String {
     let hasher = std::collections::hash_map::RandomState::new().build_hasher();
-    format!("dfab-{:016x}", hasher.finish())
+    format!("{}{:016x}", script::TOKEN_PREFIX, hasher.finish())
 }

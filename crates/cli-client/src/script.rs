@@ -18,22 +18,39 @@ use crate::options::{CliOptions, Sudo};
 /// The exit status of a script that could not make its private directory.
 pub(crate) const NO_DIRECTORY: i32 = 125;
 
+/// What tokens begin with; the rest is the name of the script's directory.
+pub(crate) const TOKEN_PREFIX: &str = "dfab-";
+
 /// What every script begins with. Results and credentials are kept in a directory that only the
 /// user can read, and that is gone when the script ends, however it ends.
 ///
+/// A session that is closed, or a call that is given up, sends `TERM` to the whole process group at any
+/// moment, and more than one signal may come. So the directory's name is known and the traps are set
+/// before it is made: a trap waits for `mkdir` to end, and then finds what it has made. `mktemp` makes
+/// names up, and takes them along when it is killed. `quit` ignores further signals before the shell
+/// gives up its trap on exit, and so does `rm`, which inherits that.
+///
 /// Messages are read by [`crate::failure`], so they have to be in one language.
-const PROLOGUE: &str = r#"{
+fn prologue(token: &str) -> String {
+    let name = token.strip_prefix(TOKEN_PREFIX).unwrap_or(token);
+    format!(
+        r#"{{
 set -f
 umask 077
 LC_ALL=C
 export LC_ALL
-d=$(mktemp -d "${TMPDIR:-/tmp}/dfab.XXXXXXXX") || exit 125
+d=${{TMPDIR:-/tmp}}/dfab.{name}
+quit() {{ trap '' 1 2 13 15; exit "$1"; }}
 trap 'rm -rf "$d"' 0
-trap 'exit 129' 1
-trap 'exit 130' 2
-trap 'exit 141' 13
-trap 'exit 143' 15
-"#;
+trap 'quit 129' 1
+trap 'quit 130' 2
+trap 'quit 141' 13
+trap 'quit 143' 15
+mkdir "$d" || {{ trap - 0; exit {NO_DIRECTORY}; }}
+printf '\n%s\n' {token}
+"#
+    )
+}
 
 /// Frames results as they come: the commands print `INDEX STATUS` when they end.
 const EPILOGUE: &str = r#"wait
@@ -43,6 +60,7 @@ cat "$d/$i.o" "$d/$i.e"
 rm -rf "$d/$i.o" "$d/$i.e"
 done
 echo end
+quit 0
 }
 "#;
 
@@ -65,7 +83,7 @@ pub(crate) fn batch(commands: &[&Command], options: &CliOptions, token: &str) ->
             next += 1;
         }
     }
-    let mut script = format!("{PROLOGUE}printf '\\n%s\\n' {token}\n{{\n");
+    let mut script = prologue(token) + "{\n";
     for row in rows.into_iter().filter(|row| !row.is_empty()).chain(alone) {
         script.push_str(&format!("{{\n{row}}} &\n"));
     }
@@ -76,7 +94,7 @@ pub(crate) fn batch(commands: &[&Command], options: &CliOptions, token: &str) ->
 /// status is the command's.
 pub(crate) fn live(command: &Command, options: &CliOptions, token: &str) -> String {
     let body = body(command, options, 0);
-    format!("{PROLOGUE}printf '\\n%s\\n' {token}\n(\n{body}\n) </dev/null\nexit $?\n}}\n")
+    format!("{}(\n{body}\n) </dev/null\nquit $?\n}}\n", prologue(token))
 }
 
 /// Returns a command line that runs one command whose standard input and output are the channel's.
@@ -112,8 +130,9 @@ pub(crate) fn prepare(
         Sudo::No | Sudo::Yes => "sudo -n \"$@\"".to_owned(),
     };
     let mut script = format!(
-        "{PROLOGUE}printf '\\n%s\\n' {token}\n(\nroot() {{ if [ \"$(id -u)\" = 0 ]; then \"$@\"; else {root}; fi; }}\n\
+        "{}(\nroot() {{ if [ \"$(id -u)\" = 0 ]; then \"$@\"; else {root}; fi; }}\n\
          m=$({}) || exit 1\ncase $m in\n/*) ;;\n*) echo \"the volume has no folder on this host\" >&2; exit 1 ;;\nesac\n",
+        prologue(token),
         body(inspect, options, 0)
     );
     for (program, argument) in [("chown", owner), ("chmod", mode)] {
@@ -121,7 +140,7 @@ pub(crate) fn prepare(
             script.push_str(&format!("root {program} -R -- {} \"$m\" || exit 1\n", quote::shell(argument)));
         }
     }
-    script + ") </dev/null\nexit $?\n}\n"
+    script + ") </dev/null\nquit $?\n}\n"
 }
 
 /// The text that runs one command, its results going to standard output and standard error.

@@ -355,6 +355,77 @@ async fn an_interrupted_script_leaves_nothing_behind() {
     fake.assert_tidy();
 }
 
+/// Runs a script in a process group of its own, as sshd does, and returns the group.
+fn in_a_group(fake: &Fake, script: &str) -> (tokio::process::Child, rustix::process::Pid) {
+    let path = format!("{}:{}", fake.path("").display(), std::env::var("PATH").unwrap());
+    let mut child = tokio::process::Command::new("sh")
+        .env("PATH", path)
+        .env("TMPDIR", fake.path("tmp"))
+        .process_group(0)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let group = rustix::process::Pid::from_raw(child.id().unwrap() as i32).unwrap();
+    // A script fits into a pipe.
+    let mut stdin = child.stdin.take().unwrap().into_owned_fd().map(std::fs::File::from).unwrap();
+    std::io::Write::write_all(&mut stdin, script.as_bytes()).unwrap();
+    (child, group)
+}
+
+/// Scripts that were ended between making their directory and trapping signals left it behind: sshd
+/// sends a given-up channel's signal to the whole group, `mktemp` included.
+#[tokio::test]
+async fn a_signal_while_the_directory_is_made_leaves_nothing_behind() {
+    for program in ["mkdir", "mktemp"] {
+        for signal in ["HUP", "INT", "PIPE", "TERM"] {
+            let fake = Fake::new(&[]);
+            // Makes what the real one makes, and is hit by the signal with all others.
+            let text = format!("#!/bin/sh\n/bin/{program} \"$@\" >\"${{0%/*}}/made\"\nkill -{signal} 0\n");
+            fake.program(program, &text);
+            let script = batch(&[&command(&["ps"])], &CliOptions::default(), "dfab-0123456789abcdef");
+            let (child, _) = in_a_group(&fake, &script);
+            child.wait_with_output().await.unwrap();
+            fake.assert_tidy();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_is_ended_at_any_moment_leaves_nothing_behind() {
+    let fake = Fake::new(&[Reply { args: "ps", stdout: b"ok", ..Reply::default() }]);
+    let ps = command(&["ps"]);
+    for number in 0..120_u64 {
+        let token = format!("dfab-{number:016x}");
+        let (options, is_batch) = (CliOptions::default(), number % 3 != 0);
+        let script =
+            if is_batch { batch(&[&ps, &ps], &options, &token) } else { live(&ps, &options, &token) };
+        let (mut child, group) = in_a_group(&fake, &script);
+        // Nobody reads any more, and two signals come: at every moment of the script's 10 ms or so.
+        tokio::time::sleep(std::time::Duration::from_micros(number * 150)).await;
+        drop((child.stdout.take(), child.stderr.take()));
+        for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+            // A script that has ended cannot be told anything.
+            let _ = rustix::process::kill_process_group(group, signal);
+        }
+        child.wait().await.unwrap();
+    }
+    fake.assert_tidy();
+}
+
+#[tokio::test]
+async fn a_directory_of_somebody_else_is_left_alone() {
+    let fake = Fake::new(&[Reply { args: "ps", ..Reply::default() }]);
+    let others = fake.path("tmp/dfab.0123456789abcdef");
+    std::fs::create_dir(&others).unwrap();
+    std::fs::write(others.join("theirs"), "").unwrap();
+    let script = batch(&[&command(&["ps"])], &CliOptions::default(), "dfab-0123456789abcdef");
+    let (child, _) = in_a_group(&fake, &script);
+    assert_eq!(child.wait_with_output().await.unwrap().status.code(), Some(NO_DIRECTORY));
+    assert!(others.join("theirs").exists() && fake.calls().is_empty());
+}
+
 #[tokio::test]
 async fn a_script_that_is_cut_off_does_nothing() {
     let fake = Fake::new(&[Reply { args: "rm", ..Reply::default() }]);
