@@ -45,7 +45,7 @@ async fn run(destination: &str, socket: &str, port: Option<u16>) -> Result<(), E
     let session = Arc::new(Session::connect(options(destination)?).await?);
     // One stream first: what is wrong with the socket is better known now than at the first request.
     drop(session.open_unix(socket).await?);
-    let (listener, _) = LocalPorts::default().listen(port).await?;
+    let (listener, _) = LocalPorts::default().listen(port)?;
     let forward = Forward::serve(listener, Arc::clone(&session), Behind::Unix(socket.to_owned()))?;
     println!("{} -> {socket} on {}", forward.address(), session.host());
     let _ = tokio::signal::ctrl_c().await;

@@ -10,6 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
+use crate::error::doing;
 use crate::options::{ConnectOptions, Proxy};
 use crate::{Error, Session};
 
@@ -57,7 +58,7 @@ async fn tcp(options: &ConnectOptions) -> Result<OwnedFd, Error> {
     let deadline = Instant::now() + options.connect_timeout;
     let late = || Error::Timeout {
         host: host.clone(),
-        doing: format!("connecting to port {}", options.port),
+        doing: format!("{} {}", doing::CONNECT, options.port),
         after: options.connect_timeout,
     };
     let lookup = tokio::net::lookup_host((options.host.as_str(), options.port));
@@ -65,7 +66,7 @@ async fn tcp(options: &ConnectOptions) -> Result<OwnedFd, Error> {
         Err(_) => {
             return Err(Error::Timeout {
                 host: host.clone(),
-                doing: "looking up the name".into(),
+                doing: doing::LOOKUP.into(),
                 after: options.connect_timeout,
             });
         }

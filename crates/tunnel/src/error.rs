@@ -154,6 +154,30 @@ pub enum Error {
     Input(String),
 }
 
+/// The steps on the way to a session, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// The host's name is looked up.
+    Lookup,
+    /// A connection is made, by TCP or through a proxy.
+    Connect,
+    /// Both sides agree on ciphers and keys.
+    Handshake,
+    /// The host's key is checked.
+    HostKey,
+    /// We prove who we are.
+    Login,
+}
+
+/// What [`Error::Timeout`] says of each stage.
+pub(crate) mod doing {
+    pub(crate) const LOOKUP: &str = "looking up the name";
+    /// The port follows.
+    pub(crate) const CONNECT: &str = "connecting to port";
+    pub(crate) const HANDSHAKE: &str = "waiting for the SSH handshake";
+    pub(crate) const LOGIN: &str = "logging in";
+}
+
 /// The innermost words on a failure: of the system, of libssh2 or of the server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -265,6 +289,26 @@ impl Error {
         })
     }
 
+    /// Returns at which step [`crate::Session::connect`] failed with this error; `None` when nothing was
+    /// tried, as with a wrong option.
+    pub fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::Lookup { .. } => Some(Stage::Lookup),
+            // A jump host refuses to forward as a firewall does.
+            Self::Connect { .. } | Self::Forward { .. } => Some(Stage::Connect),
+            Self::Handshake { .. } => Some(Stage::Handshake),
+            Self::HostKey { .. } => Some(Stage::HostKey),
+            Self::Login { .. } | Self::Prompt { .. } | Self::Disconnected { .. } => Some(Stage::Login),
+            Self::Timeout { doing, .. } => match doing.as_str() {
+                doing::LOOKUP => Some(Stage::Lookup),
+                doing::HANDSHAKE => Some(Stage::Handshake),
+                doing::LOGIN => Some(Stage::Login),
+                _ => Some(Stage::Connect),
+            },
+            _ => None,
+        }
+    }
+
     /// Whether the connection itself is gone, so that a new one may help.
     pub fn is_disconnected(&self) -> bool {
         matches!(self, Self::Disconnected { .. } | Self::Closed { .. })
@@ -346,6 +390,20 @@ mod tests {
         for (error, text) in cases {
             assert_eq!(error.to_string(), text);
         }
+    }
+
+    #[test]
+    fn the_stage_of_a_failure_is_told() {
+        let late = |doing: &str| {
+            let (host, doing) = ("h".to_owned(), doing.to_owned());
+            Error::Timeout { host, doing, after: Duration::from_secs(1) }.stage()
+        };
+        assert_eq!(late(doing::LOOKUP), Some(Stage::Lookup));
+        assert_eq!(late(&format!("{} 22", doing::CONNECT)), Some(Stage::Connect));
+        assert_eq!(late(doing::HANDSHAKE), Some(Stage::Handshake));
+        assert_eq!(late(doing::LOGIN), Some(Stage::Login));
+        assert_eq!(Error::Input("x".into()).stage(), None);
+        assert!(Stage::Lookup < Stage::Connect && Stage::HostKey < Stage::Login);
     }
 
     #[test]

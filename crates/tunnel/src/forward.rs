@@ -23,6 +23,20 @@ pub enum Behind {
     Tcp(String, u16),
 }
 
+impl Behind {
+    /// Opens one stream to it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::open_unix`] and [`Session::open_tcp`].
+    pub async fn open(&self, session: &Session) -> Result<Stream, Error> {
+        match self {
+            Self::Unix(path) => session.open_unix(path).await,
+            Self::Tcp(host, port) => session.open_tcp(host, *port).await,
+        }
+    }
+}
+
 /// Numbers local ports of one run: the first forward gets its start port, the next one the port after
 /// that, and so on, whatever host it is for (clients-tasks §2.5). Share one value among all.
 #[derive(Debug, Default)]
@@ -34,17 +48,20 @@ pub struct LocalPorts {
 const TRIES: u16 = 100;
 
 impl LocalPorts {
-    /// Listens on 127.0.0.1. Without a start port the system chooses. The second value names the ports
-    /// that were busy.
+    /// Listens on 127.0.0.1, at once. Without a start port the system chooses. The second value names the
+    /// ports that were busy.
     ///
     /// # Errors
     ///
-    /// [`Error::Input`] when a hundred ports in a row are busy.
-    pub async fn listen(&self, start: Option<u16>) -> Result<(TcpListener, Vec<u16>), Error> {
-        let bind = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    /// [`Error::Input`] when a hundred ports in a row are busy, or when the system does not let us listen
+    /// there (ports below 1024).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn listen(&self, start: Option<u16>) -> Result<(TcpListener, Vec<u16>), Error> {
         let Some(start) = start else {
-            let listener = bind(0).await;
-            let listener = listener.map_err(|error| Error::Input(format!("no free local port: {error}")))?;
+            let listener = bind(0).map_err(|error| Error::Input(format!("no free local port: {error}")))?;
             return Ok((listener, Vec::new()));
         };
         let mut busy = Vec::new();
@@ -52,13 +69,23 @@ impl LocalPorts {
             // Taken before it is tried, so that others running at once try another.
             let offset = self.opened.fetch_add(1, Ordering::Relaxed);
             let Some(port) = start.checked_add(offset) else { break };
-            match bind(port).await {
+            match bind(port) {
                 Ok(listener) => return Ok((listener, busy)),
-                Err(_) => busy.push(port),
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => busy.push(port),
+                Err(error) => {
+                    return Err(Error::Input(format!("cannot listen on 127.0.0.1:{port}: {error}")));
+                }
             }
         }
         Err(Error::Input(format!("no free local port found from {start}")))
     }
+}
+
+/// Binds without waiting: the loopback address needs no look-up.
+fn bind(port: u16) -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// A local port that leads behind a host. Dropping it stops listening and ends its connections.
@@ -77,9 +104,26 @@ impl Forward {
     ///
     /// [`Error::Input`] when the listener has no address.
     pub fn serve(listener: TcpListener, session: Arc<Session>, behind: Behind) -> Result<Self, Error> {
+        Self::serve_with(listener, move || {
+            let (session, behind) = (Arc::clone(&session), behind.clone());
+            async move { behind.open(&session).await }
+        })
+    }
+
+    /// As [`Forward::serve`], with a stream that the caller opens for each connection: one that outlives
+    /// a session connects anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] when the listener has no address.
+    pub fn serve_with<Open, Opening>(listener: TcpListener, open: Open) -> Result<Self, Error>
+    where
+        Open: Fn() -> Opening + Send + Sync + 'static,
+        Opening: Future<Output = Result<Stream, Error>> + Send + 'static,
+    {
         let address = listener.local_addr().map_err(|error| Error::Input(error.to_string()))?;
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, session, behind, stopped));
+        let task = tokio::spawn(accept(listener, open, stopped));
         Ok(Self { address, stop, task })
     }
 
@@ -102,24 +146,20 @@ impl Drop for Forward {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    session: Arc<Session>,
-    behind: Behind,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn accept<Open, Opening>(listener: TcpListener, open: Open, mut stopped: watch::Receiver<bool>)
+where
+    Open: Fn() -> Opening,
+    Opening: Future<Output = Result<Stream, Error>> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
-                    let (session, behind) = (Arc::clone(&session), behind.clone());
+                    let opening = open();
                     connections.spawn(async move {
-                        if let Err(error) = carry(&session, &behind, socket).await {
-                            tracing::warn!(
-                                host = session.host(), %peer, error = %chain(&error),
-                                "incoming request was not forwarded"
-                            );
+                        if let Err(error) = carry(opening, socket).await {
+                            tracing::warn!(%peer, error = %chain(&error), "incoming request was not forwarded");
                         }
                     });
                 }
@@ -135,19 +175,19 @@ async fn accept(
     let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
 }
 
-async fn carry(session: &Session, behind: &Behind, mut socket: TcpStream) -> Result<(), Error> {
+async fn carry(
+    opening: impl Future<Output = Result<Stream, Error>>,
+    mut socket: TcpStream,
+) -> Result<(), Error> {
     // Without it a small write waits for the acknowledgement of the one before.
     let _ = socket.set_nodelay(true);
-    let mut stream: Stream = match behind {
-        Behind::Unix(path) => session.open_unix(path).await?,
-        Behind::Tcp(host, port) => session.open_tcp(host, *port).await?,
-    };
+    let mut stream = opening.await?;
     const BLOCK: usize = 64 * 1024;
     match tokio::io::copy_bidirectional_with_sizes(&mut socket, &mut stream, BLOCK, BLOCK).await {
         Ok(_) => Ok(()),
-        // One side reset the connection: an end like any other.
-        Err(error) if error.get_ref().is_none() => Ok(()),
-        Err(error) => Err(Error::from_io(session.host(), error)),
+        // A stream's own errors are ours and name the host; any other is of the local socket, one side of which
+        // reset the connection: an end like any other.
+        Err(error) => error.downcast::<Error>().map_or(Ok(()), Err),
     }
 }
 
@@ -172,19 +212,19 @@ mod tests {
                 (port..port + 4).all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok())
             })
             .unwrap();
-        let (first, busy) = ports.listen(Some(start)).await.unwrap();
+        let (first, busy) = ports.listen(Some(start)).unwrap();
         assert_eq!((first.local_addr().unwrap().port(), busy), (start, vec![]));
         let _taken = std::net::TcpListener::bind(("127.0.0.1", start + 1)).unwrap();
-        let (second, busy) = ports.listen(Some(start)).await.unwrap();
+        let (second, busy) = ports.listen(Some(start)).unwrap();
         assert_eq!((second.local_addr().unwrap().port(), busy), (start + 2, vec![start + 1]));
-        let (any, _) = ports.listen(None).await.unwrap();
+        let (any, _) = ports.listen(None).unwrap();
         assert!(any.local_addr().unwrap().ip().is_loopback());
     }
 
     #[tokio::test]
     async fn the_last_port_is_the_end() {
         let ports = LocalPorts { opened: AtomicU16::new(10) };
-        let error = ports.listen(Some(65_530)).await.unwrap_err();
+        let error = ports.listen(Some(65_530)).unwrap_err();
         assert_eq!(error.to_string(), "no free local port found from 65530");
     }
 }

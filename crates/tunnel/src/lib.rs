@@ -78,13 +78,13 @@ mod wake;
 
 pub use cache::Sessions;
 pub use command::{Command, Sudo};
-pub use error::{Cause, Error, HostKeyProblem};
+pub use error::{Cause, Error, HostKeyProblem, Stage};
 pub use files::{Progress, Transfer};
 pub use forward::{Behind, Forward, LocalPorts};
 pub use options::{ConnectOptions, Way};
 pub use process::{Exit, Finished, Output, Process, Signal, Stdin};
 pub use secret::Secret;
-pub use session::{Pty, Session};
+pub use session::{Arrival, Pty, Session};
 pub use stream::Stream;
 
 /// Locks a mutex. No code of ours panics while it holds one; should it happen all the same, the data

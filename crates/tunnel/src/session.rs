@@ -1,11 +1,13 @@
 //! A connection as callers see it: opens streams, runs commands, closes.
 
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::known_hosts::Key;
 use crate::options::ConnectOptions;
 use crate::owner::link::Link;
 use crate::owner::login::{self, Refusal};
@@ -32,6 +34,19 @@ impl Default for Pty {
     }
 }
 
+/// What was seen while a connection was made, for people who want to know how they got in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// Address of the server; `None` behind a jump host or a proxy command.
+    pub peer: Option<SocketAddr>,
+    /// The server's own name and version, for example `SSH-2.0-OpenSSH_9.2p1`.
+    pub server: String,
+    /// Type and fingerprint of its host key, for example `ssh-ed25519 SHA256:…`.
+    pub host_key: String,
+    /// What let us in, for example ``key `/home/me/.ssh/id_ed25519` ``.
+    pub login: String,
+}
+
 /// A logged-in SSH connection.
 ///
 /// All methods take `&self` and may be called from many tasks at once; put it into an `Arc` to share
@@ -45,7 +60,7 @@ pub struct Session {
     /// Why the thread ended, once it has.
     end: Arc<OnceLock<Error>>,
     execs: Arc<Semaphore>,
-    banner: String,
+    arrival: Arrival,
     pub(crate) ways: unix::Ways,
 }
 
@@ -91,6 +106,7 @@ impl Session {
 
     async fn connect_once(options: &ConnectOptions, skip: usize) -> Result<Self, Refusal> {
         let (socket, guard) = dial::dial(options).await?;
+        let peer = rustix::net::getpeername(&socket).ok().and_then(|peer| SocketAddr::try_from(peer?).ok());
         let failed = |error: std::io::Error| Error::Handshake {
             host: options.label().to_owned(),
             source: error.into(),
@@ -109,17 +125,20 @@ impl Session {
                     ready.as_ref().is_some_and(oneshot::Sender::is_closed)
                 });
                 let Some(ready) = ready.take() else { return };
-                let link = match result {
-                    Ok(link) => link,
+                let (link, login) = match result {
+                    Ok(both) => both,
                     Err(refusal) => {
                         let _ = ready.send(Err(refusal));
                         return;
                     }
                 };
-                let banner = link.session.banner().unwrap_or_default().to_owned();
+                let key = link.session.host_key().map(|(blob, _)| Key { blob: blob.to_vec() });
+                let key = key.map(|key| format!("{} {}", key.algorithm(), key.fingerprint()));
+                let server = link.session.banner().unwrap_or_default().to_owned();
+                let arrival = Arrival { peer, server, host_key: key.unwrap_or_default(), login };
                 let host = options.label().to_owned();
                 let owner = Owner::new(link, inbox, host, options.keepalive);
-                if ready.send(Ok(banner)).is_ok() {
+                if ready.send(Ok(arrival)).is_ok() {
                     owner.run(&end);
                 }
             }
@@ -128,8 +147,8 @@ impl Session {
         // Linux shows 15 bytes of a thread's name; the builder refuses none but NUL.
         std::thread::Builder::new().name(name.replace('\0', "")).spawn(thread).map_err(failed)?;
         let ring = RingOnDrop(Arc::clone(&wake));
-        let banner = match connected.await {
-            Ok(Ok(banner)) => banner,
+        let arrival = match connected.await {
+            Ok(Ok(arrival)) => arrival,
             Ok(Err(refusal)) => return Err(refusal),
             Err(_) => {
                 let source = "the connection's thread ended".into();
@@ -143,7 +162,7 @@ impl Session {
             orders: Mutex::new(orders),
             wake,
             end,
-            banner,
+            arrival,
             ways: unix::Ways::default(),
         })
     }
@@ -160,7 +179,12 @@ impl Session {
 
     /// Returns the server's own name and version, for example `SSH-2.0-OpenSSH_9.2p1`.
     pub fn server(&self) -> &str {
-        &self.banner
+        &self.arrival.server
+    }
+
+    /// Returns what was seen while connecting.
+    pub fn arrival(&self) -> &Arrival {
+        &self.arrival
     }
 
     /// Whether the connection stands, as far as is known.
@@ -349,14 +373,14 @@ fn prepare(
     options: &ConnectOptions,
     skip: usize,
     cancelled: &dyn Fn() -> bool,
-) -> Result<Link, Refusal> {
+) -> Result<(Link, String), Refusal> {
     let mut link = Link::new(socket, Arc::clone(wake)).map_err(|failure| Error::Handshake {
         host: options.label().to_owned(),
         source: failure.message.into(),
     })?;
     login::handshake(&mut link, options, cancelled)?;
-    login::login(&mut link, options, skip, cancelled)?;
-    Ok(link)
+    let login = login::login(&mut link, options, skip, cancelled)?;
+    Ok((link, login))
 }
 
 /// Whether another attempt may end otherwise: the server was not reached, or was too busy to go on

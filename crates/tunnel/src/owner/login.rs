@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::link::{Link, Stop};
+use crate::error::doing;
 use crate::known_hosts::{self, Key, KnownHosts, Verdict};
 use crate::options::{Auth, ConnectOptions, Event, KeyFile, Question, QuestionKind, UnknownHost};
 use crate::raw::Failure;
@@ -43,7 +44,7 @@ pub(crate) fn handshake(
         Stop::Cancelled => Refusal::Cancelled,
         Stop::Deadline => Refusal::Failed(Error::Timeout {
             host: host.clone(),
-            doing: "waiting for the SSH handshake".into(),
+            doing: doing::HANDSHAKE.into(),
             after: options.connect_timeout,
         }),
         Stop::Failed(failure) => Refusal::Failed(Error::Handshake {
@@ -108,27 +109,30 @@ fn ciphers() -> &'static str {
     if aes { AES_FIRST } else { CHACHA_FIRST }
 }
 
-/// Logs in. `skip` keys were tried on an earlier connection.
+/// Logs in, and returns what let us in. `skip` keys were tried on an earlier connection.
 pub(crate) fn login(
     link: &mut Link,
     options: &ConnectOptions,
     skip: usize,
     cancelled: &dyn Fn() -> bool,
-) -> Result<(), Refusal> {
+) -> Result<String, Refusal> {
     let deadline = Instant::now() + link.paused + options.auth_timeout;
     let mut login = Login { link, options, deadline, cancelled, tried: Vec::new(), keys_tried: skip };
     let offered = login.methods()?;
-    let Some(offered) = offered else { return Ok(()) };
+    let Some(offered) = offered else { return Ok("no proof was asked for".to_owned()) };
     let offers = |method: &str| offered.split(',').any(|offer| offer == method);
     let auth = &options.auth;
-    if offers("publickey") && auth.keys_allowed && login.keys(skip)? {
-        return Ok(());
+    if offers("publickey")
+        && auth.keys_allowed
+        && let Some(key) = login.keys(skip)?
+    {
+        return Ok(key);
     }
     if offers("keyboard-interactive") && auth.interactive_allowed && login.interactive()? {
-        return Ok(());
+        return Ok("keyboard-interactive".to_owned());
     }
     if offers("password") && auth.password_allowed && login.password()? {
-        return Ok(());
+        return Ok("password".to_owned());
     }
     if login.tried.is_empty() {
         login.tried.push("nothing that the server accepts was given".into());
@@ -176,7 +180,7 @@ impl Login<'_> {
             Err(Stop::Cancelled) => Err(Refusal::Cancelled),
             Err(Stop::Deadline) => Err(Refusal::Failed(Error::Timeout {
                 host: self.options.label().to_owned(),
-                doing: "logging in".into(),
+                doing: doing::LOGIN.into(),
                 after: self.options.auth_timeout,
             })),
         }
@@ -228,7 +232,8 @@ impl Login<'_> {
         answer.filter(|answer| !answer.is_empty())
     }
 
-    fn keys(&mut self, skip: usize) -> Result<bool, Refusal> {
+    /// Offers keys, and returns the name of the one that was taken.
+    fn keys(&mut self, skip: usize) -> Result<Option<String>, Refusal> {
         let mut agent = None;
         let candidates = self.candidates(&mut agent);
         for candidate in candidates.into_iter().skip(skip) {
@@ -241,7 +246,7 @@ impl Login<'_> {
                 Candidate::File(file) => format!("key `{}`", file.path.display()),
             };
             match attempt {
-                Ok(Attempt::In) => return Ok(true),
+                Ok(Attempt::In) => return Ok(Some(name)),
                 Ok(Attempt::Refused) => self.tried.push(format!("{name}: refused")),
                 Ok(Attempt::Unusable(why)) => self.tried.push(format!("{name}: {why}")),
                 // Servers count keys and hang up (`MaxAuthTries`). The others get another connection.
@@ -252,7 +257,7 @@ impl Login<'_> {
             }
             self.keys_tried += 1;
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Returns the keys to offer: first those that were named, from the agent if it has them, then

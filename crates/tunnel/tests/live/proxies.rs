@@ -66,7 +66,7 @@ async fn a_local_port_leads_behind_the_host() {
     let sshd = Sshd::start("");
     let echo = Echo::start(sshd.path("echo"), "hello\n");
     let session = Arc::new(Session::connect(sshd.options()).await.unwrap());
-    let (listener, _) = LocalPorts::default().listen(None).await.unwrap();
+    let (listener, _) = LocalPorts::default().listen(None).unwrap();
     let forward = Forward::serve(listener, Arc::clone(&session), Behind::Unix(echo.path().into())).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..20 {
@@ -82,7 +82,7 @@ async fn a_local_port_leads_behind_the_host() {
     }
     tasks.join_all().await;
     // A target that refuses ends its connection and not the forward.
-    let (listener, _) = LocalPorts::default().listen(None).await.unwrap();
+    let (listener, _) = LocalPorts::default().listen(None).unwrap();
     let behind = Behind::Tcp("127.0.0.1".into(), free_port());
     let refused = Forward::serve(listener, Arc::clone(&session), behind).unwrap();
     for _ in 0..2 {
@@ -90,7 +90,7 @@ async fn a_local_port_leads_behind_the_host() {
         assert_eq!(socket.read(&mut [0; 8]).await.unwrap_or_default(), 0);
     }
     // And the sshd itself as a TCP target.
-    let (listener, _) = LocalPorts::default().listen(None).await.unwrap();
+    let (listener, _) = LocalPorts::default().listen(None).unwrap();
     let behind = Behind::Tcp("localhost".into(), sshd.port);
     let tcp = Forward::serve(listener, Arc::clone(&session), behind).unwrap();
     let mut socket = tokio::net::TcpStream::connect(tcp.address()).await.unwrap();
