@@ -152,6 +152,14 @@ impl CliBackend {
         Ok(parse::images(&lines))
     }
 
+    /// Asks the engine for its settings, the answer of `GET /info`.
+    async fn system(&self) -> Result<Value> {
+        let command = command::info();
+        let operation = command.operation.clone();
+        let finished = self.run(command).await?;
+        parse::json(&finished.stdout).map_err(|cause| self.error(operation, cause))
+    }
+
     /// Runs a list and the inspection of its elements. Elements that vanish in between are left out.
     async fn inspected(&self, command: Command) -> Result<Vec<Value>> {
         let operation = command.operation.clone();
@@ -192,16 +200,13 @@ impl Backend for CliBackend {
     }
 
     async fn unsupported_limits(&self) -> Result<BTreeSet<Property>> {
-        let command = command::info();
-        let operation = command.operation.clone();
-        let finished = self.run(command).await?;
-        let answer = parse::json(&finished.stdout).map_err(|cause| self.error(operation, cause))?;
-        Ok(engine_json::unsupported_limits(&answer))
+        Ok(engine_json::unsupported_limits(&self.system().await?))
     }
 
     async fn information(&self, what: Information) -> Result<Value> {
         match what {
             Information::Version => Ok(self.engine().await?.version.clone()),
+            Information::System => self.system().await,
             Information::Images { all } => {
                 Ok(parse::image_list(&self.inspected(command::image_details(all)).await?))
             }

@@ -7,6 +7,8 @@
 pub enum Information {
     /// `GET /version`: an object.
     Version,
+    /// `GET /info`: an object.
+    System,
     /// `GET /images/json`: an array; with `all` intermediate images too.
     Images {
         /// Intermediate images too.
@@ -28,6 +30,7 @@ impl Information {
     pub fn operation(self) -> &'static str {
         match self {
             Self::Version => "ask for the engine's version",
+            Self::System => "ask for the engine's settings",
             Self::Images { .. } => "list images",
             Self::Containers { .. } => "list containers",
             Self::Networks => "list networks",
@@ -39,6 +42,7 @@ impl Information {
     pub fn path(self) -> &'static str {
         match self {
             Self::Version => "/version",
+            Self::System => "/info",
             Self::Images { all: false } => "/images/json",
             Self::Images { all: true } => "/images/json?all=1",
             Self::Containers { all: false } => "/containers/json",
