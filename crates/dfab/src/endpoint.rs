@@ -1,5 +1,7 @@
 //! Where an engine is: from host, URL and ports to a socket or an address (clients-tasks §2.2, §2.3).
 
+use std::fmt;
+
 use crate::failure::{Failure, Result};
 use crate::project::Host;
 
@@ -59,6 +61,16 @@ impl Endpoint {
             return Ok(Self { host: Some(Host::parse(host)?), address: Address::Unix(socket) });
         }
         Ok(Self { host: None, address: Address::parse(url, remote_port)? })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => f.write_str(path),
+            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+        }
     }
 }
 

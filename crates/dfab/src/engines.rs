@@ -7,8 +7,7 @@ use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector};
 use dfab_map::desired::Target;
 use dfab_map::model::{ClientConfig, Tls};
 use dfab_map::names::ClientName;
-use dfab_tunnel::{Behind, Forward, LocalPorts};
-use tokio::task::JoinHandle;
+use dfab_tunnel::{Forward, LocalPorts};
 
 use crate::cli::options::BackendKind;
 use crate::console::Console;
@@ -18,6 +17,19 @@ use crate::project::Host;
 use crate::settings::Settings;
 use crate::ssh::{Sessions, SshConnector};
 
+/// An engine behind SSH, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// The SSH host.
+    pub host: Host,
+    /// Where the engine listens, as seen from there.
+    pub address: Address,
+    /// How messages call it.
+    pub name: String,
+    /// The first local port for other programs, where one was asked for.
+    pub local_port: Option<u16>,
+}
+
 /// Makes backends, and keeps them until the end of the run.
 pub struct Engines {
     settings: Settings,
@@ -26,8 +38,8 @@ pub struct Engines {
     /// By what makes two targets the same engine, spoken to in the same way.
     backends: Mutex<HashMap<String, Arc<dyn Backend>>>,
     /// Numbers the local ports that lead to remote engines, where they are asked for.
-    ports: Arc<LocalPorts>,
-    forwards: Mutex<Vec<JoinHandle<Option<Forward>>>>,
+    ports: LocalPorts,
+    forwards: Mutex<Vec<Forward>>,
     console: Arc<Console>,
 }
 
@@ -38,7 +50,7 @@ impl Engines {
             settings,
             sessions,
             backends: Mutex::default(),
-            ports: Arc::default(),
+            ports: LocalPorts::default(),
             forwards: Mutex::default(),
             console,
         }
@@ -48,47 +60,81 @@ impl Engines {
     pub async fn close(&self) {
         let forwards: Vec<_> =
             self.forwards.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
-        for forward in forwards {
-            if !forward.is_finished() {
-                forward.abort();
-            } else if let Ok(Some(forward)) = forward.await {
-                forward.close().await;
-            }
-        }
+        futures_util::future::join_all(forwards.into_iter().map(Forward::close)).await;
         self.sessions.close().await;
     }
 
-    /// Offers a port on 127.0.0.1 that leads to a remote engine, for other programs (clients-tasks
-    /// §2.5, design §5): dfab itself needs none. Ports count up over the whole run.
-    fn offer_port(&self, start: u16, host: Host, address: &Address, name: String) {
-        let behind = match address {
-            Address::Unix(path) => Behind::Unix(path.clone()),
-            Address::Tcp { host, port, .. } => Behind::Tcp(host.clone(), *port),
-        };
-        let (ports, sessions) = (Arc::clone(&self.ports), Arc::clone(&self.sessions));
-        let console = Arc::clone(&self.console);
-        let offering = tokio::spawn(async move {
-            // A host that cannot be reached is reported by whoever needs it.
-            let session = sessions.session(&host).await.ok()?;
-            let forward = async {
-                let (listener, _) = ports.listen(Some(start)).await?;
-                Forward::serve(listener, session, behind)
-            };
-            match forward.await {
-                Ok(forward) => {
-                    console.progress_line(
-                        Some(&name),
-                        &format!("docker: {} leads to this engine", forward.address()),
-                    );
-                    Some(forward)
+    /// Returns how a target's engine behind SSH is reached; `None` for an engine of this machine.
+    ///
+    /// # Errors
+    ///
+    /// A configuration failure when the target's settings make no way to an engine.
+    pub fn remote(&self, target: &Target) -> Result<Option<Remote>> {
+        let endpoint = self.endpoint(target)?;
+        let Endpoint { host: Some(host), address } = endpoint else { return Ok(None) };
+        let name = shown_name(target, Some(&host));
+        let local_port = target.config.tunnel_local_port.or(self.settings.tunnel_local_port);
+        Ok(Some(Remote { host, address, name, local_port }))
+    }
+
+    /// Opens a port on 127.0.0.1 that leads to a remote engine, for other programs (clients-tasks §2.5, design
+    /// §5): dfab itself needs none. Ports count up over the whole run from `start`; without one the system
+    /// chooses. The port stands at once, and each connection to it connects to the host where that is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`dfab_tunnel::Error::Input`] when there is no free port.
+    pub fn open_port(&self, remote: &Remote, start: Option<u16>) -> Result<Forward, dfab_tunnel::Error> {
+        let (listener, busy) = self.ports.listen(start)?;
+        for port in busy {
+            let text = format!("local port {port} is in use by another program: it is passed over");
+            self.console.note(Some(&remote.name), &text);
+        }
+        let connector = Arc::new(self.connector(remote));
+        let (console, remote) = (Arc::clone(&self.console), remote.clone());
+        Forward::serve_with(listener, move || {
+            let (connector, console, remote) = (Arc::clone(&connector), Arc::clone(&console), remote.clone());
+            async move {
+                let stream = connector.stream().await;
+                if let Err(error) = &stream {
+                    let why = crate::failure::chain(error).join(": ");
+                    let text = format!("a request to {} was not forwarded: {why}", remote.address);
+                    console.warn(Some(&remote.name), &text);
+                    connector.forget_unreachable(error).await;
                 }
-                Err(error) => {
-                    console.warn(Some(&name), &format!("no local port is offered: {error}"));
-                    None
-                }
+                stream
             }
-        });
-        self.forwards.lock().unwrap_or_else(PoisonError::into_inner).push(offering);
+        })
+    }
+
+    /// Returns what opens streams to a remote engine.
+    pub fn connector(&self, remote: &Remote) -> SshConnector {
+        let Remote { host, address, name, .. } = remote.clone();
+        SshConnector::new(Arc::clone(&self.sessions), host, address, name)
+    }
+
+    /// Opens the port that was asked for by `docker_tunnel_local_port`, for the time of the run.
+    fn offer_port(&self, remote: &Remote, start: u16) {
+        match self.open_port(remote, Some(start)) {
+            Ok(forward) => {
+                let text = format!("docker: {} leads to this engine", forward.address());
+                self.console.progress_line(Some(&remote.name), &text);
+                self.forwards.lock().unwrap_or_else(PoisonError::into_inner).push(forward);
+            }
+            Err(error) => {
+                self.console.warn(Some(&remote.name), &format!("no local port is offered: {error}"));
+            }
+        }
+    }
+
+    fn endpoint(&self, target: &Target) -> Result<Endpoint> {
+        let config = &target.config;
+        let host =
+            config.fabric_host.as_deref().filter(|host| !host.is_empty()).map(Host::parse).transpose()?;
+        let url = config.base_url.as_deref().or(self.settings.docker_base_url.as_deref());
+        let docker_host = std::env::var("DOCKER_HOST").ok();
+        let remote_port = config.tunnel_remote_port.or(self.settings.tunnel_remote_port);
+        Endpoint::new(host, url, docker_host.as_deref(), remote_port)
     }
 
     /// Returns the backend of a target. Nothing is connected yet.
@@ -98,15 +144,11 @@ impl Engines {
     /// A configuration failure when the target's settings make no way to an engine.
     pub fn backend(&self, target: &Target) -> Result<Arc<dyn Backend>> {
         let config = &target.config;
-        let host =
-            config.fabric_host.as_deref().filter(|host| !host.is_empty()).map(Host::parse).transpose()?;
-        let url = config.base_url.as_deref().or(self.settings.docker_base_url.as_deref());
-        let docker_host = std::env::var("DOCKER_HOST").ok();
-        let remote_port = config.tunnel_remote_port.or(self.settings.tunnel_remote_port);
         if self.settings.backend == BackendKind::Cli {
-            return self.program_backend(target, host);
+            let host = config.fabric_host.as_deref().filter(|host| !host.is_empty());
+            return self.program_backend(target, host.map(Host::parse).transpose()?);
         }
-        let endpoint = Endpoint::new(host, url, docker_host.as_deref(), remote_port)?;
+        let endpoint = self.endpoint(target)?;
         self.refuse_tls(config, &endpoint, &target.name)?;
         let version = match config.version.as_deref().or(self.settings.docker_api_version.as_deref()) {
             None | Some("auto") => None,
@@ -125,11 +167,12 @@ impl Engines {
         let options = ApiOptions { version, timeout, ..ApiOptions::default() };
         let backend: Arc<dyn Backend> = match endpoint {
             Endpoint { host: Some(host), address } => {
-                if let Some(start) = config.tunnel_local_port.or(self.settings.tunnel_local_port) {
-                    self.offer_port(start, host.clone(), &address, name.clone());
+                let local_port = config.tunnel_local_port.or(self.settings.tunnel_local_port);
+                let remote = Remote { host, address, name, local_port };
+                if let Some(start) = local_port {
+                    self.offer_port(&remote, start);
                 }
-                let connector = SshConnector::new(Arc::clone(&self.sessions), host, address, name);
-                Arc::new(ApiBackend::new(Arc::new(connector), options))
+                Arc::new(ApiBackend::new(Arc::new(self.connector(&remote)), options))
             }
             Endpoint { host: None, address: Address::Unix(path) } => {
                 Arc::new(ApiBackend::new(Arc::new(LocalConnector::unix(path)), options))

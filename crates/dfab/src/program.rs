@@ -136,7 +136,7 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
     }
     let sessions = Arc::new(Sessions::new(settings.ssh.clone(), settings.tunnel, Arc::clone(console)));
     let engines = Arc::new(Engines::new(settings.clone(), sessions, Arc::clone(console)));
-    let run = Run::new(
+    let mut run = Run::new(
         options,
         settings,
         project,
@@ -146,6 +146,7 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
         directory,
         Interrupt::default(),
     );
+    run.only_call = matches!(bound.as_slice(), [Bound { work: Work::Task(..), .. }]);
     Ok(Prepared::Calls(Box::new(run), bound))
 }
 

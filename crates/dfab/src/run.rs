@@ -43,6 +43,8 @@ pub struct Run {
     pub hosts: Vec<Host>,
     /// The host that a task is on, for tasks that run once a host.
     pub host: Option<Host>,
+    /// Whether this call is all that the program does, so that its document may come before its end.
+    pub only_call: bool,
     clients: Arc<OnceCell<Clients>>,
 }
 
@@ -132,6 +134,7 @@ impl Run {
             interrupt,
             hosts: Vec::new(),
             host: None,
+            only_call: false,
             clients: Arc::default(),
         }
     }
@@ -173,6 +176,7 @@ impl Run {
             interrupt: self.interrupt.clone(),
             hosts: Vec::new(),
             host: None,
+            only_call: self.only_call,
             clients: Arc::clone(&self.clients),
         }
     }

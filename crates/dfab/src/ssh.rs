@@ -10,7 +10,7 @@ use dfab_client::connector::Stream;
 use dfab_client::error::Source;
 use dfab_tunnel::config::{Destination, Local, SshConfig};
 use dfab_tunnel::options::{Keepalive, KeyFile, Prompt, UnknownHost};
-use dfab_tunnel::{ConnectOptions, Error, Session, Way};
+use dfab_tunnel::{ConnectOptions, Error, Session, Stage, Way};
 use tokio::sync::OnceCell;
 
 use crate::console::Console;
@@ -63,8 +63,22 @@ impl Sessions {
         result
     }
 
+    /// Forgets the refusal of a host: the next one who needs it tries again.
+    pub async fn forget(&self, host: &Host) {
+        let slot = {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.get(&self.key(host)).cloned()
+        };
+        if let Some(slot) = slot {
+            slot.lock().await.take_if(|result| result.is_err());
+        }
+    }
+
     async fn connect(&self, host: &Host) -> Result<Session, Error> {
-        let options = self.options(host).await?;
+        let (options, warnings) = self.options(host).await?;
+        for (name, warning) in warnings {
+            self.console.warn(Some(&name), &warning);
+        }
         let _activity = self.console.progress.start(Some(&host.text), "connecting");
         tracing::debug!(host = host.text, user = options.user, port = options.port, "connecting");
         Session::connect(options).await
@@ -109,8 +123,13 @@ impl Sessions {
     }
 
     /// Puts the options of a connection together: the host string and options of the call, else the
-    /// SSH configuration, else the defaults.
-    async fn options(&self, host: &Host) -> Result<ConnectOptions, Error> {
+    /// SSH configuration, else the defaults. Beside them stands what of the configuration has no effect, with
+    /// the host that it is about.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] for a configuration that cannot be read.
+    pub async fn options(&self, host: &Host) -> Result<(ConnectOptions, Vec<(String, String)>), Error> {
         let settings = &self.settings;
         let local = Local { user: local_user(), home: settings.home.clone() };
         let mut base = ConnectOptions::new(host.name.clone(), local.user.clone());
@@ -125,18 +144,14 @@ impl Sessions {
         };
         let config = self.config(&local).await?;
         let (mut options, warnings) = config.options(&destination, &base, &local)?;
-        for warning in warnings {
-            self.console.warn(Some(&host.text), &warning);
-        }
+        let mut warnings: Vec<_> = warnings.into_iter().map(|warning| (host.text.clone(), warning)).collect();
         self.override_by_options(&mut options);
         if let Some(gateway) = &settings.gateway {
-            let (proxy, warnings) = config.jump(gateway, &base, &local)?;
-            for warning in warnings {
-                self.console.warn(Some(gateway), &warning);
-            }
+            let (proxy, more) = config.jump(gateway, &base, &local)?;
+            warnings.extend(more.into_iter().map(|warning| (gateway.clone(), warning)));
             options.proxy = proxy;
         }
-        Ok(options)
+        Ok((options, warnings))
     }
 
     fn set_auth(&self, base: &mut ConnectOptions) {
@@ -217,15 +232,31 @@ impl Connector for SshConnector {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
-        match self.open().await {
-            // The connection broke since it was last used: `open` makes a new one.
-            Err(error) if error.is_disconnected() => Ok(Box::new(self.open().await?)),
-            stream => Ok(Box::new(stream?)),
-        }
+        Ok(Box::new(self.stream().await?))
     }
 }
 
 impl SshConnector {
+    /// Opens a stream to the engine. Where the connection broke since it was last used, a new one is made.
+    ///
+    /// # Errors
+    ///
+    /// Why the host or the engine's socket cannot be reached.
+    pub async fn stream(&self) -> Result<dfab_tunnel::Stream, Error> {
+        match self.open().await {
+            Err(error) if error.is_disconnected() => self.open().await,
+            result => result,
+        }
+    }
+
+    /// Forgets that the host could not be reached, so that the next stream tries again. What the host has
+    /// refused, such as a login, stays refused.
+    pub async fn forget_unreachable(&self, error: &Error) {
+        if error.stage().is_some_and(|stage| stage <= Stage::Handshake) {
+            self.sessions.forget(&self.host).await;
+        }
+    }
+
     async fn open(&self) -> Result<dfab_tunnel::Stream, Error> {
         let session = self.sessions.session(&self.host).await?;
         match &self.address {

@@ -7,6 +7,7 @@ pub mod table;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dfab_map::diagnostic::{Findings, RenderOptions, Severity, Sources, render_all};
 use owo_colors::{OwoColorize, Style};
@@ -29,6 +30,8 @@ pub struct Console {
     width: usize,
     /// Held while a line is written, so that lines of several hosts stay whole.
     line: Mutex<()>,
+    /// The document was printed.
+    documented: AtomicBool,
     /// What is drawn below the lines on a terminal.
     pub progress: progress::Progress,
 }
@@ -62,6 +65,7 @@ impl Console {
             hidden: Hidden::new(&options.show, &options.hide),
             width: columns.filter(|columns| *columns >= 20).or_else(terminal_width).unwrap_or(80),
             line: Mutex::new(()),
+            documented: AtomicBool::new(false),
             progress: progress::Progress::new(interactive && !options.quiet),
         }
     }
@@ -109,8 +113,12 @@ impl Console {
         std::io::stdout().is_terminal()
     }
 
-    /// Prints the JSON document.
+    /// Prints the JSON document. There is one a run: after a task that shows it before its end, the later one is
+    /// dropped.
     pub fn document(&self, document: &serde_json::Value) {
+        if self.documented.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let text = serde_json::to_string_pretty(document).expect("a JSON value can be written");
         self.write(false, &text);
     }

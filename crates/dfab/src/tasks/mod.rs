@@ -7,6 +7,7 @@ mod information;
 mod maintenance;
 mod maps;
 mod script;
+mod tunnel;
 
 use dfab_client::error::Cause;
 
@@ -22,6 +23,7 @@ pub const ALL: &[&[Task]] = &[
     images::TASKS,
     hosts::TASKS,
     maps::TASKS,
+    tunnel::TASKS,
 ];
 
 /// Turns a failed call to an engine into a report, with what to do about it.
