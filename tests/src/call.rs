@@ -75,7 +75,7 @@ impl Project {
 }
 
 /// Returns the binary that `DFAB_BIN` names, else the one beside the test binary.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     std::env::var_os("DFAB_BIN").map(PathBuf::from).unwrap_or_else(|| {
         let test = std::env::current_exe().expect("a test has a path");
         // target/debug/deps/suite-… -> target/debug/dfab

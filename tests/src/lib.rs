@@ -13,9 +13,11 @@
 
 pub mod call;
 pub mod lab;
+pub mod terminal;
 
 pub use call::{Dfab, Outcome, Project};
 pub use lab::{Host, Lab};
+pub use terminal::Terminal;
 
 /// Returns the lab, or says that the calling test is skipped and returns from it.
 #[macro_export]

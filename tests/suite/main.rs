@@ -1,6 +1,7 @@
 //! Tests of the `dfab` binary over all crates, most of them in the lab.
 
 mod actions;
+mod completion;
 mod contract;
 mod errors;
 mod generations;

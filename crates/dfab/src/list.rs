@@ -17,6 +17,9 @@ pub enum Format {
     Short,
 }
 
+/// The words of `--format`.
+pub const FORMATS: [&str; 3] = ["short", "normal", "nested"];
+
 impl Format {
     /// Reads the word of `--format`.
     ///
@@ -28,11 +31,7 @@ impl Format {
             "normal" => Ok(Self::Normal),
             "nested" => Ok(Self::Nested),
             "short" => Ok(Self::Short),
-            _ => Err(Failure::usage(format!("`{word}` is no list format")).nearest(
-                word,
-                "formats",
-                ["short", "normal", "nested"],
-            )),
+            _ => Err(Failure::usage(format!("`{word}` is no list format")).nearest(word, "formats", FORMATS)),
         }
     }
 }

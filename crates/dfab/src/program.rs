@@ -23,6 +23,12 @@ use crate::{complete, exit};
 
 /// Runs the program and returns its exit code.
 pub fn main(arguments: &[OsString]) -> u8 {
+    if let [first, words @ ..] = arguments
+        && first == complete::COMMAND
+    {
+        anstream_print(&complete::answer(words));
+        return exit::DONE;
+    }
     let parsed = match parse(arguments) {
         Ok(parsed) => parsed,
         Err(Stop::Text(text)) => {
@@ -76,7 +82,7 @@ enum Work {
 fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
     let Parsed { options, calls, remote_command } = parsed;
     if let Some(shell) = options.completions {
-        return Ok(Prepared::Text(complete::script(shell)));
+        return Ok(Prepared::Text(complete::script(shell).to_owned()));
     }
     console::check_levels(&options)?;
     let directory = std::env::current_dir().map_err(|error| {

@@ -11,7 +11,7 @@ use super::state::cache;
 use crate::run::{Runs as _, find, tool};
 
 /// Programs that the lab calls, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("runc", "runc"),
@@ -28,6 +28,9 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("sudo", "sudo"),
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
+    ("script", "bsdutils"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 /// Packages without a program that we call: nginx is fetched with certificates checked by their names.

@@ -150,7 +150,7 @@ pub struct Options {
     pub show: Vec<String>,
     /// Print a completion script for a shell and exit
     #[arg(long, value_enum, value_name = "SHELL", help_heading = "Output")]
-    pub completions: Option<clap_complete::Shell>,
+    pub completions: Option<crate::complete::Shell>,
 }
 
 /// How engines are spoken to.

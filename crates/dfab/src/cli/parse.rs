@@ -34,7 +34,7 @@ pub enum Stop {
 /// Identifier prefix of task keywords among clap's arguments.
 const KEYWORD: &str = "keyword ";
 /// Identifier of the words among clap's arguments: the task and its arguments.
-pub const WORDS: &str = "words";
+const WORDS: &str = "words";
 
 /// Reads the command line. `arguments` is without the program's name.
 ///

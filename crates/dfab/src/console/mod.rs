@@ -225,7 +225,7 @@ impl Hidden {
 }
 
 /// The words of `--show` and `--hide`.
-const LEVELS: [&str; 12] = [
+pub const LEVELS: [&str; 12] = [
     "status",
     "aborts",
     "warnings",

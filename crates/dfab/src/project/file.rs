@@ -84,6 +84,22 @@ impl Project {
         if findings.is_empty() { Ok(project) } else { Err(wrong(Findings(findings))) }
     }
 
+    /// As [`Project::load`], for completion: what is wrong in the file is left out, and a file that cannot be
+    /// read is no file.
+    pub fn load_leniently(named: Option<&Path>, directory: &Path, variables: &mut Variables) -> Self {
+        let mut project = Self { root: directory.to_owned(), ..Self::default() };
+        let Ok(Some(path)) = find(named, directory, variables) else { return project };
+        let name = shown(&path, directory);
+        project.root = path.parent().unwrap_or(directory).to_owned();
+        project.file = Some(name.clone());
+        if let Ok(text) = std::fs::read_to_string(&path)
+            && let Ok(node) = dfab_map::yaml::parse(&text, &name)
+        {
+            project.read(&node, variables, &mut Vec::new());
+        }
+        project
+    }
+
     fn read(&mut self, node: &Node, variables: &mut Variables, findings: &mut Vec<Finding>) {
         if node.is_null() {
             return;

@@ -67,6 +67,14 @@ pub fn load_map(project: &Project, name: &str, variables: &Variables) -> Result<
     )
 }
 
+/// Returns what is written for a map, as far as it is YAML.
+pub fn map_node(project: &Project, name: &str) -> Option<dfab_map::yaml::Node> {
+    match project.map_source(name)? {
+        Source::File(path) => dfab_map::yaml::parse(&std::fs::read_to_string(path).ok()?, name).ok(),
+        Source::Inline(node) => Some(*node),
+    }
+}
+
 /// Loads the clients of the project; none when it names none.
 ///
 /// # Errors

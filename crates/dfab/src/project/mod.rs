@@ -10,6 +10,6 @@ mod variables;
 
 pub use file::Project;
 pub use hosts::{Host, HostLists, hosts_of};
-pub use maps::{load_clients, load_map, unknown_map};
+pub use maps::{load_clients, load_map, map_node, unknown_map};
 pub use steps::{ProjectTask, Step, StepKind, interpolate};
 pub use variables::{Variables, settings_text};

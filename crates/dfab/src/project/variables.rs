@@ -31,6 +31,11 @@ impl Variables {
         self.values.get(name)
     }
 
+    /// Returns the names of all variables, in the order in which they were set first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     /// Sets a variable, over an earlier value.
     pub fn insert(&mut self, name: impl Into<String>, value: Value) {
         self.values.insert(name.into(), value);
