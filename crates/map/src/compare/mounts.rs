@@ -1,6 +1,6 @@
 //! Mounts, volumes of other containers (engine §4.3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -88,16 +88,27 @@ fn volumes_from(desired: &Container, detail: &ContainerDetail, observed: &Observ
             reasons.push(differs(field, shown(&current), shown(&wanted), source));
             continue;
         }
-        let theirs = observed.containers.get(other).and_then(|container| container.detail.as_ref());
-        for (path, mount) in theirs.into_iter().flat_map(|detail| &detail.mounts) {
-            let mine = detail.mounts.get(path);
-            if !desired.mounts.contains_key(path) && mine.is_none_or(|mine| mine.source != mount.source) {
+        for path in volumes_of(name, observed).keys() {
+            // Where several containers have a volume at this path, the engine takes one of them.
+            let mine = detail.mounts.get(path).filter(|mine| {
+                let mut offered = wanted.iter().filter_map(|name| volumes_of(name, observed).get(path));
+                offered.any(|mount| mount.source == mine.source)
+            });
+            if !desired.mounts.contains_key(path) && mine.is_none() {
                 let text = format!("the volume of {other} at {path} is another one");
                 reasons.push(because(&field, text, source));
             }
         }
     }
     reasons
+}
+
+/// What is mounted in the container that an element of `volumes_from` names.
+fn volumes_of<'a>(element: &str, observed: &'a Observed) -> &'a BTreeMap<String, Mount> {
+    static NONE: BTreeMap<String, Mount> = BTreeMap::new();
+    let name = element.strip_suffix(":ro").unwrap_or(element);
+    let detail = observed.containers.get(name).and_then(|container| container.detail.as_ref());
+    detail.map_or(&NONE, |detail| &detail.mounts)
 }
 
 /// Options of binds beside `ro`, such as `z` or `nocopy`.
