@@ -1,17 +1,21 @@
-//! Things that happen to an engine behind dfab's back.
+//! Things that happen to an engine behind dfab's back: containers killed, stopped, removed, changed and
+//! replaced, volumes and networks gone, networks detached and attached, images that get another content.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dfab_client::Backend;
+use dfab_map::image::ImageName;
 use dfab_map::property::Property;
-use dfab_map::spec::{EndpointSpec, Properties};
+use dfab_map::spec::{ContainerSpec, EndpointSpec, Properties};
 use serde_json::json;
 
+use super::random::Random;
 use super::world::World;
 
 /// Does up to four things, chosen by `seed`, and returns what they were.
 pub async fn disturb(world: &World, seed: u64) -> Vec<String> {
-    let mut random = Random(seed.wrapping_add(1));
+    let mut random = Random::new(seed);
     let mut done = Vec::new();
     for _ in 0..=random.below(4) {
         let containers: Vec<String> = world.backend.list_containers().await.unwrap().into_keys().collect();
@@ -21,9 +25,13 @@ pub async fn disturb(world: &World, seed: u64) -> Vec<String> {
             break;
         }
         let name = &containers[random.below(containers.len())];
-        if let Some(what) = one(world.backend.as_ref(), name, random.below(9)).await {
-            done.push(what);
-        }
+        let what = match random.below(12) {
+            9 => retag(world, &mut random).await,
+            10 => lose_volume(world.backend.as_ref(), &mut random).await,
+            11 => impostor(world.backend.as_ref(), name).await,
+            choice => one(world.backend.as_ref(), name, choice).await,
+        };
+        done.extend(what);
     }
     done
 }
@@ -65,12 +73,35 @@ async fn one(backend: &dyn Backend, name: &str, choice: usize) -> Option<String>
     }
 }
 
-/// A small generator of its own, so that a seed means the same for ever.
-struct Random(u64);
+/// The image's name now means another image.
+async fn retag(world: &World, random: &mut Random) -> Option<String> {
+    let variant = random.below(3);
+    world.make_image(variant).await;
+    Some(format!("image conv-image is variant {variant}"))
+}
 
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % limit
+/// Someone removes a volume, for which its containers have to go first.
+async fn lose_volume(backend: &dyn Backend, random: &mut Random) -> Option<String> {
+    let volumes: Vec<String> =
+        backend.list_volumes().await.ok()?.into_keys().filter(|name| name.starts_with("conv.")).collect();
+    let volume = volumes.get(random.below(volumes.len().max(1)))?;
+    for (holder, listed) in backend.list_containers().await.ok()? {
+        if listed.volumes.contains(volume) {
+            backend.remove_container(&holder, true, true).await.ok()?;
+        }
     }
+    backend.remove_volume(volume).await.ok().map(|()| format!("remove volume {volume}"))
+}
+
+/// Someone makes a container by hand under a name of ours.
+async fn impostor(backend: &dyn Backend, name: &str) -> Option<String> {
+    backend.remove_container(name, false, true).await.ok()?;
+    let spec = ContainerSpec {
+        name: name.to_owned(),
+        image: ImageName::expand("busybox", None, None).ok()?,
+        properties: Properties::from([(Property::Command, json!(["sh"]))]),
+        first_endpoint: None,
+        own_labels: BTreeMap::new(),
+    };
+    backend.create_container(&spec).await.ok().map(|_| format!("another container {name}"))
 }

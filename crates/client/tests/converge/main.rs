@@ -1,17 +1,24 @@
 //! Maps brought to an engine, disturbed, and brought back: after every successful run the next plan is
 //! empty.
 //!
-//! On the engine in memory always; on a real one where `DFAB_LIVE_ENGINE` gives its socket (an image
-//! `busybox:latest` must be there).
+//! On the engine in memory always; on real ones where `DFAB_LIVE_ENGINE` gives their sockets (an image
+//! `busybox:latest` must be there). `cargo xtask soak` does many rounds on all engine generations.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod drift;
+mod generate;
+mod random;
+mod rounds;
 mod world;
+
+use std::path::Path;
+use std::sync::Arc;
 
 use dfab_client::memory::Failure;
 use dfab_map::plan::ActionKind;
 
+use self::rounds::rounds;
 use self::world::World;
 
 const MAP: &str = include_str!("map.yaml");
@@ -74,25 +81,64 @@ async fn any_drift_is_repaired() {
     }
 }
 
+/// Random maps one after the other on one engine, each with drift.
+#[tokio::test(start_paused = true)]
+async fn any_map_is_reached_from_any_other_and_after_any_drift() {
+    let mut world = World::in_memory(&generate::map(0));
+    let figures = rounds(&mut world, 0, 200, |_| {}).await;
+    assert_eq!(figures.failures, [""; 0], "{figures}");
+    assert!(figures.steps > 1_000 && figures.drifts > 200, "{figures}");
+}
+
+/// The way from a random map to another one is killed after every request in turn, and gone again.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_killed_anywhere_is_completed_by_the_next_run() {
+    for seed in 0..6 {
+        for number in 1.. {
+            let mut world = World::in_memory(&generate::map(seed));
+            world.run(ActionKind::Update).await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            let volumes = world.backend.list_volumes().await.unwrap();
+            world.turn_to(&generate::map(seed + 1000));
+            let memory = Arc::clone(world.memory.as_ref().unwrap());
+            memory.fail_at(number, Failure::Unreachable);
+            let finished = world.run(ActionKind::Update).await.is_ok();
+            memory.recover();
+            let when = format!("seed {seed}, after request {number}");
+            world.run(ActionKind::Update).await.unwrap_or_else(|error| panic!("{when}: {error}"));
+            world.assert_converged(&when).await;
+            let left = world.backend.list_volumes().await.unwrap();
+            let lost = |name: &&String| name.starts_with("conv.") && !left.contains_key(*name);
+            assert_eq!(volumes.keys().find(lost), None, "{when}");
+            let data = |call: &&String| call.starts_with("remove volume") && !call.contains(".dfab-un");
+            assert_eq!(memory.changes().iter().find(data), None, "{when}");
+            if finished {
+                break;
+            }
+        }
+    }
+}
+
+/// `DFAB_LIVE_ENGINE` names the sockets of engines, separated by commas.
 #[tokio::test]
-async fn a_real_engine_converges_and_drift_is_repaired() {
-    let Some(world) = World::live(MAP) else {
+async fn real_engines_converge_and_drift_is_repaired() {
+    let Some(sockets) = std::env::var_os("DFAB_LIVE_ENGINE") else {
         println!("skipped: DFAB_LIVE_ENGINE does not name an engine's socket");
         return;
     };
-    world.clean_up().await;
-    world.run(ActionKind::Update).await.unwrap();
-    world.assert_converged("after the first update").await;
-    let rounds = std::env::var("DFAB_LIVE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
-    for seed in 0..rounds {
-        let drifted = drift::disturb(&world, seed).await;
-        let plan = world
-            .run(ActionKind::Update)
-            .await
-            .unwrap_or_else(|error| panic!("seed {seed}, {drifted:?}: {error}"));
-        world.assert_converged(&format!("seed {seed}, {drifted:?}, repaired by\n{plan}")).await;
+    let number = |name: &str, default| {
+        std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
+    };
+    let (first, count) = (number("DFAB_LIVE_SEED", 0), number("DFAB_LIVE_ROUNDS", 3));
+    for socket in sockets.to_string_lossy().split(',') {
+        let mut world = World::live(MAP, Path::new(socket));
+        world.clean_up().await;
+        world.make_image(0).await;
+        world.run(ActionKind::Update).await.unwrap();
+        world.assert_converged("after the first update").await;
+        // The image has a folder of another owner at the path, which engines copy into empty volumes.
+        assert_eq!(world.shell("conv.data", "stat -c '%u:%g %a' /mounted").await, "2000:2000 750\n");
+        let figures = rounds(&mut world, first, count, |line| println!("{line}")).await;
+        println!("figures: {figures}");
+        assert!(figures.failures.is_empty(), "{socket}:\n{}", figures.failures.join("\n\n"));
     }
-    // The image has a folder of another owner at the path, which engines copy into empty volumes.
-    assert_eq!(world.shell("conv.data", "stat -c '%u:%g %a' /mounted").await, "2000:2000 750\n");
-    world.clean_up().await;
 }
