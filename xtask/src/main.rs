@@ -1,4 +1,4 @@
-//! Project chores: `cargo xtask lab | demo | integration | bench | fuzz | check`.
+//! Project chores: `cargo xtask lab | demo | integration | bench | soak | fuzz | check`.
 //!
 //! CI calls the same commands as a developer. This program uses none of our crates: it builds and
 //! runs the `dfab` binary as a user would.
@@ -21,6 +21,7 @@ mod layers;
 mod project;
 mod run;
 mod site;
+mod soak;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Project chores of dfab", version)]
@@ -39,6 +40,8 @@ enum Chore {
     Integration(integration::IntegrationArgs),
     /// Measure the main job in a lab
     Bench(bench::BenchArgs),
+    /// Bring random maps and random drift to real engines of every generation
+    Soak(soak::SoakArgs),
     /// Feed broken texts to the YAML reader and the map loader
     Fuzz(fuzz::FuzzArgs),
     /// Check formatting, lints, documentation, dependencies and layers
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Demo => demo::run(),
         Chore::Integration(args) => integration::run(args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Soak(args) => soak::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Check => check::run(),
     });
