@@ -126,9 +126,9 @@ impl Command {
     /// [`Error::Input`] for an environment variable that is no name.
     pub fn full(&self) -> Result<String, Error> {
         let line = self.wrapped()?;
-        // Commands tell their process number, so that they can be ended. Under sudo, what follows runs
+        // Commands tell their process group, so that they can be ended. Under sudo, what follows runs
         // as the target user: it says so, and from there on standard input is its.
-        let announce = format!("echo {READY} $$ >&2; ");
+        let announce = format!("{GROUP}echo {READY} $3 >&2; ");
         match &self.sudo {
             None if self.shell.is_some() || self.is_wrapped() => {
                 Ok(format!("sh -c {}", quote::shell(&format!("{announce}exec {line}"))))
@@ -183,8 +183,14 @@ impl Command {
     }
 }
 
-/// Written by a command when it has begun, with its process number; taken out of its output.
+/// Written by a command when it has begun, with its process group; taken out of its output.
 const READY: &str = "dfab-ready-9f3a61c7";
+
+/// Has a shell find its process group, as `$3`, with nothing but what it has built in. In
+/// `/proc/PID/stat` that is the third field after the name, which ends with the last `)`. It is asked
+/// for at the start: later the leader may be gone and leave processes of its group behind. Where there
+/// is no `/proc`, the group stays unknown.
+const GROUP: &str = r#"stat=; read -r stat 2>/dev/null </proc/$$/stat; set -- ${stat##*) }; "#;
 
 impl Session {
     /// Starts a command. Under sudo it returns when sudo has let it begin: the password was asked for
@@ -242,13 +248,13 @@ impl Session {
                 && let Some(end) = find(&heard[at..], b"\n")
             {
                 let words = String::from_utf8_lossy(&heard[at..at + end]).into_owned();
-                let pid = words.split_ascii_whitespace().nth(1).and_then(|pid| pid.parse().ok());
+                let group = words.split_ascii_whitespace().nth(1).and_then(|group| group.parse().ok());
                 // What was heard besides is the command's, or sudo's lecture: it is not lost.
                 heard.drain(at..=at + end);
                 output.put_back(&heard);
-                // The process of another user is not ours to end.
-                if let (Some(pid), None) = (pid, sudo) {
-                    process.set_pid(pid);
+                // The processes of another user are not ours to end.
+                if let (Some(group), None) = (group, sudo) {
+                    process.set_group(group);
                 }
                 return Ok(process);
             }
@@ -327,7 +333,8 @@ mod tests {
         for (command, expected) in cases {
             assert_eq!(command.wrapped().unwrap(), expected);
             let full = command.full().unwrap();
-            assert!(full.starts_with("sh -c 'echo dfab-ready-9f3a61c7 $$ >&2; exec "), "{full}");
+            assert!(full.starts_with("sh -c 'stat=; read -r stat "), "{full}");
+            assert!(full.contains("echo dfab-ready-9f3a61c7 $3 >&2; exec "), "{full}");
         }
         assert!(Command::line("x").env("A B", "").full().is_err());
         assert!(Command::line("x").env("1A", "").full().is_err());
@@ -348,5 +355,8 @@ mod tests {
         let output =
             std::process::Command::new("sh").args(["-c", &command.full().unwrap()]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "x 'y' $z|/|it's|");
+        let ready = String::from_utf8_lossy(&output.stderr).into_owned();
+        let group: Option<i32> = ready.trim().strip_prefix(READY).and_then(|text| text.trim().parse().ok());
+        assert_eq!(group, Some(rustix::process::getpgrp().as_raw_nonzero().get()), "{ready}");
     }
 }

@@ -45,8 +45,8 @@ pub(crate) struct State {
     pub(crate) finished: bool,
     writer: Option<Waker>,
     pub(crate) inbound: [Inbound; 2],
-    /// The remote process, when the command told.
-    pub(crate) pid: Option<u32>,
+    /// The remote process group, when the command told.
+    pub(crate) group: Option<u32>,
     /// Signals to send.
     pub(crate) signals: Vec<Signal>,
     /// How the command ended; known once the peer has closed the channel.

@@ -142,9 +142,9 @@ impl Process {
         }
     }
 
-    /// Tells the owner which process to end besides the one that the server knows.
-    pub(crate) fn set_pid(&self, pid: u32) {
-        crate::lock(&self.handle.state).pid = Some(pid);
+    /// Tells the owner which process group to end besides the process that the server knows.
+    pub(crate) fn set_group(&self, group: u32) {
+        crate::lock(&self.handle.state).group = Some(group);
     }
 
     /// Returns the command for messages, without secrets.
@@ -230,7 +230,12 @@ impl Process {
     }
 
     /// Ends the command: `TERM`, and after `grace` `KILL`; then closes the channel. Returns how it
-    /// ended, or [`Exit::Unknown`] when the server had not said after another `grace`.
+    /// ended.
+    ///
+    /// No process withstands `KILL`, but on a busy host it takes its time to get there: it is waited for
+    /// as long as `grace` and 30 s at least. [`Exit::Unknown`] means that the server had not said by
+    /// then. A command from [`Session::exec`](crate::Session::exec), which a signal may not reach at
+    /// all, is given another `grace` only.
     ///
     /// # Errors
     ///
@@ -239,16 +244,21 @@ impl Process {
         self.stdin.take();
         self.stdout.take();
         self.stderr.take();
-        for signal in [Signal::Term, Signal::Kill] {
+        let reached = crate::lock(&self.handle.state).group.is_some();
+        let patience = if reached { grace.max(KILL_WAIT) } else { grace };
+        for (signal, limit) in [(Signal::Term, grace), (Signal::Kill, patience)] {
             self.signal(signal)?;
             let exit = poll_fn(|ctx| self.handle.poll_exit(ctx));
-            if let Ok(exit) = tokio::time::timeout(grace, exit).await {
+            if let Ok(exit) = tokio::time::timeout(limit, exit).await {
                 return exit;
             }
         }
         Ok(Exit::Unknown)
     }
 }
+
+/// How long `KILL` may take: a channel of its own, a shell, and the end of the processes.
+pub(crate) const KILL_WAIT: Duration = Duration::from_secs(30);
 
 /// The last lines of an error output, enough for a message.
 pub(crate) fn tail(text: &str) -> String {

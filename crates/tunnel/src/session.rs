@@ -320,15 +320,15 @@ impl Session {
             .map_or_else(|| why.to_owned(), |why| format!("the server refuses: {why}"))
     }
 
-    /// Closes the connection: streams get their last bytes out (5 s at most), the server is told, and
-    /// the thread ends.
+    /// Closes the connection: streams get their last bytes out (5 s at most) and commands their signal
+    /// (15 s at most), the server is told, and the thread ends.
     ///
     /// # Errors
     ///
     /// [`Error::Disconnected`] when the connection had broken before, [`Error::Timeout`] when the
-    /// thread does not answer within 10 s. The connection is gone in any case.
+    /// thread does not answer within 20 s. The connection is gone in any case.
     pub async fn close(&self) -> Result<(), Error> {
-        const LIMIT: Duration = Duration::from_secs(10);
+        const LIMIT: Duration = Duration::from_secs(20);
         let (reply, answer) = oneshot::channel();
         match self.order(Order::Close(reply)) {
             Err(Error::Closed { .. }) => return Ok(()),

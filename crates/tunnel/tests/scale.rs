@@ -43,6 +43,20 @@ fn figures(sshd: &Sshd) -> Figures {
     }
 }
 
+/// Looks until it is as it should be, or nothing has changed for three seconds.
+async fn settled(sshd: &Sshd, good: impl Fn(&Figures) -> bool) -> Figures {
+    let (mut last, mut same) = (figures(sshd), 0);
+    while !good(&last) && same < 30 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let now = figures(sshd);
+        let unchanged =
+            now.descriptors == last.descriptors && now.server_descriptors == last.server_descriptors;
+        same = if unchanged { same + 1 } else { 0 };
+        last = now;
+    }
+    last
+}
+
 async fn round(session: &Arc<Session>, path: &str, streams: usize) {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..streams {
@@ -66,8 +80,6 @@ async fn round(session: &Arc<Session>, path: &str, streams: usize) {
     while let Some(result) = tasks.join_next().await {
         result.unwrap();
     }
-    // The last ones are being closed.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,11 +92,15 @@ async fn ten_thousand_streams_leave_nothing_behind() {
     let session = Arc::new(Session::connect(sshd.options()).await.unwrap());
     // Warm: pools and allocators have what they need.
     round(&session, echo.path(), 500).await;
-    let before = figures(&sshd);
+    // The last ones are being closed: what is left is what stays.
+    let before = settled(&sshd, |_| false).await;
     let started = Instant::now();
     round(&session, echo.path(), 10_000).await;
     let took = started.elapsed();
-    let after = figures(&sshd);
+    let after = settled(&sshd, |now| {
+        now.descriptors <= before.descriptors && now.server_descriptors <= before.server_descriptors
+    })
+    .await;
     eprintln!("before {before:?}\nafter  {after:?}\n10000 streams in {took:.1?}");
     assert!(after.descriptors <= before.descriptors, "descriptors leak");
     assert!(after.threads <= before.threads, "threads leak");

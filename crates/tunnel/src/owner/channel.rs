@@ -43,7 +43,7 @@ pub(super) struct Live {
     /// By how much to widen the window. libssh2 keeps the packet of a call that would block, and counts
     /// what the call that sends it says: so it is made again with this amount before any read.
     widening: u32,
-    /// Processes to send signals to by another channel.
+    /// Process groups to send signals to by another channel.
     pub(super) kills: Vec<Kill>,
 }
 
@@ -112,6 +112,11 @@ impl Live {
 
     pub(super) fn is_exec(&self) -> bool {
         self.exec
+    }
+
+    /// Whether its command has not been started yet.
+    pub(super) fn is_starting(&self) -> bool {
+        !matches!(self.phase, Phase::Running)
     }
 
     /// Whether a turn can change something. Channels with unsent bytes wait while the socket is full.
@@ -299,7 +304,7 @@ impl Live {
             let mut state = lock(&self.port.state);
             state.signals.remove(0);
             let force = self.let_go.is_some();
-            self.kills.extend(state.pid.map(|pid| (pid, signal, force)));
+            self.kills.extend(state.group.map(|group| (group, signal, force)));
         }
     }
 

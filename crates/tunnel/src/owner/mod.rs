@@ -25,6 +25,7 @@ use self::channel::{Live, Turn};
 use self::link::Link;
 use crate::options::Keepalive;
 use crate::port::{Handle, Port};
+use crate::process::KILL_WAIT;
 use crate::raw::{self, Buffers, Failure};
 use crate::{Error, Pty, Signal, quote};
 
@@ -86,6 +87,9 @@ const PACKET: u32 = 32 * 1024;
 /// them any more.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How much longer the connection stays for signals to commands that are not sent yet.
+const KILL_LINGER: Duration = Duration::from_secs(10);
+
 /// After refusing a session the server is asked again this much later: it counts those that end only
 /// when it gets round to it.
 const ASK_AGAIN: Duration = Duration::from_millis(25);
@@ -117,6 +121,8 @@ pub(crate) struct Owner {
     round_trip: Duration,
     scratch: Vec<u8>,
     closing: Option<(Instant, Vec<Closed>)>,
+    /// What ended the loop, for those who come too late.
+    ended: Option<Error>,
 }
 
 struct Opening {
@@ -156,6 +162,7 @@ impl Owner {
             round_trip: Duration::MAX,
             scratch: vec![0; 64 * 1024],
             closing: None,
+            ended: None,
         }
     }
 
@@ -176,6 +183,7 @@ impl Owner {
             }
         };
         let _ = gone.set(error.clone());
+        self.ended = Some(error.clone());
         self.fail_all(&error);
         if let (End::Closed, Some((_, replies))) = (&end, self.closing.take()) {
             let result = self.goodbye();
@@ -229,10 +237,11 @@ impl Owner {
         let timer = self.watch()?;
         let idle = self.channels.is_empty() && self.queue.is_empty() && self.parked.is_empty();
         let idle = idle && self.opening.is_none();
-        if let Some((deadline, _)) = &self.closing
-            && (idle || Instant::now() >= *deadline)
-        {
-            return Err(End::Closed);
+        if let Some((deadline, _)) = &self.closing {
+            let more = if self.has_kills() { KILL_LINGER } else { Duration::ZERO };
+            if idle || Instant::now() >= *deadline + more {
+                return Err(End::Closed);
+            }
         }
         let ready = self.link.wait(if again { Some(Duration::ZERO) } else { timer });
         if ready.received {
@@ -269,6 +278,13 @@ impl Owner {
                 }
             }
         }
+    }
+
+    /// Whether signals wait to be sent to commands.
+    fn has_kills(&self) -> bool {
+        let opening = self.opening.as_ref().and_then(|opening| opening.job.as_ref());
+        self.queue.iter().chain(&self.parked).chain(opening).any(|job| job.reply.is_none())
+            || self.channels.values().any(Live::is_starting)
     }
 
     fn start_closing(&mut self, reply: Option<Closed>) {
@@ -311,12 +327,13 @@ impl Owner {
         for id in gone {
             self.channels.remove(&id);
         }
-        for kill in kills {
-            self.queue.push_back(Job {
+        // Before all others: somebody waits for the end of a command, or nobody does any more.
+        for kill in kills.into_iter().rev() {
+            self.queue.push_front(Job {
                 target: Target::Exec { command: kill_command(kill), pty: None, end_on_drop: false },
                 reply: None,
                 permit: None,
-                deadline: Instant::now() + LINGER,
+                deadline: Instant::now() + KILL_WAIT,
             });
             again = true;
         }
@@ -503,7 +520,7 @@ impl Owner {
             }
         }
         if let Some((deadline, _)) = &self.closing {
-            at_latest(*deadline);
+            at_latest(if now < *deadline { *deadline } else { *deadline + KILL_LINGER });
         }
         Ok(next.map(|next| next.saturating_duration_since(now) + Duration::from_millis(1)))
     }
@@ -513,13 +530,17 @@ impl Drop for Owner {
     /// Also reached by a panic: nobody may wait for a thread that is gone.
     fn drop(&mut self) {
         let reason = "the connection's thread ended";
-        let error = Error::Disconnected { host: self.host.clone(), source: reason.into() };
+        let error = self
+            .ended
+            .take()
+            .unwrap_or_else(|| Error::Disconnected { host: self.host.clone(), source: reason.into() });
         self.fail_all(&error);
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Open(job) => job.fail(OpenFailure::Failed(error.clone())),
                 Order::Close(reply) => {
-                    let _ = reply.send(Ok(()));
+                    let closed = matches!(error, Error::Closed { .. });
+                    let _ = reply.send(if closed { Ok(()) } else { Err(error.clone()) });
                 }
             }
         }
@@ -564,30 +585,26 @@ fn answer(port: &Arc<Port>, reply: Option<oneshot::Sender<Result<Handle, OpenFai
     }
 }
 
-/// A process to end by another channel: its number, the signal, and whether to use force when that
-/// does not help within two seconds.
+/// A process group to end by another channel: its number, the signal, and whether to use force when
+/// that does not help within two seconds.
 type Kill = (u32, Signal, bool);
 
-/// A command that sends a signal to the process group of `pid`. Servers send signals themselves only
-/// for users that are not root, and not all of them do.
+/// A command that sends a signal to a process group. Servers send signals themselves only for users
+/// that are not root, and not all of them do.
 ///
-/// In `/proc/PID/stat` the third field after the name, which ends with the last `)`, is the group. The
-/// signal is sent twice, because a shell that is about to become another program forgets it.
-fn kill_command((pid, signal, force): Kill) -> Vec<u8> {
+/// The signal is sent twice, because a shell that is about to become another program forgets it.
+fn kill_command((group, signal, force): Kill) -> Vec<u8> {
     const KILL: &str = r#"
-stat=$(cat "/proc/$1/stat" 2>/dev/null) || exit 0
-set -- "$2" "$3" ${stat##*) }
-group="-$5"
-kill -s "$1" -- $group
+kill -s "$2" -- "-$1" 2>/dev/null || exit 0
 for turn in 1 2 3 4 5 6 7 8 9 10; do
   sleep 0.2 2>/dev/null || sleep 1
-  kill -s 0 -- $group 2>/dev/null || exit 0
-  [ $turn = 1 ] && kill -s "$1" -- $group
+  kill -s 0 -- "-$1" 2>/dev/null || exit 0
+  [ $turn = 1 ] && kill -s "$2" -- "-$1"
 done
-[ "$2" = force ] && kill -s KILL -- $group
+[ "$3" = force ] && kill -s KILL -- "-$1"
 "#;
     let force = if force { "force" } else { "ask" };
-    quote::command(["sh", "-c", KILL, "sh", &pid.to_string(), signal.name(), force]).into_bytes()
+    quote::command(["sh", "-c", KILL, "sh", &group.to_string(), signal.name(), force]).into_bytes()
 }
 
 #[cfg(test)]

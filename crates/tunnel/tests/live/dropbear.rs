@@ -85,10 +85,10 @@ async fn dropbear_serves_commands_streams_and_keepalives() {
     }
     let Some(dropbear) = Dropbear::start() else { return };
     let mut options = dropbear.options();
-    options.keepalive = Some(Keepalive { interval: Duration::from_millis(300), count_max: 2 });
+    options.keepalive = Some(Keepalive { interval: Duration::from_secs(1), count_max: 8 });
     let session = Session::connect(options).await.unwrap();
     assert!(session.server().contains("dropbear"), "{}", session.server());
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(session.is_alive());
     let command = dfab_tunnel::Command::line("echo out; echo err >&2; exit 3");
     let finished = session.output(&command).await.unwrap();

@@ -216,7 +216,7 @@ async fn what_waits_for_a_session_in_vain_is_told_why() {
     }
     let sshd = Sshd::start("MaxSessions 1");
     let mut options = sshd.options();
-    options.open_timeout = Duration::from_secs(1);
+    options.open_timeout = Duration::from_secs(8);
     let session = Session::connect(options).await.unwrap();
     let first = session.exec("cat").await.unwrap();
     let error = session.exec("echo").await.unwrap_err();

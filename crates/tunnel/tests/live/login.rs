@@ -3,12 +3,12 @@
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dfab_tunnel::options::{KeyFile, Question, QuestionKind, UnknownHost};
 use dfab_tunnel::{ConnectOptions, Error, HostKeyProblem, Secret, Session};
 
-use crate::sshd::{Sshd, User, enabled, free_port, keygen};
+use crate::sshd::{PATIENCE, Sshd, User, enabled, free_port, keygen};
 
 async fn works(options: ConnectOptions) {
     let session = Session::connect(options).await.unwrap();
@@ -251,7 +251,7 @@ async fn a_busy_server_is_tried_again() {
     let sshd = Sshd::start("MaxStartups 1");
     let mut logins = tokio::task::JoinSet::new();
     let mut options = sshd.options();
-    options.attempts = 30;
+    options.attempts = 100;
     for _ in 0..6 {
         logins.spawn(works(options.clone()));
     }
@@ -266,17 +266,16 @@ async fn servers_that_do_not_answer_end_within_their_time() {
     let closed = free_port();
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut options = ConnectOptions::new("127.0.0.1", "x");
-    options.connect_timeout = Duration::from_millis(500);
+    options.connect_timeout = Duration::from_secs(3);
     options.port = closed;
     options.attempts = 2;
     let error = Session::connect(options.clone()).await.unwrap_err();
     assert!(matches!(error, Error::Connect { attempts: 2, .. }), "{error:?}");
     options.port = mute.local_addr().unwrap().port();
     options.attempts = 1;
-    let started = Instant::now();
-    let error = Session::connect(options.clone()).await.unwrap_err();
+    let ended = tokio::time::timeout(PATIENCE, Session::connect(options.clone())).await;
+    let error = ended.expect("a server that says nothing is given up").unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
-    assert!(started.elapsed() < Duration::from_secs(2));
     options.host = "no-such-host.invalid".into();
     let error = Session::connect(options).await.unwrap_err();
     assert!(matches!(error, Error::Lookup { .. } | Error::Timeout { .. }), "{error:?}");

@@ -1,13 +1,12 @@
 //! Ways to a server other than a TCP connection of our own, and ways for others through ours.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dfab_tunnel::options::Proxy;
 use dfab_tunnel::{Behind, Error, Forward, LocalPorts, Session, Sessions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::sshd::{Bulk, Echo, Sshd, enabled, free_port};
+use crate::sshd::{Bulk, Echo, Sshd, enabled, free_port, until};
 use crate::streams::{download, upload};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,8 +24,7 @@ async fn two_jump_hosts_lead_to_the_third() {
     assert!(third.log().contains("Accepted publickey"));
     session.close().await.unwrap();
     // The hops end with it.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!((first.descendants().len(), second.descendants().len()), (0, 0));
+    until("the hops have ended", || first.descendants().is_empty() && second.descendants().is_empty()).await;
 
     // A hop that is down, and one that may not forward.
     let closed = Sshd::start("AllowTcpForwarding no");
@@ -51,9 +49,8 @@ async fn a_proxy_command_carries_the_connection_and_ends_with_it() {
     let session = Session::connect(options.clone()).await.unwrap();
     assert_eq!(session.exec("echo hi").await.unwrap().success().await.unwrap().text(), "hi");
     session.close().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let left = std::process::Command::new("pgrep").args(["-f", &command]).output().unwrap();
-    assert!(left.stdout.is_empty(), "the proxy command is still running");
+    let running = || std::process::Command::new("pgrep").args(["-f", &command]).output().unwrap();
+    until("the proxy command has ended", || running().stdout.is_empty()).await;
     options.proxy = Proxy::Command("exit 1".into());
     assert!(matches!(Session::connect(options).await.unwrap_err(), Error::Handshake { .. }));
 }

@@ -11,6 +11,19 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 
+/// For what happens soon on an idle machine. Tests wait for things, and never for this long unless they
+/// fail.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something is so.
+pub async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < deadline, "still not so: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Whether live tests run; says so when not.
 pub fn enabled(test: &str) -> bool {
     if std::env::var_os("DFAB_LIVE").is_none() {
@@ -46,6 +59,13 @@ impl Sshd {
         std::fs::copy(folder.path().join("user_key.pub"), folder.path().join("authorized_keys")).unwrap();
         let port = free_port();
         let at = folder.path().display();
+        // Bash, run by sshd, reads `~/.bashrc` unless it is told that it stands below another shell. What
+        // the person who runs these tests has in there takes its time (pyenv waits up to a minute for a
+        // lock that a killed login left behind), and is not what is tested. The first `SetEnv` counts.
+        let lines = match lines.contains("SetEnv ") {
+            true => lines.replacen("SetEnv ", "SetEnv SHLVL=9 ", 1),
+            false => format!("{lines}\nSetEnv SHLVL=9"),
+        };
         let config = format!(
             "{lines}\nListenAddress 127.0.0.1\nPort {port}\nHostKey {at}/host_key\nPidFile none\n\
              AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
@@ -59,7 +79,7 @@ impl Sshd {
     }
 
     fn wait_until_up(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(Instant::now() < deadline, "sshd does not start:\n{}", self.log());
             assert!(self.child.try_wait().unwrap().is_none(), "sshd ended:\n{}", self.log());
