@@ -9,6 +9,7 @@ use dfab_client::backend::{Backend, Health, Listed, LogOptions, PullProgress, Re
 use dfab_client::engine_json::{self, Unreadable};
 use dfab_client::error::{Cause, Error};
 use dfab_client::information::Information;
+use dfab_client::streams::{EventOptions, Events, LogLines, Output, Top};
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};
@@ -360,8 +361,24 @@ impl Backend for CliBackend {
 
     async fn container_logs(&self, name: &str, log: LogOptions) -> Result<Vec<u8>> {
         let operation = format!("read the log of container `{name}`");
-        let finished = self.call(&operation, || command::logs(name, log.tail, log.timestamps)).await?;
-        Ok(finished.stdout)
+        let command = || {
+            let merged = log.only.is_none();
+            Ok(Command { merged, ..command::log_stream(name, log, false)? })
+        };
+        let finished = self.call(&operation, command).await?;
+        Ok(if log.only == Some(Output::Stderr) { finished.stderr } else { finished.stdout })
+    }
+
+    async fn log_lines(&self, name: &str, options: LogOptions, follow: bool) -> Result<LogLines<'_>> {
+        self.lines_of_log(name, options, follow).await
+    }
+
+    async fn events(&self, options: &EventOptions) -> Result<Events<'_>> {
+        self.stream_events(options).await
+    }
+
+    async fn top(&self, name: &str, ps_args: &[String]) -> Result<Top> {
+        self.table_of_processes(name, ps_args).await
     }
 
     async fn exec(&self, name: &str, words: &[String], user: Option<&str>) -> Result<()> {

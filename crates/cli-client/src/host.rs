@@ -28,6 +28,8 @@ pub(crate) struct Host {
     shell: Arc<dyn Shell>,
     pub(crate) options: CliOptions,
     channels: Semaphore,
+    /// How many of them may be held by streams without an end; one is always left for the others.
+    following: Semaphore,
     opened: AtomicU64,
     commands: AtomicU64,
 }
@@ -35,7 +37,8 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new(shell: Arc<dyn Shell>, options: CliOptions) -> Self {
         let channels = Semaphore::new(options.channels.max(1));
-        Self { shell, options, channels, opened: AtomicU64::new(0), commands: AtomicU64::new(0) }
+        let following = Semaphore::new(Self::followed_at_once(&options));
+        Self { shell, options, channels, following, opened: AtomicU64::new(0), commands: AtomicU64::new(0) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -50,6 +53,20 @@ impl Host {
     /// Commands sent so far.
     pub(crate) fn commands(&self) -> u64 {
         self.commands.load(Ordering::Relaxed)
+    }
+
+    fn followed_at_once(options: &CliOptions) -> usize {
+        options.channels.saturating_sub(1).max(1)
+    }
+
+    /// Takes one of the places of streams without an end, and waits for a free channel.
+    ///
+    /// # Errors
+    ///
+    /// The number of places, when all are taken.
+    pub(crate) async fn place(&self) -> Result<[tokio::sync::SemaphorePermit<'_>; 2], usize> {
+        let place = self.following.try_acquire().map_err(|_| Self::followed_at_once(&self.options))?;
+        Ok([place, self.channel().await])
     }
 
     /// Waits for a free channel; it is free again when the permit is dropped.
@@ -173,12 +190,12 @@ impl Host {
         Ok(Ok(finished))
     }
 
-    fn sent(&self, command: &Command) {
+    pub(crate) fn sent(&self, command: &Command) {
         self.commands.fetch_add(1, Ordering::Relaxed);
         echo::run(&self.options, command);
     }
 
-    async fn start(&self, command: &str) -> Result<Running, Unusable> {
+    pub(crate) async fn start(&self, command: &str) -> Result<Running, Unusable> {
         self.opened.fetch_add(1, Ordering::Relaxed);
         self.shell.start(command).await.map_err(|source| self.lost(source))
     }
@@ -205,7 +222,12 @@ impl Host {
         }
     }
 
-    fn finished(&self, exit: Exit, stdout: Vec<u8>, stderr: Vec<u8>) -> Result<Finished, Unusable> {
+    pub(crate) fn finished(
+        &self,
+        exit: Exit,
+        stdout: Vec<u8>,
+        stderr: Vec<u8>,
+    ) -> Result<Finished, Unusable> {
         match exit {
             Exit::Status(status) => Ok(Finished { status, stdout, stderr }),
             Exit::Other(how) => {
@@ -214,11 +236,11 @@ impl Host {
         }
     }
 
-    fn lost(&self, source: Source) -> Unusable {
+    pub(crate) fn lost(&self, source: Source) -> Unusable {
         Unusable::NoHost { host: self.name().to_owned(), source: Shared::new(source) }
     }
 
-    fn no_shell(&self, broken: Broken, exit: &Exit, stderr: &[u8]) -> Unusable {
+    pub(crate) fn no_shell(&self, broken: Broken, exit: &Exit, stderr: &[u8]) -> Unusable {
         let host = self.name().to_owned();
         let stderr = String::from_utf8_lossy(stderr).trim().to_owned();
         let how = match exit {

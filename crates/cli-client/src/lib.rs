@@ -52,6 +52,9 @@
 //! | `remove_container` | `docker rm --force=true --volumes=true NAME` |
 //! | `update_container` | `docker update … NAME` |
 //! | `container_logs` | `docker logs --timestamps=true --tail=N NAME` |
+//! | `log_lines` | `docker logs --follow=true --since=TIME --until=TIME --timestamps=true --tail=N NAME` |
+//! | `events` | `docker events --format={{json .}} --since=TIME --until=TIME --filter=NAME=VALUE` |
+//! | `top` | `docker top NAME WORD…` |
 //! | `exec` | `docker exec --detach --user=USER NAME WORD…` |
 //! | `create_network`, `remove_network` | `docker network create … NAME`, `docker network rm NAME` |
 //! | `connect_network` | `docker network connect --alias=… --ip=… NETWORK NAME` |
@@ -92,6 +95,7 @@ mod echo;
 mod failure;
 #[cfg(test)]
 mod fake;
+mod follow;
 mod frame;
 mod host;
 mod more;

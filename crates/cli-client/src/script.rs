@@ -114,6 +114,29 @@ pub(crate) fn piped(command: &Command, options: &CliOptions, token: &str) -> Str
     format!("exec sh -c {}", quote::shell(&script))
 }
 
+/// Returns a command line that runs one command until it ends, or until its standard input does. Both
+/// outputs begin with a line `token`.
+///
+/// The program is ended by a watcher that reads the input: nothing else tells it that nobody listens
+/// any more. With sudo, the watcher runs under it too, for only then may it send the signal.
+pub(crate) fn followed(command: &Command, options: &CliOptions, token: &str) -> String {
+    let program = program(command, options, "", &command.words);
+    let watched = format!(
+        "exec 3<&0; {program} </dev/null 3<&- & p=$!; {{ cat <&3; kill \"$p\"; }} >/dev/null 2>&1 & w=$!; \
+         exec 3<&-; wait \"$p\"; s=$?; kill \"$w\" 2>/dev/null; exit \"$s\""
+    );
+    let sudo = if options.sudo == Sudo::No { "" } else { "sudo -n " };
+    let mut script = String::new();
+    if matches!(options.sudo, Sudo::WithPassword(_)) {
+        script.push_str("IFS= read -r p; printf '%s\\n' \"$p\" | sudo -S -p '' -v || exit 1; p=; ");
+    }
+    script.push_str(&format!(
+        "LC_ALL=C; export LC_ALL; printf '\\n%s\\n' {token}; printf '\\n%s\\n' {token} >&2; exec {sudo}sh -c {}",
+        quote::shell(&watched)
+    ));
+    format!("exec sh -c {}", quote::shell(&script))
+}
+
 /// Returns a script that sets owner and mode of a volume's folder on the host (engine §6.11), as root
 /// if need be through sudo.
 pub(crate) fn prepare(

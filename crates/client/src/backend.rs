@@ -15,6 +15,8 @@ use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Prop
 
 use crate::error::{Cause, Error};
 use crate::information::Information;
+pub use crate::streams::LogOptions;
+use crate::streams::{EventOptions, Events, LogLines, Top};
 use crate::transfer::{BuildOptions, Progress, Reader};
 
 /// The result of a call to an engine.
@@ -44,15 +46,6 @@ pub enum Health {
     Unhealthy,
     /// It does not run.
     Ended,
-}
-
-/// Which part of a log is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogOptions {
-    /// The last lines only; `None` is all.
-    pub tail: Option<u32>,
-    /// Each line starts with its time.
-    pub timestamps: bool,
 }
 
 /// One Docker engine.
@@ -142,6 +135,38 @@ pub trait Backend: Send + Sync {
 
     /// Returns a container's stdout and stderr, merged in the order of writing.
     async fn container_logs(&self, name: &str, options: LogOptions) -> Result<Vec<u8>>;
+
+    /// Returns the lines of a container's log as they come, stdout and stderr told apart; with `follow`
+    /// also those that are written from now on, until the container ends.
+    ///
+    /// Nothing is read from the engine while the stream is not polled. Dropping it ends the request,
+    /// and whatever runs for it on the engine's host. A failure on the way is the stream's last item.
+    /// Streams that follow are for hours: they count apart from other calls, and one more than a
+    /// backend can hold is [`Cause::Unsupported`].
+    ///
+    /// Mirrors `GET /containers/{id}/logs?follow=` and `docker logs --follow`.
+    async fn log_lines(&self, name: &str, options: LogOptions, follow: bool) -> Result<LogLines<'_>> {
+        let _ = (options, follow);
+        Err(self.unsupported(format!("read the log of container `{name}`")))
+    }
+
+    /// Returns what happens on the engine as it happens. As [`Backend::log_lines`] in all else; the
+    /// stream ends at [`EventOptions::until`], else never.
+    ///
+    /// Mirrors `GET /events` and `docker events`.
+    async fn events(&self, options: &EventOptions) -> Result<Events<'_>> {
+        let _ = options;
+        Err(self.unsupported("watch the engine's events".to_owned()))
+    }
+
+    /// Returns the processes of a running container as a table. `ps_args` are the words for `ps` on
+    /// the engine's host; none are the engine's own, `-ef`.
+    ///
+    /// Mirrors `GET /containers/{id}/top?ps_args=` and `docker top`.
+    async fn top(&self, name: &str, ps_args: &[String]) -> Result<Top> {
+        let _ = ps_args;
+        Err(self.unsupported(format!("list the processes of container `{name}`")))
+    }
 
     /// Starts a command in a running container, detached.
     async fn exec(&self, name: &str, command: &[String], user: Option<&str>) -> Result<()>;

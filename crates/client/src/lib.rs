@@ -25,6 +25,7 @@ pub mod local;
 pub mod maintenance;
 pub mod memory;
 pub mod observe;
+pub mod streams;
 pub mod transfer;
 
 pub use api::{ApiBackend, ApiOptions};

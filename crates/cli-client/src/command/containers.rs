@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dfab_client::engine_json::{MAC_ADDRESS_LABEL, Rewritten};
 use dfab_client::error::Cause;
+use dfab_client::streams::LogOptions;
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, Properties};
 use dfab_tunnel::Secret;
@@ -331,12 +332,22 @@ pub fn top(container: &str, ps_args: &[&str]) -> Built {
 
 /// `docker logs [--tail=N] NAME`, with standard error joined in.
 pub fn logs(container: &str, tail: Option<u32>, timestamps: bool) -> Built {
+    let options = LogOptions { tail, timestamps, ..LogOptions::default() };
+    Ok(Command { merged: true, ..log_stream(container, options, false)? })
+}
+
+/// `docker logs [--follow=true] [--timestamps=true] [--since=TIME] [--until=TIME] [--tail=N] NAME`. The
+/// program has no flag for one of the outputs: it writes both, each to its own.
+pub fn log_stream(container: &str, options: LogOptions, follow: bool) -> Built {
     let mut words = Words::new("logs");
-    if timestamps {
-        words.flag("timestamps", true);
+    for (name, wanted) in [("follow", follow), ("timestamps", options.timestamps)] {
+        if wanted {
+            words.flag(name, true);
+        }
     }
-    words.each("tail", tail).positional(container)?;
-    Ok(Command { merged: true, ..Command::query(format!("read the log of container `{container}`"), words) })
+    words.each("since", options.since).each("until", options.until).each("tail", options.tail);
+    words.positional(container)?;
+    Ok(Command::query(format!("read the log of container `{container}`"), words))
 }
 
 /// `docker exec --detach [--user=USER] NAME WORD…`.

@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use bollard::exec::StartExecOptions;
 use bollard::models::{ExecConfig, NetworkDisconnectRequest};
 use bollard::query_parameters::{
-    KillContainerOptions, LogsOptions as BollardLogs, RemoveContainerOptions, RemoveVolumeOptions,
-    StartContainerOptions, StopContainerOptions, WaitContainerOptions,
+    KillContainerOptions, RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions,
+    StopContainerOptions, WaitContainerOptions,
 };
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ use crate::backend::{Backend, Health, Listed, LogOptions, PullProgress, Result};
 use crate::engine_json;
 use crate::error::{Cause, Error};
 use crate::information::Information;
+use crate::streams::{EventOptions, Events, LogLines, Top};
 use crate::transfer::{BuildOptions, Progress, Reader};
 
 /// What an engine waits before it kills, where neither the call nor the container says (engine §6.6).
@@ -196,23 +197,25 @@ impl Backend for ApiBackend {
     }
 
     async fn container_logs(&self, name: &str, log: LogOptions) -> Result<Vec<u8>> {
-        let operation = format!("read the log of container `{name}`");
-        let options = BollardLogs {
-            stdout: true,
-            stderr: true,
-            timestamps: log.timestamps,
-            tail: log.tail.map_or_else(|| "all".into(), |lines| lines.to_string()),
-            ..BollardLogs::default()
-        };
-        let call = async {
-            let mut output = Vec::new();
-            let mut chunks = Box::pin(self.docker.logs(name, Some(options)));
-            while let Some(chunk) = chunks.try_next().await? {
-                output.extend_from_slice(&chunk.into_bytes());
-            }
-            Ok(output)
-        };
-        self.call(&operation, Some(self.options.stream_timeout), call).await
+        self.whole_log(name, log).await
+    }
+
+    async fn log_lines(&self, name: &str, options: LogOptions, follow: bool) -> Result<LogLines<'_>> {
+        self.lines_of_log(name, options, follow).await
+    }
+
+    async fn events(&self, options: &EventOptions) -> Result<Events<'_>> {
+        self.stream_events(options).await
+    }
+
+    async fn top(&self, name: &str, ps_args: &[String]) -> Result<Top> {
+        let operation = format!("list the processes of container `{name}`");
+        let mut path = format!("/containers/{}/top", encoded(name));
+        if !ps_args.is_empty() {
+            path.push_str(&format!("?ps_args={}", encoded(&ps_args.join(" "))));
+        }
+        let answer = self.json(&operation, Method::GET, &path, None).await?;
+        Top::from_json(&answer).map_err(|cause| self.error(operation, cause))
     }
 
     async fn exec(&self, name: &str, command: &[String], user: Option<&str>) -> Result<()> {

@@ -86,9 +86,17 @@ impl ApiBackend {
 
     /// Sends a request and returns the body of a successful answer.
     pub(super) async fn opened(&self, request: Request<Body>) -> std::result::Result<Incoming, Cause> {
+        self.answered(request).await.map(Response::into_body)
+    }
+
+    /// Sends a request and returns a successful answer, its body unread.
+    pub(super) async fn answered(
+        &self,
+        request: Request<Body>,
+    ) -> std::result::Result<Response<Incoming>, Cause> {
         let response: Response<Incoming> = self.transport.send(request).await.map_err(failure::failed)?;
         if response.status().is_success() {
-            return Ok(response.into_body());
+            return Ok(response);
         }
         let status = response.status().as_u16();
         let body = response.into_body().collect().await;
@@ -99,16 +107,16 @@ impl ApiBackend {
 
 /// Splits a stream of bytes into lines of JSON, wherever the pieces are cut.
 #[derive(Default)]
-struct Lines {
+pub(super) struct Lines {
     pending: Vec<u8>,
 }
 
 impl Lines {
-    fn push(&mut self, bytes: &Bytes) {
+    pub(super) fn push(&mut self, bytes: &Bytes) {
         self.pending.extend_from_slice(bytes);
     }
 
-    fn next(&mut self) -> Option<std::result::Result<Value, Cause>> {
+    pub(super) fn next(&mut self) -> Option<std::result::Result<Value, Cause>> {
         loop {
             let end = self.pending.iter().position(|byte| *byte == b'\n')?;
             let line: Vec<u8> = self.pending.drain(..=end).collect();
@@ -118,7 +126,7 @@ impl Lines {
         }
     }
 
-    fn rest(&mut self) -> Option<std::result::Result<Value, Cause>> {
+    pub(super) fn rest(&mut self) -> Option<std::result::Result<Value, Cause>> {
         parsed(&std::mem::take(&mut self.pending))
     }
 }

@@ -7,6 +7,7 @@
 mod containers;
 mod failure;
 mod images;
+mod streams;
 mod transfers;
 mod transport;
 
@@ -21,7 +22,7 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Either, Full};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use self::transport::{Body, Transport};
 use crate::backend::Result;
@@ -69,6 +70,8 @@ pub struct ApiBackend {
     docker: Docker,
     options: ApiOptions,
     engine: OnceCell<EngineInfo>,
+    /// Connections that streams without an end may hold; two are left for all other calls.
+    following: Arc<Semaphore>,
 }
 
 impl ApiBackend {
@@ -88,7 +91,8 @@ impl ApiBackend {
             bollard::API_DEFAULT_VERSION,
         )
         .expect("a custom transport is only stored");
-        Self { host, transport, docker, options, engine: OnceCell::new() }
+        let following = Arc::new(Semaphore::new(options.connections.saturating_sub(2).max(1)));
+        Self { host, transport, docker, options, engine: OnceCell::new(), following }
     }
 
     /// Returns what the engine can do, negotiating the API version at the first call.

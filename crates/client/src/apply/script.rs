@@ -53,7 +53,7 @@ impl Run<'_> {
             () = self.options.cancel.cancelled() => return Ok(ScriptOutcome::Cancelled),
         };
         let Some(exit_code) = code else { return Ok(ScriptOutcome::TimedOut) };
-        let options = LogOptions { tail: spec.tail, timestamps: spec.timestamps };
+        let options = LogOptions { tail: spec.tail, timestamps: spec.timestamps, ..LogOptions::default() };
         let log = backend.container_logs(name, options).await?;
         Ok(ScriptOutcome::Ended { exit_code, log })
     }

@@ -6,6 +6,7 @@
 
 mod containers;
 mod resources;
+mod streams;
 
 use std::fmt;
 use std::time::Duration;
@@ -83,8 +84,10 @@ impl From<Error> for Broken {
 /// Runs every check, one after the other, and returns their outcomes.
 pub async fn run(backend: &dyn Backend, fixture: &Fixture) -> Vec<Outcome> {
     let suite = Suite { backend, fixture };
-    let checks: Vec<(&'static str, BoxFuture<'_, Checked>)> =
-        containers::checks(&suite).into_iter().chain(resources::checks(&suite)).collect();
+    let checks: Vec<(&'static str, BoxFuture<'_, Checked>)> = {
+        let all = [containers::checks(&suite), resources::checks(&suite), streams::checks(&suite)];
+        all.into_iter().flatten().collect()
+    };
     let mut outcomes = Vec::with_capacity(checks.len());
     for (name, check) in checks {
         let result = async {

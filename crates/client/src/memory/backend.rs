@@ -11,10 +11,13 @@ use dfab_map::observed::{
 };
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
+use futures_util::{StreamExt, stream};
 
 use super::MemoryBackend;
 use super::world::{Refusal, World};
 use crate::backend::{Backend, Health, Listed, LogOptions, PullProgress, Result};
+use crate::error::Cause;
+use crate::streams::{LogLine, LogLines, Output, Top};
 
 impl MemoryBackend {
     /// Asks for something without changing it.
@@ -176,13 +179,53 @@ impl Backend for MemoryBackend {
     }
 
     async fn container_logs(&self, name: &str, options: LogOptions) -> Result<Vec<u8>> {
-        self.read(&format!("read the log of container `{name}`"), |world| {
-            let log = &world.container(name)?.log;
-            let lines: Vec<&str> = log.split_inclusive('\n').collect();
-            let tail = options.tail.map_or(lines.len(), |tail| tail as usize);
-            Ok(lines[lines.len().saturating_sub(tail)..].concat().into_bytes())
+        let operation = format!("read the log of container `{name}`");
+        only_tails(&options).map_err(|cause| self.error(&operation, cause))?;
+        self.read(&operation, |world| Ok(tail(&world.container(name)?.log, options.tail).as_bytes().to_vec()))
+            .await
+    }
+
+    async fn log_lines(&self, name: &str, options: LogOptions, follow: bool) -> Result<LogLines<'_>> {
+        let operation = format!("read the log of container `{name}`");
+        only_tails(&options).map_err(|cause| self.error(&operation, cause))?;
+        let shown = |world: &mut World| {
+            let container = world.container(name)?;
+            Ok((container.id.clone(), container.log.len() - tail(&container.log, options.tail).len()))
+        };
+        let (id, begin) = self.read(&operation, shown).await?;
+        let name = name.to_owned();
+        Ok(stream::unfold((begin, follow), move |(position, follow)| {
+            let (name, id) = (name.clone(), id.clone());
+            async move {
+                loop {
+                    // Registered before the look, so that a line in between is not missed.
+                    let mut changed = std::pin::pin!(self.changed.notified());
+                    changed.as_mut().enable();
+                    let (line, goes_on) = {
+                        let state = self.lock();
+                        let container = state.world.containers.get(&name).filter(|found| found.id == id)?;
+                        let line = container.log[position..].split_inclusive('\n').next();
+                        (line.map(str::to_owned), follow && container.state.is_running())
+                    };
+                    if let Some(line) = line {
+                        let text = line.trim_end_matches('\n').as_bytes().to_vec();
+                        let line_end = position + line.len();
+                        return Some((Ok(LogLine { output: Output::Stdout, text }), (line_end, follow)));
+                    }
+                    if !goes_on {
+                        return None;
+                    }
+                    changed.await;
+                }
+            }
         })
-        .await
+        .boxed())
+    }
+
+    async fn top(&self, name: &str, _: &[String]) -> Result<Top> {
+        let rows = self.container_processes(name).await?;
+        let processes = rows.into_iter().map(|(user, command)| vec![user, command]).collect();
+        Ok(Top { titles: vec!["USER".to_owned(), "COMMAND".to_owned()], processes })
     }
 
     async fn exec(&self, name: &str, command: &[String], user: Option<&str>) -> Result<()> {
@@ -229,4 +272,27 @@ impl Backend for MemoryBackend {
         });
         self.change(format!("pull image `{image}`"), |world| world.pull(&key)).await
     }
+}
+
+/// Returns the last lines of a log.
+fn tail(log: &str, lines: Option<u32>) -> &str {
+    let Some(lines) = lines else { return log };
+    let starts: Vec<usize> = log
+        .split_inclusive('\n')
+        .scan(0, |end, line| {
+            let start = *end;
+            *end += line.len();
+            Some(start)
+        })
+        .collect();
+    let first = starts.len().saturating_sub(lines as usize);
+    &log[starts.get(first).copied().unwrap_or(log.len())..]
+}
+
+/// This engine keeps neither times nor outputs of its lines.
+fn only_tails(options: &LogOptions) -> Refusal {
+    if (LogOptions { tail: None, ..*options }) == LogOptions::default() {
+        return Ok(());
+    }
+    Err(Cause::Unsupported("the engine in memory knows no times and no outputs of lines".to_owned()))
 }

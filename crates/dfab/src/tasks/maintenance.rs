@@ -273,7 +273,11 @@ async fn logs(run: &Run, arguments: &Arguments) -> Result<Report> {
         u32::try_from(lines)
             .map_err(|_| Failure::usage(format!("`{lines}` is no number of lines (argument `tail`)")))
     });
-    let options = LogOptions { tail: tail.transpose()?, timestamps: arguments.flag("timestamps") };
+    let options = LogOptions {
+        tail: tail.transpose()?,
+        timestamps: arguments.flag("timestamps"),
+        ..LogOptions::default()
+    };
     let mut outputs = Vec::new();
     for name in names {
         let log = backend.container_logs(name, options).await.map_err(|error| engine_failure(&error))?;
