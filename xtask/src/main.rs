@@ -1,4 +1,4 @@
-//! Project chores: `cargo xtask lab | demo | integration | bench | soak | fuzz | check`.
+//! Project chores: `cargo xtask lab | demo | integration | bench | soak | dist | fuzz | check`.
 //!
 //! CI calls the same commands as a developer. This program uses none of our crates: it builds and
 //! runs the `dfab` binary as a user would.
@@ -13,6 +13,7 @@ mod bench;
 mod check;
 mod delay;
 mod demo;
+mod dist;
 mod fuzz;
 mod integration;
 mod interrupt;
@@ -42,6 +43,8 @@ enum Chore {
     Bench(bench::BenchArgs),
     /// Bring random maps and random drift to real engines of every generation
     Soak(soak::SoakArgs),
+    /// Build a release: binary, completions and manual pages in an archive with its checksum
+    Dist(dist::DistArgs),
     /// Feed broken texts to the YAML reader and the map loader
     Fuzz(fuzz::FuzzArgs),
     /// Check formatting, lints, documentation, dependencies and layers
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Integration(args) => integration::run(args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Soak(args) => soak::run(&args),
+        Chore::Dist(args) => dist::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Check => check::run(),
     });

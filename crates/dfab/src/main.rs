@@ -13,6 +13,7 @@ mod exit;
 mod failure;
 mod list;
 mod machine;
+mod man;
 mod program;
 mod program_backend;
 mod project;

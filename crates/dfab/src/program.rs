@@ -19,7 +19,7 @@ use crate::report::{self, Report};
 use crate::run::{Interrupt, Run};
 use crate::settings::Settings;
 use crate::ssh::Sessions;
-use crate::{complete, exit};
+use crate::{complete, exit, man};
 
 /// Runs the program and returns its exit code.
 pub fn main(arguments: &[OsString]) -> u8 {
@@ -28,6 +28,17 @@ pub fn main(arguments: &[OsString]) -> u8 {
     {
         anstream_print(&complete::answer(words));
         return exit::DONE;
+    }
+    if let [first, words @ ..] = arguments
+        && first == man::COMMAND
+    {
+        return match man::answer(words.first().map(|word| word.to_string_lossy()).as_deref()) {
+            Ok(text) => {
+                anstream_print(&text);
+                exit::DONE
+            }
+            Err(failure) => finish(&Console::new(&Options::default()), &[], Some(&failure), false),
+        };
     }
     let parsed = match parse(arguments) {
         Ok(parsed) => parsed,
