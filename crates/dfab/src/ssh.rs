@@ -84,6 +84,20 @@ impl Sessions {
         Session::connect(options).await
     }
 
+    /// Closes the session of a host, so that the next call logs in anew: groups of a user count from then on.
+    pub async fn log_out(&self, host: &Host) {
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.remove(&self.key(host))
+        };
+        let Some(slot) = slot else { return };
+        if let Some(Ok(session)) = slot.lock().await.take()
+            && let Err(error) = session.close().await
+        {
+            tracing::debug!(host = host.text, %error, "closing");
+        }
+    }
+
     /// Closes all sessions, side by side.
     pub async fn close(&self) {
         let slots: Vec<(String, Slot)> = {

@@ -8,6 +8,7 @@
 pub mod actions;
 pub mod information;
 pub mod outcome;
+pub mod setup;
 
 pub use actions::{ActionOptions, Engines, Happening};
 pub use outcome::{Outcome, Stage};

@@ -7,6 +7,7 @@ mod information;
 mod maintenance;
 mod maps;
 mod script;
+mod setup;
 mod tunnel;
 
 use dfab_client::error::Cause;
@@ -22,6 +23,7 @@ pub const ALL: &[&[Task]] = &[
     maintenance::TASKS,
     images::TASKS,
     hosts::TASKS,
+    setup::TASKS,
     maps::TASKS,
     tunnel::TASKS,
 ];
