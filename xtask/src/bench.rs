@@ -47,8 +47,12 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     setup::install_if_allowed()?;
     setup::check()?;
     let dfab = project::build_dfab(true)?;
-    let temporary =
-        Temporary::up(&Wanted { name: "bench".to_owned(), hosts: 1, engines: vec![args.engine] })?;
+    let temporary = Temporary::up(&Wanted {
+        name: "bench".to_owned(),
+        hosts: 1,
+        engines: vec![args.engine],
+        bare: false,
+    })?;
     let lab = &temporary.lab;
     let bench = Bench { dfab, lab, host: &lab.hosts[0], rounds: usize::from(args.rounds) };
     println!("engine {}, median of {} rounds\n", args.engine, bench.rounds);

@@ -21,8 +21,12 @@ pub fn run() -> Result<ExitCode> {
     let dfab = project::build_dfab(false)?;
 
     heading("make a lab of two Docker hosts behind sshd");
-    let temporary =
-        Temporary::up(&Wanted { name: "demo".to_owned(), hosts: 2, engines: vec![Generation::V20] })?;
+    let temporary = Temporary::up(&Wanted {
+        name: "demo".to_owned(),
+        hosts: 2,
+        engines: vec![Generation::V20],
+        bare: false,
+    })?;
     let lab = &temporary.lab;
     let (host1, host2) = (&lab.hosts[0], &lab.hosts[1]);
     for host in [host1, host2] {

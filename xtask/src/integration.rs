@@ -6,7 +6,7 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use crate::lab::{Generation, Temporary, Wanted, engine, setup};
+use crate::lab::{Generation, Temporary, Wanted, bare, engine, setup};
 use crate::project;
 use crate::run::wait;
 
@@ -30,8 +30,20 @@ pub fn run(args: IntegrationArgs) -> Result<ExitCode> {
     setup::check()?;
     let dfab = project::build_dfab(false)?;
 
-    let engines = engines();
-    let wanted = |name: &str| Wanted { name: name.to_owned(), hosts: HOSTS, engines: engines.clone() };
+    // Both wait for downloads most of the time.
+    let (engines, bare) = std::thread::scope(|scope| {
+        let bare = scope.spawn(|| bare::provide().map(drop));
+        (engines(), bare.join().expect("making a root does not panic"))
+    });
+    if let Err(error) = &bare {
+        eprintln!("SKIPPED: the set-up tasks are not tested on a bare host: {error:#}");
+    }
+    let wanted = |name: &str| Wanted {
+        name: name.to_owned(),
+        hosts: HOSTS,
+        engines: engines.clone(),
+        bare: bare.is_ok(),
+    };
     let temporary;
     let kept;
     let lab = match &args.keep {

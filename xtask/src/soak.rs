@@ -43,7 +43,8 @@ pub fn run(args: &SoakArgs) -> Result<ExitCode> {
     setup::check()?;
     let test = build()?;
     let hosts = u8::try_from(args.engine.len()).context("too many engines")?;
-    let wanted = |name: &str| Wanted { name: name.to_owned(), hosts, engines: args.engine.clone() };
+    let wanted =
+        |name: &str| Wanted { name: name.to_owned(), hosts, engines: args.engine.clone(), bare: false };
     let temporary;
     let kept;
     let lab = match &args.keep {

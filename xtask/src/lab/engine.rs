@@ -131,12 +131,12 @@ pub fn start(lab: &mut Lab, index: usize, engine: &Engine) -> Result<()> {
     let name = format!("host{number}");
     let address = format!("{}.{}", lab.subnet, 10 + number);
     let folder = lab.folder.join("hosts").join(&name);
-    let spec = machine::Spec { name: &name, address: &address, engine: engine.folder.as_deref() };
+    let spec = machine::Spec { name: &name, address: &address, engine: engine.folder.as_deref(), root: None };
     let machine = machine::start(&lab.id, &format!("{}-{number}", lab.id), &folder, &spec)?;
     lab.hosts.push(Host { machine, engine: engine.generation });
     lab.save()?;
     let host = lab.hosts.last().expect("it was pushed above");
-    ssh::make_users(lab, host)?;
+    ssh::make_users(lab, &host.machine, ssh::Docker::Present)?;
     fs::create_dir_all(folder.join("docker")).context("cannot make the engine's folder")?;
     start_engine(lab, host)
 }

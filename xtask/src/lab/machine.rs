@@ -56,11 +56,12 @@ impl Process {
 
 /// What the first process of a machine does before it becomes the reaper of the others.
 ///
-/// `$1` is the machine's folder, `$2` its name, `$3` a folder whose `usr` lies over the machine's own, or nothing.
+/// `$1` is the machine's folder, `$2` its name, `$3` a folder whose `usr` lies over the machine's own, or nothing,
+/// `$4` a root that stands for the machine's own, or nothing.
 const INIT: &str = r#"
 set -eu
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
-folder=$1 name=$2 engine=$3
+folder=$1 name=$2 engine=$3 root=$4
 hostname "$name"
 mount --make-rprivate /
 resolver=$(cat /etc/resolv.conf 2>/dev/null || true)
@@ -77,13 +78,23 @@ umount -l "$folder/run/cgroup"
 # An own /run; all that changes on this host lies in it, or in the machine's folder.
 mkdir -p "$folder/run/lab/host" "$folder/run/lock" "$folder/run/sshd"
 mount --bind "$folder" "$folder/run/lab/host"
+init=tini over=/run/lab/over
+if [ -n "$root" ]; then
+    # Another root may lack it. What is installed there is too much for memory, in which /run lies.
+    cp "$(command -v tini-static)" "$folder/run/lab/init"
+    init=/run/lab/init over=/run/lab/host/over
+    # The folder's own path is covered below.
+    mkdir "$folder/run/lab/root"
+    mount --bind "$root" "$folder/run/lab/root"
+    root=/run/lab/root
+fi
 mount --rbind "$folder/run" /run
 for top in etc usr var opt srv home root; do
-    [ -d "/$top" ] || continue
-    lower=/$top
+    lower=$root/$top
+    [ -d "$lower" ] && [ -d "/$top" ] || continue
     if [ "$top" = usr ] && [ -n "$engine" ]; then lower=$engine/usr:/usr; fi
-    mkdir -p "/run/lab/over/$top/upper" "/run/lab/over/$top/work"
-    mount -t overlay -o "lowerdir=$lower,upperdir=/run/lab/over/$top/upper,workdir=/run/lab/over/$top/work" \
+    mkdir -p "$over/$top/upper" "$over/$top/work"
+    mount -t overlay -o "lowerdir=$lower,upperdir=$over/$top/upper,workdir=$over/$top/work" \
         overlay "/$top"
 done
 mount -t tmpfs -o mode=1777 tmp /tmp
@@ -99,7 +110,7 @@ rm -f /etc/resolv.conf
 echo "$resolver" > /etc/resolv.conf
 cd /
 touch /run/lab/ready
-exec tini -- sleep infinity
+exec "$init" -- sleep infinity
 "#;
 
 /// Stands before the folder in the command line of a machine's `unshare`.
@@ -107,7 +118,7 @@ const MARK: &str = "lab-init";
 
 /// Starts a machine. `engine` is a folder whose `usr` lies over the machine's own.
 pub fn start(bridge: &str, link: &str, folder: &Path, machine: &Spec<'_>) -> Result<Machine> {
-    let Spec { name, address, engine } = *machine;
+    let Spec { name, address, engine, root } = *machine;
     let cannot = || format!("cannot start machine `{name}`");
     fs::create_dir_all(folder.join("run")).with_context(cannot)?;
     let log = fs::File::create(folder.join("init.log")).with_context(cannot)?;
@@ -120,6 +131,7 @@ pub fn start(bridge: &str, link: &str, folder: &Path, machine: &Spec<'_>) -> Res
         .arg(folder)
         .arg(name)
         .arg(engine.unwrap_or(Path::new("")))
+        .arg(root.unwrap_or(Path::new("")))
         .env_clear()
         .stdin(Stdio::null())
         .stdout(log.try_clone().with_context(cannot)?)
@@ -167,6 +179,8 @@ pub struct Spec<'a> {
     pub address: &'a str,
     /// A folder whose `usr` lies over the machine's own.
     pub engine: Option<&'a Path>,
+    /// A root that stands for the machine's own.
+    pub root: Option<&'a Path>,
 }
 
 fn connect(bridge: &str, link: &str, machine: &Machine) -> Result<()> {

@@ -9,7 +9,7 @@
 //! Start reading at [`up`]; one file a subject:
 //! [`state`] what is recorded · [`machine`] namespaces · [`network`] bridge and addresses ·
 //! [`engine`] engine generations · [`ssh`] keys and configurations · [`registry`] · [`image`] ·
-//! [`setup`] packages and rights.
+//! [`bare`] a host without Docker · [`setup`] packages and rights.
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -20,6 +20,7 @@ use clap::{Args, Subcommand};
 use crate::interrupt;
 use crate::run::Runs as _;
 
+pub mod bare;
 pub mod engine;
 pub mod image;
 pub mod machine;
@@ -54,6 +55,9 @@ enum LabCommand {
         /// Engine generation for all hosts, or one for each
         #[arg(long, value_delimiter = ',', default_value = "20.10", value_name = "GENERATION")]
         engine: Vec<Generation>,
+        /// Add a host without Docker and socat, called `bare`
+        #[arg(long)]
+        bare: bool,
     },
     /// Show the hosts, their addresses and engines
     Status,
@@ -82,8 +86,8 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
     let folder = state::folder(&args.lab);
     match args.command {
         LabCommand::Setup => setup::install()?,
-        LabCommand::Up { hosts, engine } => {
-            let lab = up(&Wanted { name: args.lab, hosts, engines: engine })?;
+        LabCommand::Up { hosts, engine, bare } => {
+            let lab = up(&Wanted { name: args.lab, hosts, engines: engine, bare })?;
             print!("{}", lab.describe());
         }
         LabCommand::Status => match Lab::load(&folder)? {
@@ -92,13 +96,12 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
         },
         LabCommand::Exec { host, command } => {
             let lab = existing(&folder, &args.lab)?;
-            let status =
-                lab.host(&host)?.machine.enter(&command).status().context("cannot start `nsenter`")?;
+            let status = lab.machine(&host)?.enter(&command).status().context("cannot start `nsenter`")?;
             return Ok(exit_code(status));
         }
         LabCommand::Ssh { host, command } => {
             let lab = existing(&folder, &args.lab)?;
-            let name = &lab.host(&host)?.machine.name;
+            let name = &lab.machine(&host)?.name;
             let status = Command::new("ssh")
                 .arg("-F")
                 .arg(lab.ssh_config())
@@ -136,6 +139,8 @@ pub struct Wanted {
     pub hosts: u8,
     /// Engine of each host; a single one is meant for all.
     pub engines: Vec<Generation>,
+    /// Whether there is a host without Docker too.
+    pub bare: bool,
 }
 
 impl Wanted {
@@ -188,6 +193,7 @@ fn build(wanted: &Wanted, folder: &std::path::Path) -> Result<Lab> {
     let engines = (0..count)
         .map(|index| engine::Engine::provide(wanted.engine_of(index)))
         .collect::<Result<Vec<_>>>()?;
+    let bare = wanted.bare.then(bare::provide).transpose()?;
     let images = image::Images::provide()?;
     say("engines and images are at hand");
 
@@ -200,7 +206,10 @@ fn build(wanted: &Wanted, folder: &std::path::Path) -> Result<Lab> {
     }
     for host in &lab.hosts {
         engine::wait_until_ready(host)?;
-        ssh::start(&lab, host)?;
+        ssh::start(&lab, &host.machine)?;
+    }
+    if let Some(root) = &bare {
+        bare::start(&mut lab, root)?;
     }
     ssh::write_host_files(&lab)?;
     say("hosts are up");

@@ -36,7 +36,7 @@ http:
 pub fn start(lab: &mut Lab) -> Result<()> {
     let address = format!("{}.2", lab.subnet);
     let folder = lab.folder.join("registry");
-    let spec = machine::Spec { name: "registry", address: &address, engine: None };
+    let spec = machine::Spec { name: "registry", address: &address, engine: None, root: None };
     let machine = machine::start(&lab.id, &format!("{}-0", lab.id), &folder, &spec)?;
     lab.registry = Some(machine);
     lab.save()?;

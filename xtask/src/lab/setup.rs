@@ -11,12 +11,14 @@ use super::state::cache;
 use crate::run::{Runs as _, find, tool};
 
 /// Programs that the lab calls, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 19] = [
+const PROGRAMS: [(&str, &str); 21] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("runc", "runc"),
     ("tini", "tini"),
+    ("tini-static", "tini"),
     ("socat", "socat"),
+    ("debootstrap", "debootstrap"),
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
@@ -232,6 +234,11 @@ impl Apt {
             .args(["-o", "Acquire::Retries=3"]);
         command
     }
+}
+
+/// Returns where this machine gets an archive of Debian from.
+pub fn machine_mirror(archive: &str) -> String {
+    mirror(&machine_sources(), archive)
 }
 
 /// Returns the text of all files that name this machine's package sources.

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::state::{Host, Lab};
+use super::machine::Machine;
+use super::state::Lab;
 use crate::run::Runs as _;
 
 /// The password of the user `deploy` on the lab's hosts.
@@ -53,10 +54,20 @@ fn make_key(path: &Path, comment: &str) -> Result<()> {
         .map(drop)
 }
 
+/// Whether a host has Docker, and with it the group `docker`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Docker {
+    /// It is there, and `deploy` is in the group.
+    Present,
+    /// It is not.
+    Absent,
+}
+
 /// Makes a host's users and tells it the names of the lab. Comes first on a host: the engine remembers for seconds
 /// what it could not look up.
-pub fn make_users(lab: &Lab, host: &Host) -> Result<()> {
-    let machine = &host.machine;
+pub fn make_users(lab: &Lab, machine: &Machine, docker: Docker) -> Result<()> {
+    let group =
+        if docker == Docker::Present { "groupadd --force docker; usermod -aG docker deploy" } else { ":" };
     let hosts = format!(
         "127.0.0.1 localhost\n{} {}\n{} registry.example.com\n",
         machine.address,
@@ -66,8 +77,8 @@ pub fn make_users(lab: &Lab, host: &Host) -> Result<()> {
     let users = format!(
         "set -e
         cat > /etc/hosts
-        groupadd --force docker
-        useradd --create-home --shell /bin/bash --groups docker deploy
+        useradd --create-home --shell /bin/bash deploy
+        {group}
         useradd --create-home --shell /bin/bash guest
         echo 'deploy:{PASSWORD}' | chpasswd
         usermod --password '*' guest
@@ -80,8 +91,7 @@ pub fn make_users(lab: &Lab, host: &Host) -> Result<()> {
 }
 
 /// Starts a host's `sshd`.
-pub fn start(lab: &Lab, host: &Host) -> Result<()> {
-    let machine = &host.machine;
+pub fn start(lab: &Lab, machine: &Machine) -> Result<()> {
     make_key(&machine.folder.join("ssh_host_ed25519_key"), &machine.name)?;
     let write = |name: &str, text: &str| {
         let path = machine.folder.join(name);
@@ -115,14 +125,17 @@ pub fn start(lab: &Lab, host: &Host) -> Result<()> {
 pub fn write_host_files(lab: &Lab) -> Result<()> {
     let mut known = String::new();
     let mut config = String::from("# Written by `cargo xtask lab`.\n");
-    // The names in the documentation's client configuration, on the first four hosts.
+    // The names in the documentation's client configuration, on the first four Docker hosts.
     let aliases = ["web_host", "app_host1", "app_host2", "app_host3"];
-    for (index, host) in lab.hosts.iter().enumerate() {
-        let machine = &host.machine;
+    let hosts = lab.hosts.iter().map(|host| &host.machine).chain(&lab.bare);
+    for (index, machine) in hosts.enumerate() {
         let key = fs::read_to_string(machine.folder.join("ssh_host_ed25519_key.pub"))
             .with_context(|| format!("cannot read the host key of `{}`", machine.name))?;
         let key = key.rsplit_once(' ').map_or(key.as_str(), |(key, _comment)| key);
-        let alias = aliases.get(index).map(|alias| format!(" {alias}")).unwrap_or_default();
+        let alias = aliases[..aliases.len().min(lab.hosts.len())]
+            .get(index)
+            .map(|alias| format!(" {alias}"))
+            .unwrap_or_default();
         known.push_str(&format!("{0} {key}\n[{0}]:2222 {key}\n", machine.address));
         config.push_str(&format!("\nHost {}{alias}\n    HostName {}\n", machine.name, machine.address));
     }

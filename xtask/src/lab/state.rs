@@ -29,6 +29,9 @@ pub struct Lab {
     pub registry: Option<Machine>,
     /// The Docker hosts, in order: `host1`, `host2`, …
     pub hosts: Vec<Host>,
+    /// The host without Docker.
+    #[serde(default)]
+    pub bare: Option<Machine>,
     /// Whether `up` ran to its end.
     pub finished: bool,
 }
@@ -101,6 +104,7 @@ impl Lab {
             subnet: super::network::free_subnet()?,
             registry: None,
             hosts: Vec::new(),
+            bare: None,
             finished: false,
         };
         fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
@@ -144,18 +148,20 @@ impl Lab {
     /// Returns whether the lab has the wanted hosts.
     pub fn fits(&self, wanted: &Wanted) -> bool {
         self.hosts.len() == usize::from(wanted.hosts)
+            && self.bare.is_some() == wanted.bare
             && self.hosts.iter().enumerate().all(|(index, host)| host.engine == wanted.engine_of(index))
     }
 
     /// Returns all machines, the registry's last.
     pub fn machines(&self) -> impl Iterator<Item = &Machine> {
-        self.hosts.iter().map(|host| &host.machine).chain(&self.registry)
+        self.hosts.iter().map(|host| &host.machine).chain(&self.bare).chain(&self.registry)
     }
 
-    /// Returns the host of this name.
-    pub fn host(&self, name: &str) -> Result<&Host> {
-        self.hosts.iter().find(|host| host.machine.name == name).with_context(|| {
-            let names: Vec<&str> = self.hosts.iter().map(|host| host.machine.name.as_str()).collect();
+    /// Returns the machine of the host of this name.
+    pub fn machine(&self, name: &str) -> Result<&Machine> {
+        let hosts = || self.hosts.iter().map(|host| &host.machine).chain(&self.bare);
+        hosts().find(|machine| machine.name == name).with_context(|| {
+            let names: Vec<&str> = hosts().map(|machine| machine.name.as_str()).collect();
             format!("no host `{name}` in lab `{}`; there are {}", self.name, names.join(", "))
         })
     }
@@ -182,6 +188,11 @@ impl Lab {
             let state = if host.machine.is_running() { "running" } else { "ended" };
             let machine = &host.machine;
             writeln!(text, "{:<8} {:<14} engine {:<6} {state}", machine.name, machine.address, host.engine)
+                .expect("writing to a string cannot fail");
+        }
+        if let Some(bare) = &self.bare {
+            let state = if bare.is_running() { "running" } else { "ended" };
+            writeln!(text, "{:<8} {:<14} {:<13} {state}", "bare", bare.address, "no engine")
                 .expect("writing to a string cannot fail");
         }
         if let Some(registry) = &self.registry {
