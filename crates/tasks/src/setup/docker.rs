@@ -37,13 +37,13 @@ const PACKAGES: [&str; 3] = ["docker-ce", "docker-ce-cli", "containerd.io"];
 const DOWNLOAD: &str = "https://download.docker.com/linux";
 const KEY: &str = "/etc/apt/keyrings/docker.asc";
 const LIST: &str = "/etc/apt/sources.list.d/docker.list";
-/// Waits for another apt-get, as the nightly one, instead of failing, and asks nobody.
-pub(super) const APT_INSTALL: &str =
-    "DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=120 install";
+/// Asks nobody, keeps configuration files that somebody has written before, and waits for another apt-get, as the
+/// nightly one, instead of failing.
+pub(super) const APT_INSTALL: &str = "DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=120 -o \
+     Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install";
 pub(super) const APT_UPDATE: &str = "apt-get update";
-/// Waits until the engine answers, as it does some seconds after its start.
-const WAIT: &str = "n=0; until docker version >/dev/null 2>&1; do n=$((n+1)); [ $n -lt 60 ] || \
-                    { docker version; exit 1; }; sleep 1; done";
+/// The engine answers some seconds after its start.
+const WAIT: &str = "timeout 60 sh -c 'until docker version >/dev/null 2>&1; do sleep 1; done'";
 const NEW_LOGIN: &str = "Reconnect for the group assignment to take effect.";
 
 /// Decides which steps a host needs to have a running Docker engine that its login user may use.
@@ -86,7 +86,8 @@ pub fn docker(facts: &Facts, options: &DockerOptions) -> Result<Plan, Refusal> {
             // A package may have started it; the script says so and does nothing then.
             ("service docker start", "the engine does not run")
         };
-        plan.root(format!("{start} && {{ {WAIT}; }}"), why);
+        plan.root(start, why);
+        plan.root(WAIT, "it answers a moment after its start");
     }
     group(facts, options, installed, &mut plan);
     if !plan.steps.is_empty() {
