@@ -16,6 +16,7 @@
 pub mod api;
 pub mod apply;
 pub mod backend;
+pub mod build;
 pub mod connector;
 pub mod contract;
 pub mod engine_json;
@@ -26,6 +27,7 @@ pub mod maintenance;
 pub mod memory;
 pub mod observe;
 pub mod streams;
+pub mod shortcuts;
 pub mod transfer;
 
 pub use api::{ApiBackend, ApiOptions};

@@ -251,9 +251,8 @@ fn build_query(options: &BuildOptions) -> String {
     if !options.cache_from.is_empty() {
         query.push(("cachefrom", json!(options.cache_from).to_string()));
     }
-    if !options.extra_hosts.is_empty() {
-        query.push(("extrahosts", options.extra_hosts.join(",")));
-    }
+    // One parameter for each: the engine takes all that have this name.
+    query.extend(options.extra_hosts.iter().map(|host| ("extrahosts", host.clone())));
     let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     query.join("&")
 }
@@ -267,10 +266,11 @@ mod tests {
         let mut options = BuildOptions { tag: "reg:5000/app:1".into(), ..BuildOptions::default() };
         options.buildargs.insert("A".into(), "b c&d".into());
         options.dockerfile = Some("sub/Dockerfile".into());
+        options.extra_hosts = vec!["a:10.0.0.1".into(), "b:::1".into()];
         assert_eq!(
             build_query(&options),
             "t=reg%3A5000%2Fapp%3A1&nocache=false&pull=false&q=false&rm=false&forcerm=false\
-             &dockerfile=sub%2FDockerfile&buildargs=%7B%22A%22%3A%22b%20c%26d%22%7D"
+             &dockerfile=sub%2FDockerfile&buildargs=%7B%22A%22%3A%22b%20c%26d%22%7D&extrahosts=a%3A10.0.0.1&extrahosts=b%3A%3A%3A1"
         );
     }
 
