@@ -15,8 +15,8 @@ pub mod call;
 pub mod lab;
 pub mod terminal;
 
-pub use call::{Dfab, Outcome, Project};
-pub use lab::{Host, Lab};
+pub use call::{Dfab, Outcome, Project, Running};
+pub use lab::{Host, Lab, Logins};
 pub use terminal::Terminal;
 
 /// Returns the lab, or says that the calling test is skipped and returns from it.

@@ -3,12 +3,15 @@
 mod actions;
 mod completion;
 mod contract;
+mod doctor;
 mod errors;
 mod generations;
 mod interruption;
+mod jump;
 mod one_run_per_example;
 mod several_hosts;
 mod transport;
+mod tunnel;
 
 /// The modules above must be all files of this folder: a forgotten one would never run.
 #[test]

@@ -127,7 +127,12 @@ impl Engines {
         }
     }
 
-    fn endpoint(&self, target: &Target) -> Result<Endpoint> {
+    /// Returns where a target's engine is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engines::remote`].
+    pub fn endpoint(&self, target: &Target) -> Result<Endpoint> {
         let config = &target.config;
         let host =
             config.fabric_host.as_deref().filter(|host| !host.is_empty()).map(Host::parse).transpose()?;

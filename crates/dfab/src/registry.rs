@@ -11,7 +11,7 @@ use crate::tasks;
 
 /// One task.
 pub struct Task {
-    /// `actions`, `docker`, `map`.
+    /// `actions`, `docker`, `map`; empty for a task without one.
     pub namespace: &'static str,
     /// Name inside the namespace.
     pub name: &'static str,
@@ -180,6 +180,7 @@ pub fn find_full(name: &str) -> Option<&'static Task> {
     let name = name.replace('-', "_");
     tasks().find(|task| {
         task.aliases.contains(&name.as_str())
+            || (task.namespace.is_empty() && task.name == name)
             || name
                 .split_once('.')
                 .is_some_and(|(space, plain)| task.namespace == space && task.name == plain)

@@ -1,6 +1,7 @@
 //! The tasks: one file for each family, with its table entries and the functions behind them.
 
 mod actions;
+mod doctor;
 mod hosts;
 mod images;
 mod information;
@@ -26,6 +27,7 @@ pub const ALL: &[&[Task]] = &[
     setup::TASKS,
     maps::TASKS,
     tunnel::TASKS,
+    doctor::TASKS,
 ];
 
 /// Turns a failed call to an engine into a report, with what to do about it.
