@@ -76,6 +76,14 @@ mod stream;
 mod unix;
 mod wake;
 
+/// The servers of the live tests, which name this crate as all other callers do.
+#[cfg(test)]
+extern crate self as dfab_tunnel;
+#[cfg(test)]
+#[path = "../tests/live/sshd.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
+mod sshd;
+
 pub use cache::Sessions;
 pub use command::{Command, Sudo};
 pub use error::{Cause, Error, HostKeyProblem, Stage};

@@ -17,7 +17,7 @@
 //! owner thread touches a session.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr::{self, NonNull};
@@ -42,6 +42,9 @@ pub(crate) struct Buffers {
     pub(crate) ended: Option<String>,
     /// What the server said when it ended the connection.
     pub(crate) farewell: Option<String>,
+    /// What libssh2 threw away: see [`Channel::lost`].
+    lost: Option<Failure>,
+    session: *mut sys::LIBSSH2_SESSION,
 }
 
 /// Size of the receive buffer: some eight packets of the largest size.
@@ -58,6 +61,8 @@ thread_local! {
         outbound: BytesMut::new(),
         ended: None,
         farewell: None,
+        lost: None,
+        session: ptr::null_mut(),
     });
 }
 
@@ -129,6 +134,10 @@ extern "C" fn send(
     _: c_int,
     _: *mut *mut c_void,
 ) -> isize {
+    #[cfg(test)]
+    if tests::refuses() {
+        return AGAIN;
+    }
     // SAFETY: libssh2 passes a packet of `length` initialised bytes that lives during the call.
     let packet = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), length) };
     if Buffers::with(|buffers| buffers.socket != socket) {
@@ -164,6 +173,8 @@ extern "C" fn receive(
         let agent = unsafe { BorrowedFd::borrow_raw(socket) };
         return answer(rustix::net::recv(agent, target, RecvFlags::empty()).map(|(length, _)| length));
     }
+    // What the packet before this one was is forgotten with the next.
+    notice_loss();
     Buffers::with(|buffers| match buffers.take(target) {
         0 if buffers.ended.is_some() => 0,
         0 => AGAIN,
@@ -176,6 +187,34 @@ fn answer(result: Result<usize, Errno>) -> isize {
         Ok(length) => length as isize,
         Err(error) => -(error.raw_os_error() as isize),
     }
+}
+
+/// Notes that libssh2 has just thrown away what a server sent. It says so only by the session's "last
+/// error", which the next one replaces, so it is looked at before every packet and after every call.
+fn notice_loss() {
+    let session = Buffers::with(|buffers| buffers.session);
+    if session.is_null() {
+        return;
+    }
+    // SAFETY: the session is alive while the buffers are its own (see `install` and `forget`). The call
+    // only reads a field, so that it may also be made from inside the receive callback.
+    let code = unsafe { sys::libssh2_session_last_errno(session) };
+    if matches!(
+        code,
+        sys::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED | sys::LIBSSH2_ERROR_CHANNEL_PACKET_EXCEEDED
+    ) {
+        Buffers::with(|buffers| {
+            buffers.lost.get_or_insert_with(|| Failure {
+                code,
+                message: "the server sent more than its window allows, and bytes were lost".into(),
+            });
+        });
+    }
+}
+
+/// The session of this thread is about to go.
+pub(crate) fn forget() {
+    Buffers::with(|buffers| buffers.session = ptr::null_mut());
 }
 
 /// Notes why the server ends the connection (`SSH_MSG_DISCONNECT`).
@@ -206,6 +245,8 @@ pub(crate) fn install(session: &ssh2::Session, socket: BorrowedFd<'_>) {
         buffers.outbound.clear();
         buffers.ended = None;
         buffers.farewell = None;
+        buffers.lost = None;
+        buffers.session = pointer(session);
     });
     let raw = pointer(session);
     // SAFETY: the session is alive; the functions have the signatures that libssh2.h gives for these
@@ -275,6 +316,10 @@ impl From<ssh2::Error> for Failure {
 pub(crate) struct Channel {
     channel: NonNull<sys::LIBSSH2_CHANNEL>,
     session: NonNull<sys::LIBSSH2_SESSION>,
+    /// A window adjustment that libssh2 has made a packet of and not sent yet; see [`Channel::widen`].
+    adjusting: Cell<u32>,
+    /// What comes after that one.
+    adjust_next: Cell<u32>,
 }
 
 /// Which of the two streams that a peer sends.
@@ -309,7 +354,9 @@ impl Channel {
             )
         };
         match NonNull::new(channel) {
-            Some(channel) => Ok(Self { channel, session }),
+            Some(channel) => {
+                Ok(Self { channel, session, adjusting: Cell::new(0), adjust_next: Cell::new(0) })
+            }
             None => Err(last_failure(session)),
         }
     }
@@ -323,13 +370,22 @@ impl Channel {
         Err(if last.code == code { last } else { Failure { code, message: format!("libssh2 error {code}") } })
     }
 
-    /// Reads what has arrived. Zero is the end only together with [`Channel::ended`].
+    /// Fails when libssh2 has thrown away bytes that the server sent beyond the window or packet size
+    /// that libssh2 counts. libssh2 goes on without them, and what is read after that is wrong.
+    fn lost(&self) -> Result<(), Failure> {
+        notice_loss();
+        Buffers::with(|buffers| buffers.lost.clone()).map_or(Ok(()), Err)
+    }
+
+    /// Reads what has arrived. Zero is the end only together with [`Channel::ended`]. Must be called with
+    /// the same length always: see [`Channel::widen`].
     pub(crate) fn read(&self, output: Output, target: &mut [u8]) -> Result<usize, Failure> {
         let stream = match output {
             Output::Standard => 0,
             // `SSH_EXTENDED_DATA_STDERR` in libssh2.h.
             Output::Error => 1,
         };
+        self.finish_widening()?;
         // SAFETY: the channel is alive (see `free`); `target` has room for its length.
         let code = unsafe {
             sys::libssh2_channel_read_ex(
@@ -339,6 +395,7 @@ impl Channel {
                 target.len(),
             )
         };
+        self.lost()?;
         self.check(code as c_int)?;
         Ok(code as usize)
     }
@@ -370,7 +427,9 @@ impl Channel {
     pub(crate) fn drive(&self) -> Result<(), Failure> {
         // SAFETY: the channel is alive. In non-blocking mode this reads until there is nothing more,
         // or returns at once when the peer has ended its output.
-        self.check(unsafe { sys::libssh2_channel_wait_eof(self.channel.as_ptr()) })
+        let code = unsafe { sys::libssh2_channel_wait_eof(self.channel.as_ptr()) };
+        self.lost()?;
+        self.check(code)
     }
 
     /// Ends our output.
@@ -461,8 +520,36 @@ impl Channel {
         }
     }
 
-    /// Lets the peer send `more` bytes beyond what libssh2 granted.
+    /// Lets the peer send `more` bytes beyond what libssh2 granted. After "would block" it is
+    /// [`Channel::finish_widening`] that goes on.
+    ///
+    /// libssh2 builds the packet of an adjustment once. When it cannot be sent, because keys are being
+    /// exchanged, the next adjustment sends that packet, *but adds its own amount* to the window that
+    /// libssh2 counts (`ssh2_channel_receive_window_adjust` in channel.c). A read makes adjustments of
+    /// its own. Were one made in between, the server would be granted one number and libssh2 count
+    /// another; where libssh2 counts less, it silently cuts off what the server rightly sends
+    /// (`ssh2_packet_add` in packet.c). So an adjustment that waits is repeated with the same amount before
+    /// anything else; and reads are all of one length, so that theirs are equal too.
     pub(crate) fn widen(&self, more: u32) -> Result<(), Failure> {
+        self.adjust_next.set(self.adjust_next.get().saturating_add(more));
+        self.finish_widening()
+    }
+
+    /// Makes the adjustments that wait. Comes first in every read.
+    pub(crate) fn finish_widening(&self) -> Result<(), Failure> {
+        loop {
+            if self.adjusting.get() == 0 {
+                self.adjusting.set(self.adjust_next.take());
+            }
+            if self.adjusting.get() == 0 {
+                return Ok(());
+            }
+            self.adjust(self.adjusting.get())?;
+            self.adjusting.set(0);
+        }
+    }
+
+    fn adjust(&self, more: u32) -> Result<(), Failure> {
         let mut window = 0;
         // SAFETY: the channel is alive.
         self.check(unsafe {
@@ -508,8 +595,44 @@ fn last_failure(session: NonNull<sys::LIBSSH2_SESSION>) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    thread_local! {
+        static REFUSALS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Has the next `count` packets of this thread refused, as by a socket that is full. To libssh2 that
+    /// is the same as an exchange of keys: "would block".
+    pub(crate) fn refuse(count: u32) {
+        REFUSALS.set(count);
+    }
+
+    pub(crate) fn refusals_left() -> u32 {
+        REFUSALS.get()
+    }
+
+    pub(super) fn refuses() -> bool {
+        REFUSALS.replace(REFUSALS.get().saturating_sub(1)) > 0
+    }
+
+    impl Channel {
+        /// One adjustment as libssh2 makes it, without what [`Channel::widen`] takes care of.
+        pub(crate) fn adjust_carelessly(&self, more: u32) -> Result<(), Failure> {
+            self.adjust(more)
+        }
+
+        /// How much libssh2 thinks that the peer was granted since the last read, and how much of that
+        /// has arrived.
+        pub(crate) fn window(&self) -> (u64, u64) {
+            let (mut waiting, mut initial) = (0, 0);
+            // SAFETY: the channel is alive; both targets are.
+            let window = unsafe {
+                sys::libssh2_channel_window_read_ex(self.channel.as_ptr(), &mut waiting, &mut initial)
+            };
+            (window.into(), waiting.into())
+        }
+    }
 
     /// Design §5: a half-sent packet must be retried before anything else. The callback never lets
     /// libssh2 see one, and keeps packets in the order in which they were made.

@@ -367,7 +367,7 @@ impl Drop for RingOnDrop {
     }
 }
 
-fn prepare(
+pub(crate) fn prepare(
     socket: std::os::fd::OwnedFd,
     wake: &Arc<Wake>,
     options: &ConnectOptions,

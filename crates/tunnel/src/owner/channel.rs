@@ -40,9 +40,6 @@ pub(super) struct Live {
     /// Nobody holds it any more, since then.
     let_go: Option<Instant>,
     window: Window,
-    /// By how much to widen the window. libssh2 keeps the packet of a call that would block, and counts
-    /// what the call that sends it says: so it is made again with this amount before any read.
-    widening: u32,
     /// Process groups to send signals to by another channel.
     pub(super) kills: Vec<Kill>,
 }
@@ -89,7 +86,6 @@ impl Live {
             closed: false,
             let_go: None,
             window: Window::default(),
-            widening: 0,
             kills: Vec::new(),
         };
         if let Some(job) = job {
@@ -108,6 +104,18 @@ impl Live {
             }
         }
         live
+    }
+
+    /// See [`Channel::window`].
+    #[cfg(test)]
+    pub(super) fn window_left(&self) -> (u64, u64) {
+        self.channel.as_ref().unwrap().window()
+    }
+
+    /// Has the window count as one that has grown to `size`.
+    #[cfg(test)]
+    pub(super) fn grow(&mut self, size: u32) {
+        self.window.size = size;
     }
 
     pub(super) fn is_exec(&self) -> bool {
@@ -225,8 +233,8 @@ impl Live {
 
     /// Hands on what has arrived, as far as there is room. Returns whether more waits.
     fn read(&mut self, scratch: &mut [u8], round_trip: Duration) -> Result<bool, Failure> {
-        self.widen()?;
         let Some(channel) = &self.channel else { return Ok(false) };
+        channel.finish_widening()?;
         let outputs: &[(usize, Output)] = if self.exec {
             &[(OUT, Output::Standard), (ERR, Output::Error)]
         } else {
@@ -236,8 +244,7 @@ impl Live {
         for &(which, output) in outputs {
             let mut share = SHARE;
             while !self.ended {
-                // Always as much at once: a read first adjusts libssh2's own window by an amount that
-                // depends on its length, and when that would block must be made again with the same.
+                // Always as much at once: see `Channel::widen`.
                 let room = lock(&self.port.state).inbound[which].room(scratch.len());
                 if !room {
                     break;
@@ -252,9 +259,7 @@ impl Live {
                         self.port.deliver(which, &scratch[..length]);
                         share = share.saturating_sub(length);
                         if let Some(more) = self.window.consumed(length as u32, round_trip) {
-                            self.widening = more;
                             channel.widen(more)?;
-                            self.widening = 0;
                         }
                     }
                     Err(failure) if failure.would_block() => break,
@@ -282,14 +287,6 @@ impl Live {
             }
         }
         Ok(again)
-    }
-
-    fn widen(&mut self) -> Result<(), Failure> {
-        if let (Some(channel), 1..) = (&self.channel, self.widening) {
-            channel.widen(self.widening)?;
-            self.widening = 0;
-        }
-        Ok(())
     }
 
     fn signal(&mut self) -> Result<(), Failure> {

@@ -193,6 +193,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        raw::forget();
         // Freeing a session whose socket would still block leaks it.
         Buffers::with(|buffers| {
             buffers.ended.get_or_insert_with(|| "closed".into());

@@ -9,10 +9,14 @@
 //!   channel's [`Live::inflight`] bytes stay the same until libssh2 took them;
 //! * opens are serial: one [`Opening`] at a time, the others queue;
 //! * freeing a channel is a session call: callers only drop a handle, [`Owner::pump`] frees.
+//!
+//! `rules.rs` names the test of each.
 
 mod channel;
 pub(crate) mod link;
 pub(crate) mod login;
+#[cfg(test)]
+mod rules;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -231,6 +235,7 @@ impl Owner {
 
     fn turn(&mut self) -> Result<(), End> {
         self.take_orders()?;
+        self.parse()?;
         let again = self.pump_all()?;
         self.drive()?;
         self.check_jobs();
@@ -409,6 +414,18 @@ impl Owner {
         } else {
             job.fail(OpenFailure::Refused(reason));
         }
+    }
+
+    /// Has libssh2 look at what arrived before anybody reads: what it threw away is noticed before
+    /// what came after it is handed on.
+    fn parse(&mut self) -> Result<(), End> {
+        for live in self.channels.values_mut() {
+            if !Buffers::with(|buffers| buffers.has_inbound()) {
+                break;
+            }
+            live.drive().map_err(|failure| End::Broken(self.link.epitaph(Some(&failure))))?;
+        }
+        Ok(())
     }
 
     /// Has libssh2 look at what arrived, when no channel did so by reading.
