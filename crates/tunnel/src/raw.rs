@@ -199,10 +199,8 @@ fn notice_loss() {
     // SAFETY: the session is alive while the buffers are its own (see `install` and `forget`). The call
     // only reads a field, so that it may also be made from inside the receive callback.
     let code = unsafe { sys::libssh2_session_last_errno(session) };
-    if matches!(
-        code,
-        sys::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED | sys::LIBSSH2_ERROR_CHANNEL_PACKET_EXCEEDED
-    ) {
+    if matches!(code, sys::LIBSSH2_ERROR_CHANNEL_WINDOW_EXCEEDED | sys::LIBSSH2_ERROR_CHANNEL_PACKET_EXCEEDED)
+    {
         Buffers::with(|buffers| {
             buffers.lost.get_or_insert_with(|| Failure {
                 code,
@@ -624,13 +622,13 @@ pub(crate) mod tests {
 
         /// How much libssh2 thinks that the peer was granted since the last read, and how much of that
         /// has arrived.
-        pub(crate) fn window(&self) -> (u64, u64) {
+        pub(crate) fn window(&self) -> (c_ulong, c_ulong) {
             let (mut waiting, mut initial) = (0, 0);
             // SAFETY: the channel is alive; both targets are.
             let window = unsafe {
                 sys::libssh2_channel_window_read_ex(self.channel.as_ptr(), &mut waiting, &mut initial)
             };
-            (window.into(), waiting.into())
+            (window, waiting)
         }
     }
 

@@ -108,7 +108,7 @@ impl Live {
 
     /// See [`Channel::window`].
     #[cfg(test)]
-    pub(super) fn window_left(&self) -> (u64, u64) {
+    pub(super) fn window_left(&self) -> (std::ffi::c_ulong, std::ffi::c_ulong) {
         self.channel.as_ref().unwrap().window()
     }
 
