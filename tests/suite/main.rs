@@ -10,6 +10,7 @@ mod interruption;
 mod jump;
 mod one_run_per_example;
 mod several_hosts;
+mod tls;
 mod transport;
 mod tunnel;
 

@@ -9,7 +9,7 @@
 //! # Limits
 //!
 //! * Engine API 1.40 (Docker 19.03) or later; a newer engine is spoken to in 1.51.
-//! * Connections are not encrypted by this crate: TLS is the connector's part.
+//! * TLS is a connector around another one ([`tls::TlsConnector`]); keys with a passphrase are refused.
 //! * Dropping the future of [`apply`](fn@apply) leaves steps where they are. Planning again from what
 //!   is found then completes them.
 
@@ -26,8 +26,9 @@ pub mod local;
 pub mod maintenance;
 pub mod memory;
 pub mod observe;
-pub mod streams;
 pub mod shortcuts;
+pub mod streams;
+pub mod tls;
 pub mod transfer;
 
 pub use api::{ApiBackend, ApiOptions};
@@ -39,3 +40,4 @@ pub use information::Information;
 pub use local::LocalConnector;
 pub use memory::MemoryBackend;
 pub use observe::observe;
+pub use tls::TlsConnector;

@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector};
+use dfab_client::{ApiBackend, ApiOptions, Backend, Connector, LocalConnector, TlsConnector};
 use dfab_map::desired::Target;
-use dfab_map::model::{ClientConfig, Tls};
-use dfab_map::names::ClientName;
 use dfab_tunnel::{Forward, LocalPorts};
 
 use crate::cli::options::BackendKind;
@@ -154,7 +152,10 @@ impl Engines {
             return self.program_backend(target, host.map(Host::parse).transpose()?);
         }
         let endpoint = self.endpoint(target)?;
-        self.refuse_tls(config, &endpoint, &target.name)?;
+        let url = config.base_url.as_deref().or(self.settings.docker_base_url.as_deref());
+        let is_docker_host = endpoint.host.is_none() && url.is_none_or(|url| url.trim().is_empty());
+        let environment = crate::tls::Environment::read(is_docker_host);
+        let tls = crate::tls::options(target, &self.settings, &endpoint, &environment)?;
         let version = match config.version.as_deref().or(self.settings.docker_api_version.as_deref()) {
             None | Some("auto") => None,
             Some(text) => Some(api_version(text).ok_or_else(|| {
@@ -164,28 +165,35 @@ impl Engines {
         };
         let timeout = config.timeout.unwrap_or(self.settings.docker_timeout);
         let name = shown_name(target, endpoint.host.as_ref());
-        let key = format!("{name} {endpoint:?} {version:?} {timeout:?}");
+        let secured = tls.as_ref().map(|tls| (&tls.check, tls.files()));
+        let key = format!("{name} {endpoint:?} {version:?} {timeout:?} {secured:?}");
         let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(backend) = backends.get(&key) {
             return Ok(Arc::clone(backend));
         }
         let options = ApiOptions { version, timeout, ..ApiOptions::default() };
-        let backend: Arc<dyn Backend> = match endpoint {
+        let connector: Arc<dyn Connector> = match endpoint {
             Endpoint { host: Some(host), address } => {
                 let local_port = config.tunnel_local_port.or(self.settings.tunnel_local_port);
                 let remote = Remote { host, address, name, local_port };
                 if let Some(start) = local_port {
                     self.offer_port(&remote, start);
                 }
-                Arc::new(ApiBackend::new(Arc::new(self.connector(&remote)), options))
+                Arc::new(self.connector(&remote))
             }
-            Endpoint { host: None, address: Address::Unix(path) } => {
-                Arc::new(ApiBackend::new(Arc::new(LocalConnector::unix(path)), options))
-            }
+            Endpoint { host: None, address: Address::Unix(path) } => Arc::new(LocalConnector::unix(path)),
             Endpoint { host: None, address: Address::Tcp { host, port, .. } } => {
-                Arc::new(ApiBackend::new(Arc::new(LocalConnector::tcp(host, port)), options))
+                Arc::new(LocalConnector::tcp(host, port))
             }
         };
+        let connector: Arc<dyn Connector> = match tls {
+            None => connector,
+            Some(tls) => Arc::new(
+                TlsConnector::new(connector, tls)
+                    .map_err(|error| crate::tls::unusable(&target.name.to_string(), &error))?,
+            ),
+        };
+        let backend: Arc<dyn Backend> = Arc::new(ApiBackend::new(connector, options));
         backends.insert(key, Arc::clone(&backend));
         Ok(backend)
     }
@@ -218,25 +226,6 @@ impl Engines {
     pub fn requests(&self) -> u64 {
         let backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
         backends.values().map(|backend| backend.requests()).sum()
-    }
-
-    fn refuse_tls(&self, config: &ClientConfig, endpoint: &Endpoint, name: &ClientName) -> Result<()> {
-        let asked = match &config.tls {
-            Some(Tls::Enabled(enabled)) => *enabled,
-            Some(Tls::Settings(_)) => true,
-            None => self.settings.docker_tls || matches!(endpoint.address, Address::Tcp { tls: true, .. }),
-        };
-        match (&endpoint.address, asked) {
-            (_, false) => Ok(()),
-            (Address::Unix(path), true) => Err(Failure::configuration(format!(
-                "client `{name}`: TLS cannot be combined with the socket `{path}`"
-            ))
-            .hint("leave out `tls` and `docker_tls`, or name a TCP address in `base_url`")),
-            (Address::Tcp { .. }, true) => Err(Failure::configuration(format!(
-                "client `{name}`: TLS to an engine is not implemented yet"
-            ))
-            .hint("reach the engine through SSH: set `fabric_host` and the socket or plain port there")),
-        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Commands and files on the machine where an engine runs: this one, or a host behind SSH.
 //!
-//! Files travel through standard streams of `cat` and `tar`, which every host has; nothing is left
-//! there that was not asked for.
+//! Files travel block by block, through the tunnel's own functions where there is a tunnel; nothing is
+//! left there that was not asked for.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dfab_cli_client::{Exit, LocalShell, Shell};
-use dfab_tunnel::quote;
+use dfab_tunnel::{Session, Transfer, quote};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::failure::{Failure, Kind, Result};
@@ -19,6 +19,8 @@ use crate::ssh::Sessions;
 #[derive(Clone)]
 pub struct Machine {
     shell: Arc<dyn Shell>,
+    /// The SSH session of a host, made when it is first needed.
+    remote: Option<(Arc<Sessions>, Host)>,
 }
 
 /// What a command has done.
@@ -39,7 +41,7 @@ impl Machine {
             Some(host) => Arc::new(SshShell::new(Arc::clone(sessions), host.clone())),
             None => Arc::new(LocalShell::new()),
         };
-        Self { shell }
+        Self { shell, remote: host.map(|host| (Arc::clone(sessions), host.clone())) }
     }
 
     /// Runs a command line to its end, with this text as its standard input.
@@ -114,15 +116,23 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// When the local file cannot be read, and as [`Machine::succeed`].
+    /// When the local file cannot be read, and when the host does not take it.
     pub async fn upload(&self, local: &Path, target: &str) -> Result<()> {
-        let (parent, name) = split(target);
-        let archive = pack(local, name).map_err(|error| {
+        let Some(session) = self.session().await? else {
+            return copy(local.to_owned(), PathBuf::from(target)).await;
+        };
+        // Before anything is sent: a folder of this name there would be of no use.
+        let is_dir = std::fs::metadata(local).map(|found| found.is_dir()).map_err(|error| {
             Failure::new(Kind::Task, format!("failed to read `{}`", local.display())).because(&error)
         })?;
-        // --no-same-owner: files belong to the login user, also where that is root.
-        let line = format!("tar -x -p --no-same-owner -f - -C {}", quote::shell(parent));
-        self.succeed(&line, &archive).await.map(drop)
+        let transfer = Transfer { mirror_mode: true, ..Transfer::default() };
+        let sent = if is_dir {
+            session.upload_tree(local, target, &transfer).await
+        } else {
+            session.upload_file(local, target, &transfer).await
+        };
+        let what = format!("failed to upload `{}` to `{target}` on `{}`", local.display(), self.shell.host());
+        sent.map(drop).map_err(|error| transferred(what, &error))
     }
 
     /// Downloads a file or a directory to the local path `target`; parent directories are made. Where
@@ -132,39 +142,59 @@ impl Machine {
     ///
     /// As [`Machine::download_contents`].
     pub async fn download(&self, path: &str, target: &Path) -> Result<()> {
-        let (parent, name) = split(path);
-        let line = format!("tar -c -f - -C {} {}", quote::shell(parent), quote::shell(name));
-        let archive = self.succeed(&line, b"").await?;
+        let (_, name) = split(path);
         let target = if target.is_dir() { target.join(name) } else { target.to_owned() };
-        let unpack = || {
-            let parent =
-                target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            std::fs::create_dir_all(parent)?;
-            // Beside its place, so that the last step is a rename on one file system.
-            let beside = tempfile::tempdir_in(parent)?;
-            tar::Archive::new(archive.as_slice()).unpack(beside.path())?;
-            std::fs::rename(beside.path().join(name), &target)
-        };
-        unpack().map_err(|error: std::io::Error| {
+        let unwritable = |error: std::io::Error| {
             Failure::new(Kind::Task, format!("failed to write `{}`", target.display())).because(&error)
-        })
+        };
+        let parent =
+            target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(parent).map_err(unwritable)?;
+        let Some(session) = self.session().await? else {
+            return copy(PathBuf::from(path), target).await;
+        };
+        let what = format!("failed to download `{path}` from `{}`", self.shell.host());
+        let failed = |error: dfab_tunnel::Error| transferred(what, &error);
+        if !self.is_dir(path).await? {
+            let transfer = Transfer { mirror_mode: true, ..Transfer::default() };
+            return session.download_file(path, &target, &transfer).await.map(drop).map_err(failed);
+        }
+        // Beside its place, so that the last step is a rename on one file system.
+        let beside = tempfile::tempdir_in(parent).map_err(unwritable)?;
+        let whole = beside.path().join("whole");
+        session.download_tree(path, &whole, &Transfer::default()).await.map_err(failed)?;
+        std::fs::rename(&whole, &target).map_err(unwritable)
     }
 
     /// Downloads the contents of a directory into the local directory `target`, which is made.
     ///
     /// # Errors
     ///
-    /// When the local files cannot be written, and as [`Machine::succeed`].
+    /// When the local files cannot be written, or the host does not give them.
     pub async fn download_contents(&self, path: &str, target: &Path) -> Result<()> {
-        let archive = self.succeed(&format!("tar -c -f - -C {} .", quote::shell(path)), b"").await?;
-        let unpack = || {
-            std::fs::create_dir_all(target)?;
-            // Entries that lead outside are left out by `unpack_in`.
-            tar::Archive::new(archive.as_slice()).unpack(target)
+        let Some(session) = self.session().await? else {
+            return copy(PathBuf::from(path), target.to_owned()).await;
         };
-        unpack().map_err(|error| {
-            Failure::new(Kind::Task, format!("failed to write to `{}`", target.display())).because(&error)
+        let what =
+            format!("failed to download `{path}` from `{}` to `{}`", self.shell.host(), target.display());
+        let received = session.download_tree(path, target, &Transfer::default()).await;
+        received.map(drop).map_err(|error| transferred(what, &error))
+    }
+
+    async fn session(&self) -> Result<Option<Arc<Session>>> {
+        let Some((sessions, host)) = &self.remote else { return Ok(None) };
+        let session = sessions.session(host).await;
+        session.map(Some).map_err(|error| {
+            let mut failure = Failure::new(Kind::Connection, format!("failed to connect to `{host}`"));
+            failure.causes.extend(crate::failure::chain(&error));
+            failure.hints.extend(error.hint());
+            failure
         })
+    }
+
+    async fn is_dir(&self, path: &str) -> Result<bool> {
+        let finished = self.run(&format!("test -d {}", quote::shell(path)), b"").await?;
+        Ok(finished.exit == Ok(0))
     }
 
     fn failure(&self, kind: Kind, line: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
@@ -184,15 +214,41 @@ fn split(path: &str) -> (&str, &str) {
     }
 }
 
-fn pack(local: &Path, name: &str) -> std::io::Result<Vec<u8>> {
-    let mut builder = tar::Builder::new(Vec::new());
-    builder.follow_symlinks(false);
-    if local.is_dir() {
-        builder.append_dir_all(name, local)?;
-    } else {
-        builder.append_path_with_name(local, name)?;
+/// Makes a report of a transfer that failed.
+fn transferred(what: String, error: &dfab_tunnel::Error) -> Failure {
+    let kind = if error.is_disconnected() { Kind::Connection } else { Kind::Task };
+    let mut failure = Failure::new(kind, what).because(error);
+    failure.hints.extend(error.hint());
+    failure
+}
+
+/// Copies a file, or what is in a directory, on this machine; permission bits and links are kept.
+async fn copy(from: PathBuf, to: PathBuf) -> Result<()> {
+    let what = format!("failed to copy `{}` to `{}`", from.display(), to.display());
+    let copied = tokio::task::spawn_blocking(move || copy_all(&from, &to)).await;
+    let copied = copied.map_err(std::io::Error::other).and_then(|copied| copied);
+    copied.map_err(|error| Failure::new(Kind::Task, what).because(&error))
+}
+
+fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
+    if !from.metadata()?.is_dir() {
+        return std::fs::copy(from, to).map(drop);
     }
-    builder.into_inner()
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_symlink() {
+            if target.symlink_metadata().is_ok() {
+                std::fs::remove_file(&target)?;
+            }
+            std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, &target)?;
+        } else {
+            copy_all(&entry.path(), &target)?;
+        }
+    }
+    // Last: it may forbid what comes into it.
+    std::fs::set_permissions(to, from.metadata()?.permissions())
 }
 
 /// Returns a name for a temporary directory that nobody else has.
@@ -208,7 +264,7 @@ mod tests {
     use super::*;
 
     fn here() -> Machine {
-        Machine { shell: Arc::new(LocalShell::new()) }
+        Machine { shell: Arc::new(LocalShell::new()), remote: None }
     }
 
     #[tokio::test]

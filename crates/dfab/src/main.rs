@@ -27,6 +27,7 @@ mod settings;
 mod ssh;
 mod tasks;
 mod text;
+mod tls;
 
 use std::process::ExitCode;
 

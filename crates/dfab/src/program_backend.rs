@@ -76,7 +76,20 @@ fn options(
 fn tls(config: &ClientConfig, settings: &Settings) -> Result<TlsFlags> {
     let entries = match &config.tls {
         Some(Tls::Enabled(enabled)) => return Ok(TlsFlags { enabled: *enabled, ..TlsFlags::default() }),
-        None => return Ok(TlsFlags { enabled: settings.docker_tls, ..TlsFlags::default() }),
+        None => {
+            let verify = settings.docker_tls_verify.unwrap_or(false) && settings.docker_tls != Some(false);
+            let enabled = settings.docker_tls.unwrap_or(verify);
+            let folder = settings.docker_cert_path.as_ref().filter(|_| enabled);
+            // The program takes these from its own machine, which may be another one.
+            let file = |name: &str| folder.map(|folder| folder.join(name).display().to_string());
+            return Ok(TlsFlags {
+                enabled,
+                verify,
+                ca_cert: file("ca.pem"),
+                client_cert: file("cert.pem"),
+                client_key: file("key.pem"),
+            });
+        }
         Some(Tls::Settings(entries)) => entries,
     };
     let mut flags = TlsFlags { enabled: true, ..TlsFlags::default() };

@@ -30,8 +30,12 @@ pub struct Settings {
     pub docker_timeout: Duration,
     /// `docker_api_version`; `None` is negotiated.
     pub docker_api_version: Option<String>,
-    /// `docker_tls`
-    pub docker_tls: bool,
+    /// `docker_tls`; `None` is not given.
+    pub docker_tls: Option<bool>,
+    /// `docker_tls_verify`: check the engine's certificate. True also turns TLS on.
+    pub docker_tls_verify: Option<bool>,
+    /// `docker_cert_path`: a folder with `ca.pem`, `cert.pem` and `key.pem`.
+    pub docker_cert_path: Option<PathBuf>,
     /// How engines are spoken to.
     pub backend: BackendKind,
     /// `shell`: what reads command lines on hosts.
@@ -121,7 +125,12 @@ impl Settings {
             docker_api_version: read
                 .text("docker_api_version")?
                 .filter(|version| version != "auto" && !version.is_empty()),
-            docker_tls: read.flag("docker_tls")?.unwrap_or(false),
+            docker_tls: read.flag("docker_tls")?,
+            docker_tls_verify: read.flag("docker_tls_verify")?,
+            docker_cert_path: read
+                .text("docker_cert_path")?
+                .filter(|path| !path.is_empty())
+                .map(|path| variables.expand_home(&path)),
             backend,
             shell: read.text("shell")?.unwrap_or_else(|| crate::remote::SHELL.to_owned()),
             program: ProgramSettings {

@@ -272,10 +272,7 @@ impl Session {
         let folder = local.to_owned();
         let unpacking = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
             let mut input = SyncIoBridge::new(theirs);
-            let mut archive = tar::Archive::new(&mut input);
-            archive.set_preserve_permissions(true);
-            archive.set_overwrite(true);
-            archive.unpack(&folder)?;
+            crate::unpack::unpack(&mut input, &folder)?;
             // The padding after the last entry: the sender must not find a closed pipe.
             std::io::copy(&mut input, &mut std::io::sink()).map(drop)
         });

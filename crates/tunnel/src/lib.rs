@@ -74,6 +74,7 @@ mod secret;
 mod session;
 mod stream;
 mod unix;
+pub mod unpack;
 mod wake;
 
 /// The servers of the live tests, which name this crate as all other callers do.

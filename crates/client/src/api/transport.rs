@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connector::{Connector, Stream};
 use crate::error::Source;
+use crate::tls;
 
 /// A request's body in bollard's form, so that both kinds of requests share one client.
 pub(super) type Body =
@@ -104,6 +105,11 @@ impl From<legacy::Error> for Failed {
         while let Some(found) = cause {
             if let Some(failed) = found.downcast_ref::<Self>() {
                 return failed.clone();
+            }
+            // An engine may refuse our certificate after the handshake: that is no connection either.
+            let inner = found.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            if let Some(refused) = inner.and_then(|inner| inner.downcast_ref::<tls::Error>()) {
+                return Self::Connect(Arc::new(refused.clone()));
             }
             cause = found.source();
         }

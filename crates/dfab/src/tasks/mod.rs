@@ -56,6 +56,9 @@ fn hint(error: &dfab_client::Error) -> Option<String> {
             "`-H HOST` names a host behind SSH, DOCKER_HOST or docker_base_url another engine".to_owned(),
         );
     }
+    if let Some(error) = source.downcast_ref::<dfab_client::tls::Error>() {
+        return Some(error.hint().to_owned());
+    }
     source.downcast_ref::<dfab_tunnel::Error>()?.hint()
 }
 
