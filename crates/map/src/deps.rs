@@ -3,17 +3,19 @@
 //! An edge reads "needs": a container needs its networks, the containers it uses or links to, its own
 //! volumes and its image. Volumes, networks and images need nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use indexmap::IndexSet;
 
 use crate::diagnostic::{Finding, FindingKind, Findings};
-use crate::graph;
+use crate::graph::{Cycle, Graph};
 use crate::image::{self, ImageDefaults, ImageName};
 use crate::item::Item;
 use crate::model::{Container, Endpoint, Keyed, Link, Map, NetworkMode, Use};
 use crate::names::{ConfigName, InstanceName, NetworkName, PRESET_NETWORKS};
-use crate::place::{in_configuration, place_of};
+use crate::place::{in_configuration, in_map, place_of};
 use crate::value::Lookup;
 use crate::volumes::{Declared, Found, Volumes};
 
@@ -24,11 +26,17 @@ use crate::volumes::{Declared, Found, Volumes};
 #[derive(Clone, Debug)]
 pub struct Dependencies {
     /// Containers first, in document and instance order; then the others as they are first needed.
-    items: IndexSet<Item>,
-    /// By item; all instances of a configuration have an equal list.
-    edges: Vec<Vec<usize>>,
-    dependents: Vec<Vec<usize>>,
+    items: Items,
+    /// By item; all instances of a configuration have equal edges.
+    edges: Graph,
+    dependents: Graph,
 }
+
+type Items = IndexSet<Item, RandomState>;
+
+/// The most dependencies that a map may have between its items. Instances multiply: a thousand that
+/// need a thousand others are a million.
+pub const MAX_EDGES: usize = 20_000_000;
 
 /// Why one configuration needs something: a property, and the element of it that says so.
 #[derive(Clone, Copy, Debug)]
@@ -81,9 +89,9 @@ pub enum Target<'a> {
     },
 }
 
-impl<'a> From<Declared<'a>> for Target<'a> {
-    fn from(Declared { number, config, instance }: Declared<'a>) -> Self {
-        Self::Containers { config, number, instance }
+impl<'a> Target<'a> {
+    fn declared(volumes: &Volumes<'a>, Declared { number, instance }: Declared<'a>) -> Self {
+        Self::Containers { config: volumes.configuration(number).0, number, instance }
     }
 }
 
@@ -113,47 +121,49 @@ impl Dependencies {
     /// references ([`FindingKind::InvalidInput`]), and circles ([`FindingKind::Cycle`]).
     pub fn new(map: &Map, lookup: &dyn Lookup) -> Result<Self, Findings> {
         let mut findings = Vec::new();
-        let images = match images(map, lookup) {
+        let images = match Images::of(map, lookup) {
             Ok(images) => images,
             Err(problems) => {
                 findings.extend(problems);
-                Vec::new()
+                Images::default()
             }
         };
         let volumes = Volumes::new(map);
-        let needs = all_needs(map, &volumes);
-        findings.extend(circles(map, &needs));
-        if findings.is_empty() { Ok(Self::of(map, &needs, &images)) } else { Err(Findings(findings)) }
+        let mut needs = Needs::new(map);
+        (0..map.containers.len()).for_each(|_| needs.push(&volumes));
+        findings.extend(needs.cycles(map, &volumes));
+        findings.extend(needs.too_many(map, &volumes));
+        if findings.is_empty() {
+            Ok(Self::of(map, &volumes, &needs, images))
+        } else {
+            Err(Findings(findings))
+        }
     }
 
-    fn of(map: &Map, needs: &[Vec<Need<'_>>], images: &[ImageName]) -> Self {
-        let mut items = IndexSet::with_capacity(3 * map.containers.len());
+    fn of(map: &Map, volumes: &Volumes<'_>, needs: &Needs<'_>, mut images: Images) -> Self {
+        let count = map.containers.len();
+        let mut items = Items::with_capacity_and_hasher(3 * count, RandomState::default());
         // The first item of each configuration; its instances follow it.
-        let mut first = Vec::with_capacity(map.containers.len());
+        let mut first = Vec::with_capacity(count);
         for (name, container) in &map.containers {
             first.push(items.len());
             items.extend(instances(name, container));
         }
-        let mut declared = HashMap::new();
-        for ((config, container), first) in map.containers.values().enumerate().zip(&first) {
-            declared.extend(
-                container.instances.iter().zip(*first..).map(|(instance, item)| ((config, instance), item)),
-            );
-        }
-        let mut edges = Vec::with_capacity(items.len());
-        for ((needs, image), (name, container)) in needs.iter().zip(images).zip(&map.containers) {
-            let mut targets = Targets::default();
-            for need in needs {
-                match need.target {
-                    Target::Network(network) => {
+        let mut edges = Graph::with_capacity(3 * count, 8 * count);
+        let mut targets = Targets::default();
+        for (at, (name, container)) in map.containers.iter().enumerate() {
+            for target in needs.of(at) {
+                match *target {
+                    Needed::Network(network) => {
                         targets.add(items.insert_full(Item::Network(network.clone())).0);
                     }
-                    Target::Containers { number, instance: Some(wanted), .. } => {
-                        targets.add(declared[&(number, wanted)]);
+                    Needed::Container(config, Some(instance)) => {
+                        targets.add(first[config as usize] + instance as usize);
                     }
-                    Target::Containers { number, instance: None, .. } => {
-                        let count = map.containers[number].instances.len().max(1);
-                        (first[number]..first[number] + count).for_each(|item| targets.add(item));
+                    Needed::Container(config, None) => {
+                        let first = first[config as usize];
+                        let count = volumes.instance_count(config as usize).max(1);
+                        (first..first + count).for_each(|item| targets.add(item));
                     }
                 }
             }
@@ -161,12 +171,14 @@ impl Dependencies {
                 let volume = Item::Volume { config: name.clone(), alias: attach.name.clone() };
                 targets.add(items.insert_full(volume).0);
             }
-            targets.add(items.insert_full(Item::Image(image.clone())).0);
-            let targets = targets.list;
-            edges.extend(std::iter::repeat_n(targets, container.instances.len().max(1)));
+            targets.add(images.item(at, &mut items));
+            for _ in 0..container.instances.len().max(1) {
+                edges.push(targets.list.iter().copied());
+            }
+            targets.clear();
         }
-        edges.resize(items.len(), Vec::new());
-        let dependents = graph::reversed(items.len(), |item| edges[item].iter().copied());
+        (edges.len()..items.len()).for_each(|_| edges.push([]));
+        let dependents = edges.reversed();
         Self { items, edges, dependents }
     }
 
@@ -198,12 +210,12 @@ impl Dependencies {
         self.items.iter()
     }
 
-    fn neighbours<'a>(&'a self, edges: &'a [Vec<usize>], item: &Item) -> impl Iterator<Item = &'a Item> {
-        let targets = self.items.get_index_of(item).map_or(&[][..], |at| &edges[at]);
-        targets.iter().map(|at| &self.items[*at])
+    fn neighbours<'a>(&'a self, edges: &'a Graph, item: &Item) -> impl Iterator<Item = &'a Item> {
+        let targets = self.items.get_index_of(item).map_or(&[][..], |at| edges.neighbours(at));
+        targets.iter().map(|at| &self.items[*at as usize])
     }
 
-    fn order(&self, selected: &[Item], edges: &[Vec<usize>]) -> Vec<Item> {
+    fn order(&self, selected: &[Item], edges: &Graph) -> Vec<Item> {
         // Items that the graph does not have get numbers after those that it has.
         let mut unknown: IndexSet<&Item> = IndexSet::new();
         let selected: Vec<usize> = selected
@@ -212,7 +224,8 @@ impl Dependencies {
                 self.items.get_index_of(item).unwrap_or_else(|| edges.len() + unknown.insert_full(item).0)
             })
             .collect();
-        let order = graph::forward(selected, |at| edges.get(*at).into_iter().flatten().copied())
+        let order = edges
+            .forward(&selected)
             .expect("`new` refuses maps with circles, and reversing an acyclic graph makes no circle");
         order
             .into_iter()
@@ -225,87 +238,156 @@ impl Dependencies {
 ///
 /// References that name nothing in the map are left out: the checks of map-model §9 report them. A
 /// configuration that uses a volume it attaches itself needs nothing for it (D37).
-pub fn needs<'a>(map: &'a Map, volumes: &Volumes<'a>, name: &str) -> Vec<Need<'a>> {
-    let Some((name, container)) = map.containers.get_key_value(name) else { return Vec::new() };
-    let mut needs =
-        Vec::with_capacity(container.uses.len() + container.links.len() + container.networks.len());
-    if let Some(NetworkMode::Container(reference)) = container.network_mode.value()
-        && let Some((number, config, _)) = map.containers.get_full(&reference.config)
-    {
-        // An instance that is not declared means all of them here, unlike in `links` (§8.2).
-        let instance = reference.instance.as_ref();
-        let instance = instance.filter(|instance| volumes.has_instance(config, instance));
-        let target = Target::Containers { config, number, instance };
-        needs.push(Need { property: NeedProperty::NetworkMode, target, element: Element::NetworkMode });
-    }
-    for endpoint in &container.networks {
-        if !PRESET_NETWORKS.contains(&&*endpoint.network_name) {
-            let target = Target::Network(&endpoint.network_name);
-            needs.push(Need {
-                property: NeedProperty::Networks,
-                target,
-                element: Element::Endpoint(endpoint),
-            });
-        }
-        for link in &endpoint.links {
-            if let Some(target) = volumes.declared(&link.container).map(Target::from) {
-                let element = Element::EndpointLink(endpoint, link);
-                needs.push(Need { property: NeedProperty::EndpointLinks, target, element });
-            }
-        }
-    }
-    for used in &container.uses {
-        let target = match volumes.find(name, &used.name) {
-            Some(Found::Attached { owner, .. }) if owner == name => continue,
-            Some(Found::Attached { owner, number, .. }) => {
-                Target::Containers { config: owner, number, instance: None }
-            }
-            Some(Found::Container(declared)) => declared.into(),
-            None => continue,
-        };
-        needs.push(Need { property: NeedProperty::Uses, target, element: Element::Use(used) });
-    }
-    for link in &container.links {
-        if let Some(target) = volumes.declared(&link.container).map(Target::from) {
-            needs.push(Need { property: NeedProperty::Links, target, element: Element::Link(link) });
-        }
+pub fn needs<'a>(volumes: &Volumes<'a>, name: &str) -> Vec<Need<'a>> {
+    let mut needs = Vec::new();
+    if let Some(number) = volumes.number(name) {
+        each_need(volumes, number, |need| needs.push(need));
     }
     needs
 }
 
-fn all_needs<'a>(map: &'a Map, volumes: &Volumes<'a>) -> Vec<Vec<Need<'a>>> {
-    map.containers.keys().map(|name| needs(map, volumes, name)).collect()
+/// Goes through the needs of the configuration of this number.
+fn each_need<'a>(volumes: &Volumes<'a>, user: usize, mut give: impl FnMut(Need<'a>)) {
+    let (_, container) = volumes.configuration(user);
+    if let Some(NetworkMode::Container(reference)) = container.network_mode.value()
+        && let Some(number) = volumes.number(&reference.config)
+    {
+        // An instance that is not declared means all of them here, unlike in `links` (§8.2).
+        let instance = reference.instance.as_ref();
+        let instance = instance.filter(|instance| volumes.instance_at(number, instance).is_some());
+        let target = Target::declared(volumes, Declared { number, instance });
+        give(Need { property: NeedProperty::NetworkMode, target, element: Element::NetworkMode });
+    }
+    let link = |link: &Link| volumes.declared(&link.container).map(|found| Target::declared(volumes, found));
+    for endpoint in &container.networks {
+        if !PRESET_NETWORKS.contains(&&*endpoint.network_name) {
+            let target = Target::Network(&endpoint.network_name);
+            give(Need { property: NeedProperty::Networks, target, element: Element::Endpoint(endpoint) });
+        }
+        for written in &endpoint.links {
+            if let Some(target) = link(written) {
+                let element = Element::EndpointLink(endpoint, written);
+                give(Need { property: NeedProperty::EndpointLinks, target, element });
+            }
+        }
+    }
+    for used in &container.uses {
+        let declared = match volumes.find(Some(user), &used.name) {
+            Some(Found::Attached { owner, .. }) if owner == user => continue,
+            Some(Found::Attached { owner, .. }) => Declared { number: owner, instance: None },
+            Some(Found::Container(declared)) => declared,
+            None => continue,
+        };
+        let target = Target::declared(volumes, declared);
+        give(Need { property: NeedProperty::Uses, target, element: Element::Use(used) });
+    }
+    for written in &container.links {
+        if let Some(target) = link(written) {
+            give(Need { property: NeedProperty::Links, target, element: Element::Link(written) });
+        }
+    }
 }
 
-/// Returns one finding for each knot of configurations that need each other: check 13 of map-model §9.
-pub(crate) fn cycles(map: &Map, volumes: &Volumes<'_>) -> Vec<Finding> {
-    circles(map, &all_needs(map, volumes))
-}
-
-/// Does the work of [`cycles`], by the number of each configuration.
-///
-/// All instances of a configuration share one list of edges, so that a circle of instances is always
-/// one of configurations too, and the other way round.
-fn circles(map: &Map, needs: &[Vec<Need<'_>>]) -> Vec<Finding> {
-    let target = |need: &Need<'_>| match need.target {
+/// Returns the configuration that a need leads to.
+fn leads_to(need: &Need<'_>) -> Option<usize> {
+    match need.target {
         Target::Containers { number, .. } => Some(number),
         Target::Network(_) => None,
-    };
-    let edges: Vec<Vec<usize>> =
-        needs.iter().map(|needs| needs.iter().filter_map(target).collect()).collect();
+    }
+}
+
+/// What configurations need, by numbers: the targets of their [`Need`]s and nothing else.
+pub(crate) struct Needs<'a> {
+    /// Where those of each configuration end in `targets`.
+    ends: Vec<usize>,
+    targets: Vec<Needed<'a>>,
+}
+
+#[derive(Clone, Copy)]
+enum Needed<'a> {
+    Network(&'a NetworkName),
+    /// A configuration, and one of its instances or all.
+    Container(u32, Option<u32>),
+}
+
+impl<'a> Needs<'a> {
+    /// Makes room for the needs of a map's configurations.
+    pub(crate) fn new(map: &Map) -> Self {
+        const USUAL: usize = 6;
+        let count = map.containers.len();
+        Self { ends: Vec::with_capacity(count), targets: Vec::with_capacity(USUAL * count) }
+    }
+
+    /// Adds the needs of the next configuration in document order.
+    pub(crate) fn push(&mut self, volumes: &Volumes<'a>) {
+        let short = |number| u32::try_from(number).expect("parts of a map are fewer than 2^32");
+        each_need(volumes, self.ends.len(), |need| {
+            self.targets.push(match need.target {
+                Target::Network(name) => Needed::Network(name),
+                Target::Containers { number, instance, .. } => {
+                    let instance = instance.and_then(|instance| volumes.instance_at(number, instance));
+                    Needed::Container(short(number), instance.map(short))
+                }
+            });
+        });
+        self.ends.push(self.targets.len());
+    }
+
+    fn of(&self, config: usize) -> &[Needed<'a>] {
+        let start = config.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.targets[start..self.ends[config]]
+    }
+
+    /// Counts the edges between containers before they are made.
+    fn too_many(&self, map: &Map, volumes: &Volumes<'_>) -> Option<Finding> {
+        let count = |number: usize| volumes.instance_count(number).max(1);
+        let mut edges = 0_usize;
+        for user in 0..self.ends.len() {
+            for needed in self.of(user) {
+                if let Needed::Container(number, None) = *needed {
+                    edges = edges.saturating_add(count(user).saturating_mul(count(number as usize)));
+                }
+            }
+        }
+        (edges > MAX_EDGES).then(|| {
+            let message = format!("the containers of the map have more than {MAX_EDGES} dependencies");
+            let finding = Finding::error(FindingKind::InvalidInput, message).about(in_map(&map.name));
+            finding.hint("declare fewer instances, or name the one that is needed")
+        })
+    }
+
+    /// Returns one finding for each knot of configurations that need each other: check 13 of
+    /// map-model §9.
+    ///
+    /// All instances of a configuration share one list of edges, so that a circle of instances is always
+    /// one of configurations too, and the other way round.
+    pub(crate) fn cycles(&self, map: &Map, volumes: &Volumes<'_>) -> Vec<Finding> {
+        let mut graph = Graph::with_capacity(self.ends.len(), self.targets.len());
+        for user in 0..self.ends.len() {
+            graph.push(self.of(user).iter().filter_map(|needed| match needed {
+                Needed::Container(number, _) => Some(*number as usize),
+                Needed::Network(_) => None,
+            }));
+        }
+        circles(map, volumes, &graph)
+    }
+}
+
+fn circles(map: &Map, volumes: &Volumes<'_>, graph: &Graph) -> Vec<Finding> {
     let named = |at: usize| map.containers.get_index(at).expect("it is a number of a configuration");
     let hop = |from: usize, to: usize| {
-        let leads = |need: &&Need<'_>| target(need) == Some(to);
-        let need = needs[from].iter().find(leads).expect("the circle was found along these edges");
+        let needs = needs(volumes, named(from).0);
+        let need = needs.iter().find(|need| leads_to(need) == Some(to));
+        let need = need.expect("the circle was found along these edges");
         (need.property, place_of(&named(from).1.origins, &need.path(), named(to).0))
     };
-    let finding = |graph::Cycle(path): graph::Cycle<usize>| {
+    let finding = |Cycle(path): Cycle<usize>| {
         let first = named(path[0]).0;
         let (property, place) = hop(path[0], path[1]);
         let message = match path.len() {
             2 => format!("configuration `{first}` depends on itself (check 13)"),
             _ => {
-                let cycle = graph::Cycle(path.iter().map(|at| named(*at).0).collect());
+                let cycle = Cycle(path.iter().map(|at| named(*at).0).collect());
                 format!("circular dependency: {cycle} (check 13)")
             }
         };
@@ -321,7 +403,7 @@ fn circles(map: &Map, needs: &[Vec<Need<'_>>]) -> Vec<Finding> {
         }
         finding
     };
-    graph::cycles(0..edges.len(), |at| edges[*at].iter().copied()).into_iter().map(finding).collect()
+    graph.cycles().into_iter().map(finding).collect()
 }
 
 impl NeedProperty {
@@ -350,18 +432,49 @@ pub fn instances<'a>(name: &'a ConfigName, container: &'a Container) -> impl Ite
     instances.map(|instance| Item::Container { config: name.clone(), instance })
 }
 
-/// Returns the image of each configuration, in document order.
-fn images(map: &Map, lookup: &dyn Lookup) -> Result<Vec<ImageName>, Vec<Finding>> {
-    let defaults = ImageDefaults::of(map, lookup)?;
-    let mut findings = Vec::new();
-    let mut images = Vec::with_capacity(map.containers.len());
-    for name in map.containers.keys() {
-        match image::of_configuration(map, name, &defaults) {
-            Ok(image) => images.push(image),
-            Err(finding) => findings.push(finding),
+/// The images of a map's configurations, each of them once.
+#[derive(Default)]
+struct Images {
+    names: Vec<ImageName>,
+    /// By configuration, in document order.
+    of: Vec<usize>,
+    /// The numbers of the names among the items of a graph, as far as they were asked for.
+    items: Vec<Option<usize>>,
+}
+
+impl Images {
+    fn of(map: &Map, lookup: &dyn Lookup) -> Result<Self, Vec<Finding>> {
+        let defaults = ImageDefaults::of(map, lookup)?;
+        let mut known: HashMap<&str, usize> = HashMap::with_capacity(map.containers.len());
+        let mut images = Self { of: Vec::with_capacity(map.containers.len()), ..Self::default() };
+        let mut findings = Vec::new();
+        for (name, container) in &map.containers {
+            let number = match known.get(image::written(name, container)) {
+                Some(number) => *number,
+                None => match image::of_configuration(map, name, &defaults) {
+                    Ok(image) => {
+                        images.names.push(image);
+                        known.insert(image::written(name, container), images.names.len() - 1);
+                        images.names.len() - 1
+                    }
+                    Err(finding) => {
+                        findings.push(finding);
+                        continue;
+                    }
+                },
+            };
+            images.of.push(number);
         }
+        images.items = vec![None; images.names.len()];
+        if findings.is_empty() { Ok(images) } else { Err(findings) }
     }
-    if findings.is_empty() { Ok(images) } else { Err(findings) }
+
+    /// Returns the item of the image that the configuration of this number has.
+    fn item(&mut self, config: usize, items: &mut Items) -> usize {
+        let number = self.of[config];
+        let name = &self.names[number];
+        *self.items[number].get_or_insert_with(|| items.insert_full(Item::Image(name.clone())).0)
+    }
 }
 
 /// A list of items without repetition.
@@ -387,6 +500,11 @@ impl Targets {
         if self.known.insert(item) {
             self.list.push(item);
         }
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.known.clear();
     }
 }
 

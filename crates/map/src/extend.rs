@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use crate::diagnostic::{Finding, FindingKind, Findings, nearest};
-use crate::graph;
+use crate::graph::{Cycle, Graph};
 use crate::merge::{Lists, container};
 use crate::model::{Container, Map};
 use crate::names::ConfigName;
@@ -43,18 +43,14 @@ pub(crate) struct Extension {
 
 /// Extends `map` as far as that is possible.
 pub(crate) fn extend(map: &Map) -> Extension {
-    let all_parents: Vec<Vec<usize>> = map
-        .containers
-        .values()
-        .map(|written| {
-            written.extends.iter().filter_map(|parent| map.containers.get_index_of(parent)).collect()
-        })
-        .collect();
-    let parents = |at: &usize| all_parents[*at].iter().copied();
+    let mut parents = Graph::with_capacity(map.containers.len(), map.containers.len());
+    for written in map.containers.values() {
+        parents.push(written.extends.iter().filter_map(|parent| map.containers.get_index_of(parent)));
+    }
     let mut findings = missing_parents(map);
     let named = |at: usize| map.containers.get_index(at).expect("it is a number of a configuration").0;
-    for cycle in graph::cycles(0..map.containers.len(), parents) {
-        let cycle = graph::Cycle(cycle.0.into_iter().map(named).collect());
+    for cycle in parents.cycles() {
+        let cycle = Cycle(cycle.0.into_iter().map(named).collect());
         let (first, parent) = (cycle.0[0], cycle.0[1]);
         let message = if first == parent {
             format!("configuration `{first}` extends itself (check 3)")
@@ -73,7 +69,7 @@ pub(crate) fn extend(map: &Map) -> Extension {
         }
         findings.push(finding);
     }
-    let Ok(order) = graph::forward(0..map.containers.len(), parents) else {
+    let Ok(order) = parents.forward(&(0..map.containers.len()).collect::<Vec<_>>()) else {
         return Extension { map: None, incomplete: HashSet::new(), findings };
     };
 
@@ -86,7 +82,7 @@ pub(crate) fn extend(map: &Map) -> Extension {
         if written.extends.iter().any(is_missing) {
             incomplete.insert(name.clone());
         }
-        let mut known = parents(&at);
+        let mut known = parents.neighbours(at).iter().map(|at| *at as usize);
         let parent = |at: usize| done[at].as_ref().expect("parents come first");
         let extended = match known.next() {
             None => written.clone(),

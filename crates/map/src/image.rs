@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::diagnostic::{Finding, FindingKind};
-use crate::model::Map;
+use crate::model::{Container, Map};
 use crate::names::ConfigName;
 use crate::place::{in_configuration, place, written_at};
 use crate::value::{Late, Lookup, Unresolved};
@@ -128,6 +128,11 @@ fn unresolved(error: Unresolved) -> Finding {
     }
 }
 
+/// Returns the image of a configuration as it is written; unset is the configuration's own name.
+pub(crate) fn written<'a>(name: &'a ConfigName, container: &'a Container) -> &'a str {
+    container.image.value().map_or(name.as_str(), String::as_str)
+}
+
 /// Returns the expanded image of a configuration (map-model §7.5).
 ///
 /// # Errors
@@ -139,7 +144,7 @@ pub fn of_configuration(
     defaults: &ImageDefaults,
 ) -> Result<ImageName, Finding> {
     let container = &map.containers[name];
-    let written = container.image.value().map_or(name.as_str(), String::as_str);
+    let written = written(name, container);
     ImageName::expand(written, defaults.repository.as_deref(), defaults.tag.as_deref()).map_err(|error| {
         let finding = Finding::error(FindingKind::InvalidInput, error.to_string());
         let finding = finding.about(in_configuration(&map.name, name, "image"));

@@ -23,6 +23,7 @@ pub mod extend;
 mod fixtures;
 pub mod graph;
 pub mod image;
+mod interner;
 pub mod item;
 #[cfg(test)]
 mod laws;

@@ -5,6 +5,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 
+use compact_str::CompactString;
+
 /// A name that breaks the rule of its kind (map-model §1.4).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a valid {kind} name")]
@@ -21,7 +23,7 @@ macro_rules! name_type {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $rule:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $type(String);
+        pub struct $type(CompactString);
 
         impl $type {
             /// Checks `name` against the rule of map-model §1.4.
@@ -29,10 +31,13 @@ macro_rules! name_type {
             /// # Errors
             ///
             /// [`InvalidName`] with the rule that was broken.
-            pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
-                let name = name.into();
+            pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidName> {
+                let name = name.as_ref();
                 let check: fn(&str) -> bool = $check;
-                if check(&name) { Ok(Self(name)) } else { Err(InvalidName { kind: $kind, name, rule: $rule }) }
+                match check(name) {
+                    true => Ok(Self(CompactString::new(name))),
+                    false => Err(InvalidName { kind: $kind, name: name.to_owned(), rule: $rule }),
+                }
             }
 
             /// Returns the name as text.
@@ -113,7 +118,7 @@ pub const PRESET_NETWORKS: [&str; 3] = ["bridge", "host", "none"];
 impl ClientName {
     /// Returns the name of the default client, `__default__`.
     pub fn default_client() -> Self {
-        Self(DEFAULT_CLIENT.to_owned())
+        Self(CompactString::const_new(DEFAULT_CLIENT))
     }
 
     /// Tells whether this is the default client, which host names do not mention.

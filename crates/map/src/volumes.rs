@@ -1,9 +1,10 @@
 //! Who owns which volume, what a `uses` name means, and where a volume is mounted
 //! (map-model §2.7, §3.4; engine §1.7).
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
-use crate::model::{Attach, Map, Reference, Setting, User};
+use crate::interner::Interner;
+use crate::model::{Attach, Container, Map, Reference, Setting, User};
 use crate::names::{ConfigName, InstanceName, VolumeAlias, volume_name};
 use crate::value::Late;
 
@@ -21,14 +22,14 @@ pub enum Used {
     Container(Reference),
 }
 
-/// A [`Used`] that borrows its names from the map.
+/// A [`Used`] by numbers, which costs no look at the configurations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Found<'a> {
     Attached {
-        owner: &'a ConfigName,
-        /// The owner's number in document order.
-        number: usize,
-        alias: &'a VolumeAlias,
+        /// Number of the owner in document order.
+        owner: usize,
+        /// Number of the volume in the owner's `attaches`.
+        at: usize,
     },
     Container(Declared<'a>),
 }
@@ -38,7 +39,6 @@ pub(crate) enum Found<'a> {
 pub(crate) struct Declared<'a> {
     /// Number of the configuration in document order.
     pub number: usize,
-    pub config: &'a ConfigName,
     pub instance: Option<&'a InstanceName>,
 }
 
@@ -46,37 +46,74 @@ pub(crate) struct Declared<'a> {
 #[derive(Clone, Debug)]
 pub struct Volumes<'a> {
     map: &'a Map,
-    /// By alias, in document order of the owners.
-    attached: HashMap<&'a str, Vec<Attached<'a>>>,
-    /// By owner and alias.
-    own: HashMap<(&'a str, &'a str), Attached<'a>>,
-    instances: HashMap<(&'a str, &'a str), &'a InstanceName>,
+    /// Configurations by their numbers in document order.
+    configs: Interner,
+    /// How many instances each configuration declares.
+    counts: Vec<u32>,
+    /// Number in `instances` of a configuration, by that of the configuration and the instance.
+    instances: HashMap<(usize, &'a str), usize>,
+    aliases: Interner,
+    /// For each alias its first and last owner, as numbers in `attached`.
+    owners: Vec<(u32, u32)>,
+    /// In document order.
+    attached: Vec<Attached>,
+    /// By owner and alias, for aliases that have several owners.
+    shared: HashMap<(u32, u32), u32>,
 }
 
+/// A volume and the configuration that attaches it.
 #[derive(Clone, Copy, Debug)]
-struct Attached<'a> {
-    owner: &'a ConfigName,
-    /// The owner's number in document order.
-    number: usize,
-    attach: &'a Attach,
+struct Attached {
+    /// Number of the owner in document order.
+    owner: u32,
+    /// Number of the volume in its `attaches`.
+    at: u32,
+    /// The next one of the same alias, as a number in `attached`.
+    next: Option<u32>,
 }
 
 impl<'a> Volumes<'a> {
     /// Indexes an extended map.
     pub fn new(map: &'a Map) -> Self {
-        let mut volumes =
-            Self { map, attached: HashMap::new(), own: HashMap::new(), instances: HashMap::new() };
-        for (number, (owner, container)) in map.containers.iter().enumerate() {
-            for attach in &container.attaches {
-                let attached = Attached { owner, number, attach };
-                volumes.attached.entry(&attach.name).or_default().push(attached);
-                volumes.own.insert((owner, &attach.name), attached);
+        let count = map.containers.len();
+        let mut volumes = Self {
+            map,
+            configs: Interner::with_capacity(count),
+            counts: Vec::with_capacity(count),
+            instances: HashMap::new(),
+            aliases: Interner::with_capacity(count),
+            owners: Vec::with_capacity(count),
+            attached: Vec::with_capacity(count),
+            shared: HashMap::new(),
+        };
+        for (owner, (name, container)) in map.containers.iter().enumerate() {
+            volumes.configs.insert(name);
+            volumes.counts.push(short(container.instances.len()));
+            for (at, attach) in container.attaches.iter().enumerate() {
+                volumes.add(&attach.name, Attached { owner: short(owner), at: short(at), next: None });
             }
-            for instance in &container.instances {
-                volumes.instances.insert((owner, instance), instance);
+            for (number, instance) in container.instances.iter().enumerate() {
+                volumes.instances.insert((owner, instance), number);
             }
         }
         volumes
+    }
+
+    fn add(&mut self, alias: &str, attached: Attached) {
+        let number = short(self.attached.len());
+        match self.aliases.insert(alias) {
+            (_, true) => self.owners.push((number, number)),
+            (alias, false) => {
+                let (first, last) = &mut self.owners[alias];
+                if first == last {
+                    self.shared.insert((self.attached[*first as usize].owner, short(alias)), *first);
+                }
+                self.shared.insert((attached.owner, short(alias)), number);
+                self.attached[*last as usize].next = Some(number);
+                *last = number;
+            }
+        }
+        self.attached.push(attached);
     }
 
     /// Returns what `name` means in the `uses` of the configuration `user`; `None` when the map has
@@ -86,28 +123,31 @@ impl<'a> Volumes<'a> {
     /// else that of the last configuration that attaches it. With parent names it is written
     /// `config.alias`. Everything else is a container, split at the first dot.
     pub fn used(&self, user: &str, name: &str) -> Option<Used> {
-        self.find(user, name).map(|found| match found {
-            Found::Attached { owner, alias, .. } => {
-                Used::Attached { owner: owner.clone(), alias: alias.clone() }
+        self.find(self.configs.get(user), name).map(|found| match found {
+            Found::Attached { owner, at } => {
+                let (name, container) = self.configuration(owner);
+                Used::Attached { owner: name.clone(), alias: container.attaches[at].name.clone() }
             }
-            Found::Container(Declared { config, instance, .. }) => {
-                Used::Container(Reference { config: config.clone(), instance: instance.cloned() })
+            Found::Container(Declared { number, instance }) => {
+                let config = self.configuration(number).0.clone();
+                Used::Container(Reference { config, instance: instance.cloned() })
             }
         })
     }
 
-    /// Does what [`Volumes::used`] does, without copying names.
-    pub(crate) fn find(&self, user: &str, name: &str) -> Option<Found<'a>> {
+    /// Does what [`Volumes::used`] does, by numbers.
+    pub(crate) fn find(&self, user: Option<usize>, name: &str) -> Option<Found<'a>> {
         let attached = if self.map.parent_names() {
-            name.split_once('.').and_then(|part| self.own.get(&part))
+            name.split_once('.').and_then(|(owner, alias)| self.own(self.configs.get(owner)?, alias))
         } else {
-            self.attached.get(name).and_then(|owners| match owners.as_slice() {
-                [only] => Some(only),
-                owners => self.own.get(&(user, name)).or(owners.last()),
+            self.aliases.get(name).and_then(|alias| {
+                let (first, last) = self.owners[alias];
+                let own = user.filter(|_| first != last).and_then(|user| self.own(user, name));
+                own.or(self.attached.get(last as usize))
             })
         };
-        if let Some(&Attached { owner, number, attach }) = attached {
-            return Some(Found::Attached { owner, number, alias: &attach.name });
+        if let Some(&Attached { owner, at, .. }) = attached {
+            return Some(Found::Attached { owner: owner as usize, at: at as usize });
         }
         let (config, instance) =
             name.split_once('.').map_or((name, None), |(config, rest)| (config, Some(rest)));
@@ -120,32 +160,80 @@ impl<'a> Volumes<'a> {
     }
 
     fn find_container(&self, config: &str, instance: Option<&str>) -> Option<Declared<'a>> {
-        let (number, config, _) = self.map.containers.get_full(config)?;
+        let number = self.configs.get(config)?;
         let instance = match instance {
             None => None,
-            Some(instance) => Some(*self.instances.get(&(config.as_str(), instance))?),
+            Some(instance) => {
+                let at = *self.instances.get(&(number, instance))?;
+                Some(&self.configuration(number).1.instances[at])
+            }
         };
-        Some(Declared { number, config, instance })
+        Some(Declared { number, instance })
     }
 
-    /// Tells whether `instance` is declared by `config`.
-    pub fn has_instance(&self, config: &str, instance: &str) -> bool {
-        self.instances.contains_key(&(config, instance))
+    /// Returns a configuration by its number in document order.
+    pub(crate) fn configuration(&self, number: usize) -> (&'a ConfigName, &'a Container) {
+        self.map.containers.get_index(number).expect("it is a number of a configuration")
+    }
+
+    /// Returns the number of a configuration in document order.
+    pub(crate) fn number(&self, config: &str) -> Option<usize> {
+        self.configs.get(config)
+    }
+
+    /// Returns how many instances a configuration declares.
+    pub(crate) fn instance_count(&self, number: usize) -> usize {
+        self.counts[number] as usize
+    }
+
+    /// Returns the place of an instance among those that a configuration declares.
+    pub(crate) fn instance_at(&self, number: usize, instance: &str) -> Option<usize> {
+        self.instances.get(&(number, instance)).copied()
     }
 
     /// Returns the configurations that attach `alias`, in document order.
     pub fn owners(&self, alias: &str) -> impl Iterator<Item = &'a ConfigName> {
-        self.attached.get(alias).into_iter().flatten().map(|attached| attached.owner)
+        self.all_of(self.aliases.get(alias)).map(|attached| self.configuration(attached.owner as usize).0)
+    }
+
+    /// Returns the volumes of each alias that has several, with their owners, in document order.
+    pub(crate) fn of_several_owners(&self) -> impl Iterator<Item = Vec<(&'a ConfigName, &'a Attach)>> {
+        let several = self.owners.iter().enumerate().filter(|(_, (first, last))| first != last);
+        several.map(|(alias, _)| {
+            let owned = |attached: &Attached| {
+                let (owner, container) = self.configuration(attached.owner as usize);
+                (owner, &container.attaches[attached.at as usize])
+            };
+            self.all_of(Some(alias)).map(owned).collect()
+        })
+    }
+
+    fn all_of(&self, alias: Option<usize>) -> impl Iterator<Item = &Attached> {
+        let first = alias.map(|alias| &self.attached[self.owners[alias].0 as usize]);
+        std::iter::successors(first, |attached| attached.next.map(|next| &self.attached[next as usize]))
+    }
+
+    fn own(&self, owner: usize, alias: &str) -> Option<&Attached> {
+        let alias = self.aliases.get(alias)?;
+        let (first, last) = self.owners[alias];
+        let only = &self.attached[first as usize];
+        if first == last {
+            return Some(only).filter(|only| only.owner as usize == owner);
+        }
+        self.shared.get(&(short(owner), short(alias))).map(|at| &self.attached[*at as usize])
     }
 
     /// Returns where the owner mounts its volume, and where users without an own path do: the path
     /// in the owner's `attaches` (D24), else the alias' default path, else, without parent names,
     /// the path in another configuration's `attaches` (check 7 of map-model §9).
     pub fn path(&self, owner: &str, alias: &str) -> Option<&'a Late<String>> {
-        let own = self.own.get(&(owner, alias)).and_then(|attached| attached.attach.path.as_ref());
+        let path = |attached: &Attached| {
+            self.configuration(attached.owner as usize).1.attaches[attached.at as usize].path.as_ref()
+        };
+        let own = self.configs.get(owner).and_then(|owner| self.own(owner, alias)).and_then(path);
         let others = || {
-            let owners = self.attached.get(alias).filter(|_| !self.map.parent_names())?;
-            owners.iter().rev().find_map(|attached| attached.attach.path.as_ref())
+            let alias = self.aliases.get(alias).filter(|_| !self.map.parent_names());
+            self.all_of(alias).filter_map(path).last()
         };
         own.or_else(|| self.default_path(alias)).or_else(others)
     }
@@ -176,4 +264,8 @@ impl<'a> Volumes<'a> {
     pub fn docker_name(&self, owner: &str, alias: &str) -> String {
         volume_name(&self.map.name, self.map.parent_names().then_some(owner), alias)
     }
+}
+
+fn short(number: usize) -> u32 {
+    u32::try_from(number).expect("parts of a map are counted in memory, by far fewer than 2^32")
 }

@@ -2,42 +2,40 @@
 
 use super::{Check, Source};
 use crate::diagnostic::{Finding, FindingKind, Severity};
-use crate::model::{Keyed, NetworkMode, Reference};
+use crate::model::{Container, Keyed, NetworkMode, Reference};
 use crate::names::{ConfigName, PRESET_NETWORKS};
 use crate::place::{in_configuration, written_at};
 
 impl Check<'_> {
-    pub(super) fn containers(&mut self) {
+    pub(super) fn container(&mut self, config: &ConfigName, container: &Container) {
         let map = self.map;
-        for (config, container) in &map.containers {
-            for link in &container.links {
-                let path = || format!("links.{}", link.key());
-                self.target(8, config, "links", &path, &link.container);
-            }
-            for endpoint in &container.networks {
-                let name = endpoint.network_name.as_str();
-                let path = || format!("networks.{name}");
-                if !PRESET_NETWORKS.contains(&name) && !map.networks.contains_key(name) {
-                    let known = map.networks.keys().map(|name| name.as_str()).chain(PRESET_NETWORKS);
-                    let hint = self.suggest(name, known);
-                    let source = Source { config, property: "networks", path: &path, name };
-                    self.wrong(
-                        FindingKind::Integrity,
-                        source,
-                        format!("`{name}` is no network of the map (check 9)"),
-                        hint,
-                    );
-                }
-                for link in &endpoint.links {
-                    let path = || format!("networks.{name}.links.{}", link.key());
-                    self.target(11, config, "networks.links", &path, &link.container);
-                }
-            }
-            if let Some(NetworkMode::Container(reference)) = container.network_mode.value() {
-                self.target(10, config, "network_mode", &|| "network_mode".to_owned(), reference);
-            }
-            self.network_mode_and_networks(config);
+        for link in &container.links {
+            let path = || format!("links.{}", link.key());
+            self.target(8, config, "links", &path, &link.container);
         }
+        for endpoint in &container.networks {
+            let name = endpoint.network_name.as_str();
+            let path = || format!("networks.{name}");
+            if !PRESET_NETWORKS.contains(&name) && !map.networks.contains_key(name) {
+                let known = map.networks.keys().map(|name| name.as_str()).chain(PRESET_NETWORKS);
+                let hint = self.suggest(name, known);
+                let source = Source { config, property: "networks", path: &path, name };
+                self.wrong(
+                    FindingKind::Integrity,
+                    source,
+                    format!("`{name}` is no network of the map (check 9)"),
+                    hint,
+                );
+            }
+            for link in &endpoint.links {
+                let path = || format!("networks.{name}.links.{}", link.key());
+                self.target(11, config, "networks.links", &path, &link.container);
+            }
+        }
+        if let Some(NetworkMode::Container(reference)) = container.network_mode.value() {
+            self.target(10, config, "network_mode", &|| "network_mode".to_owned(), reference);
+        }
+        self.network_mode_and_networks(config, container);
     }
 
     /// A reference to one container: `config` without instances, or `config.instance`.
@@ -52,7 +50,14 @@ impl Check<'_> {
         if self.incomplete.contains(&to.config) {
             return;
         }
-        let (problem, hint) = match (self.map.containers.get(&to.config), &to.instance) {
+        let number = self.volumes.number(&to.config);
+        match (number, &to.instance) {
+            (Some(number), None) if self.volumes.instance_count(number) == 0 => return,
+            (Some(number), Some(instance)) if self.volumes.instance_at(number, instance).is_some() => return,
+            _ => {}
+        }
+        let (problem, hint) = match (number.map(|number| self.volumes.configuration(number).1), &to.instance)
+        {
             (None, _) if self.written.containers.contains_key(&to.config) => {
                 (format!("`{to}` is abstract"), Some("name a configuration that extends it".to_owned()))
             }
@@ -61,7 +66,6 @@ impl Check<'_> {
                 let hint = self.suggest(&to.config, known.filter(|name| *name != config.as_str()));
                 (format!("`{}` is no configuration of the map", to.config), hint)
             }
-            (Some(target), None) if target.instances.is_empty() => return,
             (Some(target), None) => {
                 let few: Vec<String> = target
                     .instances
@@ -74,7 +78,6 @@ impl Check<'_> {
                     Some(format!("write {}", few.join(" or "))),
                 )
             }
-            (Some(_), Some(instance)) if self.volumes.has_instance(&to.config, instance) => return,
             (Some(target), Some(instance)) => {
                 let hint = match target.instances.is_empty() {
                     true => Some(format!("`{0}` has no instances; write `{0}`", to.config)),
@@ -88,8 +91,7 @@ impl Check<'_> {
         self.wrong(FindingKind::Integrity, source, format!("{problem} (check {check})"), hint);
     }
 
-    fn network_mode_and_networks(&mut self, config: &ConfigName) {
-        let container = &self.map.containers[config];
+    fn network_mode_and_networks(&mut self, config: &ConfigName, container: &Container) {
         let (Some(mode), false) = (container.network_mode.value(), container.networks.is_empty()) else {
             return;
         };

@@ -18,13 +18,14 @@ mod volumes;
 
 use std::collections::HashSet;
 
-use crate::deps;
+use crate::deps::Needs;
 use crate::diagnostic::{Finding, FindingKind, Severity, nearest};
 use crate::extend;
 use crate::model::Map;
 use crate::names::ConfigName;
 use crate::place::{in_configuration, written_at};
 use crate::volumes::Volumes;
+use volumes::VolumeSources;
 
 pub use clients::clients;
 
@@ -99,13 +100,25 @@ impl<'a> Check<'a> {
     fn run(mut self, options: Options) -> Vec<Finding> {
         if options.integrity {
             self.groups();
-            if options.duplicates {
-                self.duplicate_sources();
-            }
-            self.volumes();
         }
-        self.containers();
-        self.findings.extend(deps::cycles(self.map, &self.volumes));
+        // One walk over the configurations for all checks: with thousands of them, most of the time is
+        // waiting for their memory.
+        let mut sources = VolumeSources::new(self.map);
+        let mut needs = Needs::new(self.map);
+        for (number, (config, container)) in self.map.containers.iter().enumerate() {
+            if options.integrity {
+                if options.duplicates {
+                    sources.add(&mut self.findings, config, container);
+                }
+                self.volumes(number, config, container);
+            }
+            self.container(config, container);
+            needs.push(&self.volumes);
+        }
+        if options.integrity && !self.map.parent_names() {
+            self.contradicting_paths();
+        }
+        self.findings.extend(needs.cycles(self.map, &self.volumes));
         in_order(self.findings)
     }
 

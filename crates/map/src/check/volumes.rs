@@ -1,117 +1,115 @@
 //! Checks 4 to 7 and 12: who shares volumes, who uses them, and where they are.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
-use indexmap::IndexMap;
-
 use super::{Check, Source};
 use crate::diagnostic::{Finding, FindingKind};
-use crate::model::{Bind, Container, HostPath, Keyed, Use};
+use crate::interner::Interner;
+use crate::model::{Bind, Container, HostPath, Keyed, Map, Use};
 use crate::names::ConfigName;
 use crate::place::{in_map, place_of, written_at};
 use crate::value::Late;
 use crate::volumes::{Declared, Found};
 
-impl<'a> Check<'a> {
-    /// Check 4: no volume source name occurs twice.
-    pub(super) fn duplicate_sources(&mut self) {
-        let map = self.map;
-        // By name: who gives it, and the property and element that do. The first one stays.
-        let mut sources: HashMap<Cow<'a, str>, (&ConfigName, &str, &str)> = HashMap::new();
-        let mut findings = Vec::new();
-        let mut add = |name: Cow<'a, str>, config, property, element| {
-            let ((first, first_property, first_element), name) = match sources.entry(name) {
-                Entry::Vacant(entry) => {
-                    entry.insert((config, property, element));
-                    return;
-                }
-                Entry::Occupied(entry) => (*entry.get(), entry.key().to_string()),
-            };
-            let message =
-                format!("the volume source name `{name}` is given by `{first}` and by `{config}` (check 4)");
-            let mut finding = Finding::error(FindingKind::Integrity, message).about(in_map(&map.name));
-            if !map.parent_names() {
-                finding.hint = Some(format!(
-                    "set `use_attached_parent_name: true` and write `{first}.{name}` in `uses`, or rename one"
-                ));
+/// Check 4: no volume source name occurs twice.
+pub(super) struct VolumeSources<'a> {
+    map: &'a Map,
+    names: Interner,
+    /// By name: who gives it, and the property and element that do. The first one stays.
+    first: Vec<(&'a ConfigName, &'static str, &'a str)>,
+}
+
+impl<'a> VolumeSources<'a> {
+    pub(super) fn new(map: &'a Map) -> Self {
+        let count = 2 * map.containers.len();
+        Self { map, names: Interner::with_capacity(count), first: Vec::with_capacity(count) }
+    }
+
+    /// Takes the sources that one configuration gives.
+    pub(super) fn add(
+        &mut self,
+        findings: &mut Vec<Finding>,
+        config: &'a ConfigName,
+        container: &'a Container,
+    ) {
+        if shares_itself(container) {
+            if container.instances.is_empty() {
+                findings.extend(self.source(config, config, "", ""));
             }
-            let path =
-                |property: &str, element: &str| format!("{property}.{element}").trim_matches('.').to_owned();
-            let first_place =
-                place_of(&map.containers[first].origins, &path(first_property, first_element), &name);
-            finding.related.extend(first_place.map(|place| (place, "first given here".to_owned())));
-            findings.push(written_at(
-                finding,
-                &map.containers[config].origins,
-                &path(property, element),
-                &name,
-            ));
+            for instance in &container.instances {
+                findings.extend(self.source(&format!("{config}.{instance}"), config, "instances", instance));
+            }
+        }
+        for attach in &container.attaches {
+            let alias = attach.name.as_str();
+            findings.extend(match self.map.parent_names() {
+                true => self.source(&format!("{config}.{alias}"), config, "attaches", alias),
+                false => self.source(alias, config, "attaches", alias),
+            });
+        }
+    }
+
+    fn source(
+        &mut self,
+        name: &str,
+        config: &'a ConfigName,
+        property: &'static str,
+        element: &'a str,
+    ) -> Option<Finding> {
+        let (first, first_property, first_element) = match self.names.insert(name) {
+            (_, true) => {
+                self.first.push((config, property, element));
+                return None;
+            }
+            (number, false) => self.first[number],
         };
-        for (config, container) in &map.containers {
-            if !(container.shares.is_empty() && container.binds.is_empty() && container.uses.is_empty()) {
-                if container.instances.is_empty() {
-                    add(Cow::Borrowed(config), config, "", "");
-                }
-                for instance in &container.instances {
-                    add(Cow::Owned(format!("{config}.{instance}")), config, "instances", instance.as_str());
-                }
-            }
-            for attach in &container.attaches {
-                let alias = attach.name.as_str();
-                let name = if map.parent_names() {
-                    Cow::Owned(format!("{config}.{alias}"))
-                } else {
-                    Cow::Borrowed(alias)
-                };
-                add(name, config, "attaches", alias);
-            }
+        let message =
+            format!("the volume source name `{name}` is given by `{first}` and by `{config}` (check 4)");
+        let mut finding = Finding::error(FindingKind::Integrity, message).about(in_map(&self.map.name));
+        if !self.map.parent_names() {
+            finding.hint = Some(format!(
+                "set `use_attached_parent_name: true` and write `{first}.{name}` in `uses`, or rename one"
+            ));
         }
-        self.findings.extend(findings);
+        let path =
+            |property: &str, element: &str| format!("{property}.{element}").trim_matches('.').to_owned();
+        let origins = |config: &ConfigName| &self.map.containers[config].origins;
+        let first_place = place_of(origins(first), &path(first_property, first_element), name);
+        finding.related.extend(first_place.map(|place| (place, "first given here".to_owned())));
+        Some(written_at(finding, origins(config), &path(property, element), name))
     }
+}
 
-    /// Checks 5, 6, 7 and 12, and attached paths that contradict each other (§3.4).
-    pub(super) fn volumes(&mut self) {
-        let map = self.map;
-        for (config, container) in &map.containers {
-            for used in &container.uses {
-                self.used(config, used);
-            }
-            for bind in &container.binds {
-                self.bind(config, container, bind);
-            }
-            for attach in &container.attaches {
-                if self.volumes.path(config, &attach.name).is_none() {
-                    let path = || format!("attaches.{}", attach.name);
-                    let source = Source { config, property: "attaches", path: &path, name: &attach.name };
-                    let hint = format!("give a path here, or as `volumes.{0}: /path`", attach.name);
-                    self.wrong(
-                        FindingKind::Integrity,
-                        source,
-                        format!("`{}` has no container path (check 7)", attach.name),
-                        Some(hint),
-                    );
-                }
-            }
+impl Check<'_> {
+    /// Checks 5, 6, 7 and 12.
+    pub(super) fn volumes(&mut self, number: usize, config: &ConfigName, container: &Container) {
+        for used in &container.uses {
+            self.used(number, config, used);
         }
-        if !map.parent_names() {
-            self.contradicting_paths();
+        for bind in &container.binds {
+            self.bind(config, container, bind);
+        }
+        for attach in &container.attaches {
+            if attach.path.is_none() && self.volumes.path(config, &attach.name).is_none() {
+                let path = || format!("attaches.{}", attach.name);
+                let source = Source { config, property: "attaches", path: &path, name: &attach.name };
+                let hint = format!("give a path here, or as `volumes.{0}: /path`", attach.name);
+                let message = format!("`{}` has no container path (check 7)", attach.name);
+                self.wrong(FindingKind::Integrity, source, message, Some(hint));
+            }
         }
     }
 
-    fn used(&mut self, config: &ConfigName, used: &Use) {
+    fn used(&mut self, number: usize, config: &ConfigName, used: &Use) {
         let path = || format!("uses.{}", used.name);
         let source = Source { config, property: "uses", path: &path, name: &used.name };
-        match self.volumes.find(config, &used.name) {
-            Some(Found::Attached { owner, .. }) if owner == config => {
+        match self.volumes.find(Some(number), &used.name) {
+            Some(Found::Attached { owner, .. }) if owner == number => {
                 let message =
                     format!("`{0}` is attached by `{config}` itself; using it has no effect", used.name);
                 self.warn(FindingKind::Integrity, source, message, Some("remove it from `uses`".to_owned()));
             }
             Some(Found::Attached { .. }) => {}
-            Some(Found::Container(Declared { config: owner, instance, .. })) => {
-                let target = &self.map.containers[owner];
+            Some(Found::Container(Declared { number, instance })) => {
+                let (owner, target) = self.volumes.configuration(number);
                 if self.incomplete.contains(owner) {
                     return;
                 }
@@ -209,26 +207,24 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Without parent names, one volume has one path, whoever attaches it.
-    fn contradicting_paths(&mut self) {
-        let map = self.map;
-        let mut paths: IndexMap<&str, (&ConfigName, &Late<String>)> = IndexMap::new();
-        for (config, container) in &map.containers {
-            for attach in &container.attaches {
-                let Some(path) = &attach.path else { continue };
-                let (first, first_path) = *paths.entry(&attach.name).or_insert((config, path));
-                if first_path != path {
-                    let message = format!(
-                        "volume `{}` is attached at `{}` by `{first}` and at `{}` by `{config}`",
-                        attach.name,
-                        first_path.key(),
-                        path.key()
-                    );
-                    let finding = Finding::error(FindingKind::Integrity, message).about(in_map(&map.name));
-                    let finding = finding.hint("set `use_attached_parent_name: true`, or use one path");
-                    let property = format!("attaches.{}", attach.name);
-                    self.findings.push(written_at(finding, &container.origins, &property, &attach.name));
-                }
+    /// Without parent names, one volume has one path, whoever attaches it (§3.4).
+    pub(super) fn contradicting_paths(&mut self) {
+        for owners in self.volumes.of_several_owners() {
+            let mut given =
+                owners.into_iter().filter_map(|(owner, attach)| Some((owner, attach, attach.path.as_ref()?)));
+            let Some((first, _, first_path)) = given.next() else { continue };
+            for (config, attach, path) in given.filter(|(_, _, path)| *path != first_path) {
+                let message = format!(
+                    "volume `{}` is attached at `{}` by `{first}` and at `{}` by `{config}`",
+                    attach.name,
+                    first_path.key(),
+                    path.key()
+                );
+                let finding = Finding::error(FindingKind::Integrity, message).about(in_map(&self.map.name));
+                let finding = finding.hint("set `use_attached_parent_name: true`, or use one path");
+                let property = format!("attaches.{}", attach.name);
+                let origins = &self.map.containers[config].origins;
+                self.findings.push(written_at(finding, origins, &property, &attach.name));
             }
         }
     }
@@ -236,6 +232,10 @@ impl<'a> Check<'a> {
 
 /// Tells whether using all volumes of the configuration gives any (D38 counts `attaches`).
 fn shares_something(container: &Container) -> bool {
-    let Container { shares, binds, attaches, uses, .. } = container;
-    !(shares.is_empty() && binds.is_empty() && attaches.is_empty() && uses.is_empty())
+    shares_itself(container) || !container.attaches.is_empty()
+}
+
+/// Tells whether containers of the configuration are a source of volumes themselves.
+fn shares_itself(Container { shares, binds, uses, .. }: &Container) -> bool {
+    !(shares.is_empty() && binds.is_empty() && uses.is_empty())
 }

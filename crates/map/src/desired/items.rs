@@ -244,7 +244,7 @@ impl Work<'_> {
         let mut reported = IndexSet::new();
         for item in order {
             let Item::Container { config, .. } = item else { continue };
-            for need in crate::deps::needs(map, &volumes, config) {
+            for need in crate::deps::needs(&volumes, config) {
                 let crate::deps::Target::Containers { config: other, .. } = need.target else { continue };
                 let elsewhere = |client: &&ClientName| {
                     let here = dependencies.edges(item).any(|edge| {

@@ -37,13 +37,13 @@ fn element(context: &mut Context, element: &Element<'_>) -> Option<Attach> {
     }
     let parts = match &element.form {
         // A nested list is no path here, unlike in `binds` and `uses`.
-        Form::Entry(_, value) | Form::ListEntry(_, value) if value.list().is_some() => {
+        Form::Entry(value) | Form::ListEntry(_, value) if value.list().is_some() => {
             context.expected(value, "an absolute path inside the container");
             return None;
         }
         _ => element.parts(context, 1..=2)?,
     };
-    let name = volume_alias(context, &parts[0])?;
+    let name = volume_alias(context, parts[0])?;
     let path = parts.get(1).map_or(Some(None), |node| path(context, node))?;
     Some(Attach { name, path })
 }

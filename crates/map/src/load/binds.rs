@@ -43,7 +43,7 @@ fn element(context: &mut Context, element: &Element<'_>) -> Option<Bind> {
         });
     }
     let parts = element.parts(context, 1..=3)?;
-    let first = &*parts[0];
+    let first = parts[0];
     match &parts[1..] {
         [] => Some(Bind::Alias { name: alias(context, first)?, readonly: false }),
         [flag] if is_access(flag) || flag.is_null() => {

@@ -34,8 +34,8 @@ pub(super) struct Element<'a> {
 pub(super) enum Form<'a> {
     /// A single value: `conf`.
     Bare(&'a Node),
-    /// An entry of the top-level mapping: `{key: value}`.
-    Entry(Node, &'a Node),
+    /// An entry of the top-level mapping: `{key: value}`. The key is the element's node.
+    Entry(&'a Node),
     /// A mapping of one key inside a list: `[{key: value}]`.
     ListEntry(Node, &'a Node),
     /// A list of parts: `[[a, b]]`.
@@ -79,6 +79,14 @@ impl<'a> Named<'a> {
 }
 
 impl<'a> Element<'a> {
+    /// Returns the key of an entry, the whole element in other forms.
+    pub(super) fn key(&self) -> &Node {
+        match &self.form {
+            Form::ListEntry(key, _) => key,
+            Form::Entry(_) | Form::Bare(_) | Form::Parts(_) | Form::Named(_) => &self.node,
+        }
+    }
+
     /// Returns the parts of a positional form: one for a bare value, key and value for an entry. A
     /// list in second and last place is flattened: `[a, [b, c]]` is `[a, b, c]`.
     ///
@@ -87,17 +95,16 @@ impl<'a> Element<'a> {
         &self,
         context: &mut Context,
         counts: std::ops::RangeInclusive<usize>,
-    ) -> Option<Vec<Cow<'a, Node>>> {
-        let mut parts: Vec<Cow<'a, Node>> = match &self.form {
-            Form::Bare(node) => vec![Cow::Borrowed(*node)],
-            Form::Entry(key, value) | Form::ListEntry(key, value) => {
-                vec![Cow::Owned(key.clone()), Cow::Borrowed(*value)]
-            }
-            Form::Parts(parts) => parts.iter().map(Cow::Borrowed).collect(),
+    ) -> Option<Vec<&Node>> {
+        let mut parts: Vec<&Node> = match &self.form {
+            Form::Bare(node) => vec![node],
+            Form::Entry(value) => vec![&*self.node, value],
+            Form::ListEntry(key, value) => vec![key, value],
+            Form::Parts(parts) => parts.iter().collect(),
             Form::Named(_) => Vec::new(),
         };
         let nested = match &parts[..] {
-            [_, Cow::Borrowed(second)] => second.list(),
+            [_, second] => second.list(),
             _ => None,
         };
         if let Some(nested) = nested {
@@ -106,7 +113,7 @@ impl<'a> Element<'a> {
                 return None;
             }
             parts.truncate(1);
-            parts.extend(nested.iter().map(Cow::Borrowed));
+            parts.extend(nested);
         }
         if counts.contains(&parts.len()) {
             return Some(parts);
@@ -143,8 +150,7 @@ pub(super) fn tuples<T: Keyed>(
     };
     if let Some(entries) = node.mapping() {
         for Entry { key, value } in entries {
-            let key_node = key.to_node();
-            let element = Element { node: Cow::Owned(key_node.clone()), form: Form::Entry(key_node, value) };
+            let element = Element { node: Cow::Owned(key.to_node()), form: Form::Entry(value) };
             take(context, &format!("[{}]", key.text), element);
         }
     } else if let Some(items) = node.list() {

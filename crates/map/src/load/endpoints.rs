@@ -33,8 +33,8 @@ fn element(context: &mut Context, element: &Element<'_>) -> Option<Endpoint> {
             let name = network(context, node)?;
             settings(context, name, fields(*named))
         }
-        Form::Entry(key, value) => {
-            let name = network(context, key)?;
+        Form::Entry(value) => {
+            let name = network(context, &element.node)?;
             aliases_or_settings(context, name, value)
         }
         Form::ListEntry(key, value) => {

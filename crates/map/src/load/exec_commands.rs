@@ -34,7 +34,8 @@ fn element(context: &mut Context, element: &Element<'_>) -> Option<ExecCommand> 
             return command(context, cmd, named.get("user"), named.get("policy"));
         }
         Form::Bare(node) => [Some(*node), None, None],
-        Form::Entry(key, value) | Form::ListEntry(key, value) => [Some(key), Some(*value), None],
+        Form::Entry(value) => [Some(&*element.node), Some(*value), None],
+        Form::ListEntry(key, value) => [Some(key), Some(*value), None],
         Form::Parts(parts @ ([_] | [_, _] | [_, _, _])) => [parts.first(), parts.get(1), parts.get(2)],
         Form::Parts(parts) => {
             let message = match parts.len() {

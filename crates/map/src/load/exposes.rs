@@ -28,9 +28,9 @@ fn element(context: &mut Context, element: &Element<'_>) -> Option<Port> {
             let (number, protocol) = exposed(context, exposed_port)?;
             port(context, number, protocol, fields(*named))
         }
-        Form::Entry(key, value) | Form::ListEntry(key, value) => {
+        Form::Entry(value) | Form::ListEntry(_, value) => {
             if let Some(entries) = value.mapping() {
-                let (number, protocol) = exposed(context, key)?;
+                let (number, protocol) = exposed(context, element.key())?;
                 let named = Named::open(context, entries, "the host side of a port", &FIELDS.names[1..]);
                 return port(context, number, protocol, fields(named));
             }
@@ -50,8 +50,8 @@ fn element(context: &mut Context, element: &Element<'_>) -> Option<Port> {
 
 fn positional(context: &mut Context, element: &Element<'_>) -> Option<Port> {
     let parts = element.parts(context, 1..=4)?;
-    let (number, protocol) = exposed(context, &parts[0])?;
-    let at = |index: usize| parts.get(index).map(|part| &**part).filter(|part| !part.is_null());
+    let (number, protocol) = exposed(context, parts[0])?;
+    let at = |index: usize| parts.get(index).copied().filter(|part| !part.is_null());
     port(context, number, protocol, [at(1), at(2), at(3)])
 }
 

@@ -24,7 +24,7 @@ fn element(context: &mut Context, element: &Element<'_>) -> Option<Link> {
         return Some(Link { container, alias });
     }
     let parts = element.parts(context, 1..=2)?;
-    let container = reference(context, &parts[0])?;
+    let container = reference(context, parts[0])?;
     let alias = parts.get(1).map_or(Some(None), |node| alias(context, node))?;
     Some(Link { container, alias })
 }

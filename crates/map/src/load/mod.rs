@@ -114,11 +114,11 @@ pub fn clients_node(
 fn finish<T>(
     sources: Sources,
     options: &LoadOptions<'_>,
-    root: Node,
+    mut root: Node,
     read: impl FnOnce(&Node, &mut Context) -> Option<T>,
 ) -> Result<Loaded<T>, Findings> {
     let mut context = Context::default();
-    let root = tags::apply(root, options.lookup, &mut context);
+    tags::apply(&mut root, options.lookup, &mut context);
     let value = read(&root, &mut context);
     let (findings, dropped) = context.into_findings();
     let mut findings = Findings(in_order(findings, dropped));

@@ -12,79 +12,66 @@ use crate::resolve::expand_path;
 use crate::value::{Lazy, Lookup, Value};
 use crate::yaml::{Content, Entry, Key, Node, Scalar, ScalarKind, Tag};
 
-/// Applies the eager tags of a tree.
-pub(super) fn apply(node: Node, lookup: &dyn Lookup, context: &mut Context) -> Node {
-    let Node { content, tag, position, length } = node;
-    let mut content = content;
-    let mut tag = tag;
-    if let (Some(Tag::Path | Tag::PathLazy), Content::List(_) | Content::Mapping(_)) = (tag, &content) {
+/// Applies the eager tags of a tree, in place: most nodes have none.
+pub(super) fn apply(node: &mut Node, lookup: &dyn Lookup, context: &mut Context) {
+    if let (Some(Tag::Path | Tag::PathLazy), Content::List(_) | Content::Mapping(_)) =
+        (node.tag, &node.content)
+    {
         // The tag of a collection means its strings on the first level.
-        content = distribute(content, tag);
-        tag = None;
+        let tag = node.tag.take();
+        children(&mut node.content).for_each(|child| inherit(child, tag));
     }
-    let content = match content {
-        Content::List(items) => {
-            Content::List(items.into_iter().map(|item| apply(item, lookup, context)).collect())
-        }
-        Content::Mapping(entries) => {
-            let entry = |Entry { key, value }| Entry { key, value: apply(value, lookup, context) };
-            Content::Mapping(entries.into_iter().map(entry).collect())
-        }
-        scalar => scalar,
-    };
-    let node = Node { content, tag, position, length };
-    match (tag, node.scalar()) {
+    children(&mut node.content).for_each(|child| apply(child, lookup, context));
+    match (node.tag, node.scalar()) {
         (Some(Tag::Path), Some(scalar)) => match expand_path(&scalar.text, lookup) {
-            Ok(path) => Node { content: Content::Scalar(Scalar::quoted(path)), tag: None, ..node },
+            Ok(path) => {
+                node.content = Content::Scalar(Scalar::quoted(path));
+                node.tag = None;
+            }
             Err(problem) => {
                 let hint = "set it, or write the path without it; a `$` cannot be escaped in `!path`";
                 let finding =
                     node.error(FindingKind::Unresolved, format!("{problem} (`!path {}`)", scalar.text));
                 context.push(finding.hint(hint));
-                node
             }
         },
         (Some(Tag::Env), Some(scalar)) => match lookup.variable(&scalar.text) {
-            Some(value) => from_value(value, &node.position, node.length),
+            Some(value) => *node = from_value(value, &node.position, node.length),
             None => {
                 let message = format!("deployment variable `{}` is not set (`!env`)", scalar.text);
                 let hint = "give it under `env:` in the project file, or with `--set NAME=VALUE`";
                 context.push(node.error(FindingKind::Unresolved, message).hint(hint));
-                node
             }
         },
-        (Some(Tag::Env | Tag::EnvLazy), None) => {
+        (Some(tag @ (Tag::Env | Tag::EnvLazy)), None) => {
             let message =
-                format!("`{}` takes the name of a variable, found {}", tag_text(tag), node.describe());
+                format!("`{}` takes the name of a variable, found {}", tag.as_str(), node.describe());
             context.push(node.error(FindingKind::Load, message));
-            Node { tag: Some(Tag::Env), ..node }
+            node.tag = Some(Tag::Env);
         }
-        _ => node,
+        _ => {}
     }
 }
 
-/// Moves a path tag from a collection to the untagged strings on its first level.
-fn distribute(content: Content, tag: Option<Tag>) -> Content {
-    let tagged = |node: Node| match node.scalar() {
-        Some(scalar) if node.tag.is_none() && is_string(scalar) => Node { tag, ..node },
-        _ => node,
+/// Returns the items of a list, or the values of a mapping.
+fn children(content: &mut Content) -> impl Iterator<Item = &mut Node> {
+    let (items, entries) = match content {
+        Content::List(items) => (&mut items[..], &mut [][..]),
+        Content::Mapping(entries) => (&mut [][..], &mut entries[..]),
+        Content::Scalar(_) => (&mut [][..], &mut [][..]),
     };
-    match content {
-        Content::List(items) => Content::List(items.into_iter().map(tagged).collect()),
-        Content::Mapping(entries) => {
-            let entry = |Entry { key, value }| Entry { key, value: tagged(value) };
-            Content::Mapping(entries.into_iter().map(entry).collect())
-        }
-        scalar => scalar,
+    items.iter_mut().chain(entries.iter_mut().map(|entry| &mut entry.value))
+}
+
+/// Gives the path tag of a collection to a node on its first level, if that is an untagged string.
+fn inherit(node: &mut Node, tag: Option<Tag>) {
+    if node.tag.is_none() && node.scalar().is_some_and(is_string) {
+        node.tag = tag;
     }
 }
 
 fn is_string(scalar: &Scalar) -> bool {
     matches!(scalar.kind(), ScalarKind::Text | ScalarKind::OldBool(_))
-}
-
-fn tag_text(tag: Option<Tag>) -> &'static str {
-    tag.map_or("", Tag::as_str)
 }
 
 /// Turns the value of a variable into a node that stands where the tag was written.

@@ -33,7 +33,7 @@ fn element(context: &mut Context, element: &Element<'_>) -> Option<Use> {
         return Some(Use { name, path, readonly });
     }
     let parts = element.parts(context, 1..=3)?;
-    let name = name(context, &parts[0])?;
+    let name = name(context, parts[0])?;
     match &parts[1..] {
         [] => Some(Use { name, path: None, readonly: false }),
         [flag] if is_access(flag) || flag.is_null() => {

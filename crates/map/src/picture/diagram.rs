@@ -207,7 +207,7 @@ impl Builder<'_> {
         for (name, container) in &self.map.containers {
             for client in clients_of(self.map, container) {
                 let from = self.found[&(client.clone(), NodeKind::Container, name.to_string())];
-                for need in deps::needs(self.map, &self.volumes, name) {
+                for need in deps::needs(&self.volumes, name) {
                     // Volumes and networks follow below, with more to say about them.
                     if let (Target::Containers { config, instance, .. }, true) = (
                         need.target,

@@ -164,13 +164,10 @@ impl Node {
 
     /// Returns the late value of a scalar with a lazy tag.
     pub fn lazy(&self) -> Option<Lazy> {
+        let tag = self.tag.filter(|tag| tag.is_lazy())?;
         let text = self.scalar()?.text.clone();
         let at = At(Some(self.position.clone()));
-        match self.tag? {
-            Tag::EnvLazy => Some(Lazy::Env(text, at)),
-            Tag::PathLazy => Some(Lazy::Path(text, at)),
-            Tag::Env | Tag::Path => None,
-        }
+        Some(if tag == Tag::EnvLazy { Lazy::Env(text, at) } else { Lazy::Path(text, at) })
     }
 
     /// Returns the elements of an untagged sequence.
