@@ -31,6 +31,11 @@ mod tls;
 
 use std::process::ExitCode;
 
+/// The allocator of the C library (musl's even more than glibc's) slows down with the many small pieces
+/// that a large map is made of.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
     ExitCode::from(program::main(&arguments))

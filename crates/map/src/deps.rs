@@ -204,6 +204,11 @@ impl Dependencies {
         self.order(selected, &self.dependents)
     }
 
+    /// Returns the graph's own copy of an item, if it has it.
+    pub fn item(&self, item: &Item) -> Option<&Item> {
+        self.items.get(item)
+    }
+
     /// Returns every item of the graph: containers in document and instance order, then what they
     /// need in the order of its first mention.
     pub fn items(&self) -> impl Iterator<Item = &Item> {

@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use compact_str::CompactString;
+
 /// A place in a source text: file, line and column, both counted from one.
 ///
 /// Columns count characters, not bytes. Prints as `file:line:column`.
@@ -50,12 +52,12 @@ impl fmt::Debug for Position {
 /// Copies share their records until one of them is changed: every stage of the work on a map keeps a
 /// copy.
 #[derive(Clone, Default)]
-pub struct Origins(Arc<BTreeMap<Arc<str>, Position>>);
+pub struct Origins(Arc<BTreeMap<CompactString, Position>>);
 
 impl Origins {
     /// Records the position of `path`, replacing an earlier one.
-    pub fn set(&mut self, path: impl Into<Arc<str>>, position: Position) {
-        Arc::make_mut(&mut self.0).insert(path.into(), position);
+    pub fn set(&mut self, path: impl AsRef<str>, position: Position) {
+        Arc::make_mut(&mut self.0).insert(CompactString::new(path), position);
     }
 
     /// Returns the position of `path`, else that of its nearest recorded parent.
@@ -93,10 +95,10 @@ impl Origins {
 
     /// Forgets every position recorded at or below `path`.
     pub fn forget(&mut self, path: &str) {
-        let keys: Vec<Arc<str>> = self.at_or_below(path).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<CompactString> = self.at_or_below(path).map(|(key, _)| key.clone()).collect();
         if !keys.is_empty() {
             let positions = Arc::make_mut(&mut self.0);
-            keys.iter().for_each(|key| drop(positions.remove(key)));
+            keys.iter().for_each(|key| drop(positions.remove(key.as_str())));
         }
     }
 
@@ -118,7 +120,7 @@ impl Origins {
 
     /// Returns what is recorded for `path` and below it. Everything is below the empty path, which is
     /// the object itself.
-    fn at_or_below(&self, path: &str) -> impl Iterator<Item = (&Arc<str>, &Position)> {
+    fn at_or_below(&self, path: &str) -> impl Iterator<Item = (&CompactString, &Position)> {
         let (own, below) = match path {
             "" => (None, String::new()),
             _ => (self.0.get_key_value(path), format!("{path}.")),

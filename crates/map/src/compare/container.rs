@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::endpoints::{EndpointChanges, endpoints};
 use super::exec;
 use super::limits;
-use super::mounts::mounts;
-use super::properties::properties;
+use super::mounts::{mounts, volumes_from};
+use super::properties::{lost_links, properties};
 use super::reason::differs;
 use crate::desired::{Container, Exec};
 use crate::digest;
@@ -66,6 +66,29 @@ pub fn container(
         changes.exec = exec::missing(desired, detail, options.check_exec_commands);
     }
     changes
+}
+
+/// Finds the ties to other containers that are broken, as far as the map has not changed them: the
+/// others were removed after this one was made.
+pub fn broken_ties(desired: &Container, current: &ObservedContainer, observed: &Observed) -> Vec<Reason> {
+    let (Some(detail), Some(recorded)) = (&current.detail, digest::recorded(&current.labels)) else {
+        return Vec::new();
+    };
+    let as_made = |property: Property| {
+        let wanted = desired.spec.properties.get(&property);
+        wanted.is_some_and(|wanted| recorded.get(property.name()) == Some(&digest::of_value(wanted)))
+    };
+    let mut reasons = Vec::new();
+    if as_made(Property::NetworkMode) {
+        reasons.extend(network_mode(desired, detail, observed));
+    }
+    if as_made(Property::VolumesFrom) {
+        reasons.extend(volumes_from(desired, detail, observed));
+    }
+    if as_made(Property::Links) {
+        reasons.extend(lost_links(desired, detail));
+    }
+    reasons
 }
 
 fn image(desired: &Container, current: &ObservedContainer, observed: &Observed) -> Option<Reason> {

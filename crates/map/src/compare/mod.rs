@@ -16,7 +16,7 @@ mod properties;
 mod reason;
 mod volume;
 
-pub use container::{Changes, container};
+pub use container::{Changes, broken_ties, container};
 pub use endpoints::{EndpointChanges, expected_endpoints};
 pub use network::network;
 pub use volume::{VolumeDifferences, volume};

@@ -71,7 +71,11 @@ fn extra(desired: &Container, detail: &ContainerDetail) -> Vec<Reason> {
 }
 
 /// The volumes that come from another container must be those that it has now (D-20, D-21).
-fn volumes_from(desired: &Container, detail: &ContainerDetail, observed: &Observed) -> Vec<Reason> {
+pub(super) fn volumes_from(
+    desired: &Container,
+    detail: &ContainerDetail,
+    observed: &Observed,
+) -> Vec<Reason> {
     let list = |value: Option<&Value>| -> BTreeSet<String> {
         let texts = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         texts.map(|text| text.strip_suffix(":rw").unwrap_or(text).to_owned()).collect()

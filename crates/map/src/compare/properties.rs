@@ -51,6 +51,11 @@ pub(super) fn properties(
             reasons.push(reason);
         }
     }
+    // A port that is no longer published is no longer exposed either: one reason is enough.
+    let is_gone = |reason: &Reason| reason.desired.is_none();
+    if reasons.iter().any(|reason| reason.field.starts_with("exposes.") && is_gone(reason)) {
+        reasons.retain(|reason| reason.field != Property::ExposedPorts.name() || !is_gone(reason));
+    }
     reasons
 }
 
@@ -75,12 +80,18 @@ fn removed(
     let is_set = |property: &Property| wanted.get(property).is_some_and(|value| !value.is_null());
     known
         .filter(|property| is_general(*property) && !is_set(property))
-        .map(|property| {
+        .flat_map(|property| {
+            let current = detail.properties.get(&property);
+            if property == Property::PortBindings
+                && let Some(current) = current
+            {
+                return port_bindings(current, &Value::Null, desired);
+            }
             let reason = gone(property.name(), desired.origins.get(""));
-            match detail.properties.get(&property).and_then(show).filter(|_| !property.is_secret()) {
+            vec![match current.and_then(show).filter(|_| !property.is_secret()) {
                 Some(current) => Reason { current: Some(current), ..reason },
                 None => reason,
-            }
+            }]
         })
         .collect()
 }
@@ -270,6 +281,14 @@ fn binding(binding: &Value) -> String {
         "" | "0.0.0.0" => member("HostPort"),
         address => format!("{address}:{}", member("HostPort")),
     }
+}
+
+/// Finds the links that the engine has dropped, with their targets.
+pub(super) fn lost_links(desired: &Container, detail: &ContainerDetail) -> Vec<Reason> {
+    let value = |properties: &Properties| properties.get(&Property::Links).cloned().unwrap_or_default();
+    let mut reasons = links(&value(&detail.properties), &value(&desired.spec.properties), desired);
+    reasons.retain(|reason| reason.current.is_none());
+    reasons
 }
 
 /// Links count whole: an image has none. A link also vanishes when its target is removed.

@@ -1,11 +1,12 @@
 //! Which items an action looks at, on which clients, in which order (engine §3, map-model §8).
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use indexmap::{IndexMap, IndexSet};
 
 use super::clients::Targets;
+use super::followers::Followers;
 use super::maker::Maker;
 use super::{Declared, Desired, Entry, Object, Role, Session, script};
 use crate::deps::{Dependencies, instances};
@@ -48,6 +49,7 @@ pub(super) fn desired(
         notices: Vec::new(),
         declared: BTreeMap::new(),
         check_exec: action == ActionKind::Update && options.check_exec_commands != ExecCheck::None,
+        unclear: Vec::new(),
     };
     let mut by_map: IndexMap<&MapName, Vec<Item>> = IndexMap::new();
     for id in selected {
@@ -87,7 +89,8 @@ impl Work<'_> {
         let volumes = Volumes::new(map);
         let order = self.order(map, &dependencies, selected);
         let clients = self.clients(map, &dependencies, &order);
-        let mut indexes: HashMap<(&Item, &ClientName), usize> = HashMap::new();
+        let asked: HashSet<&Item> = selected.iter().collect();
+        let mut indexes: HashMap<(&Item, ClientName), usize> = HashMap::new();
         for item in &order {
             for client in &clients[item] {
                 let Some(target) = self.targets.get(client) else { continue };
@@ -99,13 +102,26 @@ impl Work<'_> {
                     target: &target,
                     findings: self.findings,
                 };
-                let role = if selected.contains(item) { Role::Selected } else { Role::Reached };
+                let role = if asked.contains(item) { Role::Selected } else { Role::Reached };
                 let Some((name, object)) = self.object(&maker, item, role) else { continue };
                 let needs = needs(&dependencies, &clients, item, client, &indexes);
-                indexes.insert((item, client), desired.entries.len());
+                indexes.insert((item, client.clone()), desired.entries.len());
                 let id = ItemId { map: map.name.clone(), item: item.clone() };
                 desired.entries.push(Entry { id, client: client.clone(), name, role, needs, object });
             }
+        }
+        if matches!(self.action, ActionKind::Startup | ActionKind::Update | ActionKind::Script) {
+            let followers = Followers {
+                session: self.session,
+                targets: &self.targets,
+                map,
+                volumes: &volumes,
+                images: &images,
+            };
+            let known = |((item, client), at): ((&Item, ClientName), usize)| {
+                Some(((dependencies.item(item)?, client), at))
+            };
+            followers.add(&dependencies, &mut indexes.into_iter().filter_map(known).collect(), desired);
         }
         if self.action.reach() == Reach::Dependencies {
             self.check_engines(map, &dependencies, &clients, &order, desired);
@@ -313,15 +329,15 @@ fn needs(
     clients: &HashMap<&Item, Vec<ClientName>>,
     item: &Item,
     client: &ClientName,
-    indexes: &HashMap<(&Item, &ClientName), usize>,
+    indexes: &HashMap<(&Item, ClientName), usize>,
 ) -> Vec<usize> {
     let mut needs = Vec::new();
     for need in dependencies.edges(item) {
-        match indexes.get(&(need, client)) {
+        match indexes.get(&(need, client.clone())) {
             Some(index) => needs.push(*index),
             None => {
                 let elsewhere = clients.get(need).into_iter().flatten();
-                needs.extend(elsewhere.filter_map(|client| indexes.get(&(need, client))));
+                needs.extend(elsewhere.filter_map(|client| indexes.get(&(need, client.clone()))));
             }
         }
     }

@@ -30,7 +30,7 @@ impl Layers {
     }
 
     /// Records where a property (or `property.key`) was written.
-    pub(super) fn origin(&mut self, path: impl Into<std::sync::Arc<str>>, position: Option<&Position>) {
+    pub(super) fn origin(&mut self, path: impl AsRef<str>, position: Option<&Position>) {
         if let Some(position) = position {
             self.origins.set(path, position.clone());
         }

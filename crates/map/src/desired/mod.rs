@@ -6,6 +6,7 @@
 
 mod clients;
 mod container;
+mod followers;
 mod items;
 mod keyword;
 mod layers;
@@ -84,6 +85,22 @@ pub struct Desired {
     pub declared: BTreeMap<(ClientName, MapName), Declared>,
     /// Process lists of containers with exec commands are needed.
     pub check_exec: bool,
+    /// Containers outside of the run that are tied to some of it, and could not be made anew.
+    pub unclear: Vec<Unclear>,
+}
+
+/// A container outside of a run that cannot outlive one of the run, and of which the map does not say how
+/// it could be made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unclear {
+    /// Its client.
+    pub client: ClientName,
+    /// Its name.
+    pub name: String,
+    /// The containers of the run that it is tied to.
+    pub tied_to: Vec<String>,
+    /// What is wrong with it.
+    pub findings: Findings,
 }
 
 /// What a map declares on one client: Docker names.
@@ -121,6 +138,8 @@ pub enum Role {
     Selected,
     /// It is visited because of another item.
     Reached,
+    /// It is outside of the run, and has to follow when a container that it is tied to is made anew.
+    Follower,
 }
 
 /// What an entry should be.
@@ -314,7 +333,8 @@ impl Desired {
             let wanted = wanted.entry(entry.client.clone()).or_default();
             if let Object::Container(container) = &entry.object {
                 wanted.containers.insert(entry.name.clone());
-                if self.check_exec && !container.lifecycle.exec.is_empty() {
+                let in_run = entry.role != Role::Follower;
+                if in_run && self.check_exec && !container.lifecycle.exec.is_empty() {
                     wanted.processes.insert(entry.name.clone());
                 }
                 wanted.limits |= container.spec.properties.keys().any(|property| is_limit(*property));

@@ -210,7 +210,8 @@ fn secret(context: &mut Context, key: &Key, node: &Node) -> Option<Late<String>>
 }
 
 /// Reads a mapping of known names to booleans. `features.host_config` may be the word `merge`, which
-/// is meant for the `docker` command line and counts as off: arguments are not nested there.
+/// means "on, and not nested": what the backend of the `docker` command line does anyway, and what the
+/// Engine API has no second form for.
 fn switches(context: &mut Context, node: &Node, what: &str, known: &[&str]) -> IndexMap<String, bool> {
     let mut switches = IndexMap::new();
     for Entry { key, value } in context.entries(node, "a mapping of names to booleans") {
@@ -220,7 +221,7 @@ fn switches(context: &mut Context, node: &Node, what: &str, known: &[&str]) -> I
         }
         let merge = key.text == "host_config" && value.text() == Some("merge");
         let switch = match merge && value.scalar().is_some_and(|scalar| scalar.kind() == ScalarKind::Text) {
-            true => Some(false),
+            true => Some(true),
             false => context.within(&key.text, |context| context.boolean(value)),
         };
         if let Some(switch) = switch {

@@ -110,7 +110,7 @@ impl Context {
         read: impl FnOnce(&mut Self) -> T,
     ) -> T {
         self.origins.forget(&key.text);
-        self.origins.set(key.text.clone(), key.position.clone());
+        self.origins.set(&key.text, key.position.clone());
         self.forms_of(key, forms, read)
     }
 

@@ -163,6 +163,8 @@ pub(super) fn tuples<T: Keyed>(
     } else if !node.is_null() && !node.is_failed() {
         take(context, "[0]", Element { node: Cow::Borrowed(node), form: Form::Bare(node) });
     }
+    // Most lists have one element or two, and a growing one makes room for four.
+    values.shrink_to_fit();
     values
 }
 
@@ -223,6 +225,7 @@ pub(super) fn plain<T: Keyed + PartialEq>(
             values.push(value);
         }
     }
+    values.shrink_to_fit();
     values
 }
 

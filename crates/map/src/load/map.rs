@@ -8,7 +8,7 @@ use super::{LoadOptions, container, given_name, keys, name_of_file};
 use crate::diagnostic::{Finding, FindingKind, nearest};
 use crate::model::Map;
 use crate::names::{ClientName, ConfigName, InvalidName, MapName, NetworkName, PRESET_NETWORKS, VolumeAlias};
-use crate::yaml::{Entry, Key, Node};
+use crate::yaml::{Content, Entry, Key, Node};
 
 const TEXT: &str = "accepted is a text";
 const BOOLEAN: &str = "accepted are `true` and `false`";
@@ -21,7 +21,7 @@ const VOLUMES: &str =
 const NETWORKS: &str = "accepted is a mapping with `driver`, `internal`, …";
 
 /// Reads a whole map.
-pub(super) fn read(root: &Node, options: &LoadOptions<'_>, context: &mut Context) -> Option<Map> {
+pub(super) fn read(root: Node, options: &LoadOptions<'_>, context: &mut Context) -> Option<Map> {
     let Some(entries) = root.mapping() else {
         if !root.is_failed() {
             let message = match root.is_null() {
@@ -33,11 +33,16 @@ pub(super) fn read(root: &Node, options: &LoadOptions<'_>, context: &mut Context
         return None;
     };
     // Without a name, the rest is still read, so that its findings come in the same run.
-    let name = name(root, entries, options, context);
+    let name = name(&root, entries, options, context);
     let placeholder = || MapName::new("unnamed").ok();
     let mut map = Map::new(name.clone().or_else(placeholder)?);
     map.origins.set("", root.position.clone());
-    update(&mut map, root, context);
+    std::mem::swap(&mut context.origins, &mut map.origins);
+    if let Content::Mapping(entries) = root.content {
+        // Each entry is given back as soon as it is read: it is in the caches then.
+        entries.into_iter().for_each(|entry| property(&mut map, &entry, context));
+    }
+    std::mem::swap(&mut context.origins, &mut map.origins);
     name.map(|_| map)
 }
 
@@ -57,15 +62,6 @@ fn name(root: &Node, entries: &[Entry], options: &LoadOptions<'_>, context: &mut
     };
     context.in_map(&name);
     Some(name)
-}
-
-/// Updates a map with what the root mapping holds.
-pub(super) fn update(map: &mut Map, root: &Node, context: &mut Context) {
-    std::mem::swap(&mut context.origins, &mut map.origins);
-    for entry in context.entries(root, "a mapping") {
-        property(map, entry, context);
-    }
-    std::mem::swap(&mut context.origins, &mut map.origins);
 }
 
 fn property(map: &mut Map, entry: &Entry, context: &mut Context) {

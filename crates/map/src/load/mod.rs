@@ -107,7 +107,7 @@ pub fn clients_node(
     sources: Sources,
     options: &LoadOptions<'_>,
 ) -> Result<Loaded<Clients>, Findings> {
-    finish(sources, options, root, |root, context| Some(clients::read(root, context)))
+    finish(sources, options, root, |root, context| Some(clients::read(&root, context)))
 }
 
 /// Applies eager tags, reads, and puts the findings in order.
@@ -115,11 +115,11 @@ fn finish<T>(
     sources: Sources,
     options: &LoadOptions<'_>,
     mut root: Node,
-    read: impl FnOnce(&Node, &mut Context) -> Option<T>,
+    read: impl FnOnce(Node, &mut Context) -> Option<T>,
 ) -> Result<Loaded<T>, Findings> {
     let mut context = Context::default();
     tags::apply(&mut root, options.lookup, &mut context);
-    let value = read(&root, &mut context);
+    let value = read(root, &mut context);
     let (findings, dropped) = context.into_findings();
     let mut findings = Findings(in_order(findings, dropped));
     sources.fill_all(&mut findings);

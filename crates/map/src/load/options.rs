@@ -39,7 +39,7 @@ pub(super) fn entries(context: &mut Context, property: &str, node: &Node) -> Ind
     for entry in context.entries(node, "a mapping of options") {
         let key = &entry.key.text;
         let path = format!("{property}.{key}");
-        context.origins.set(path.clone(), entry.key.position.clone());
+        context.origins.set(&path, entry.key.position.clone());
         record_parts(context, &path, &entry.value);
         if let Some(value) = context.within(key, |context| value(context, key, &entry.value)) {
             values.insert(key.clone(), value);

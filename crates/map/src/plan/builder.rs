@@ -274,6 +274,12 @@ impl<'a> Builder<'a> {
             .collect()
     }
 
+    /// Adds a call to the end of a step.
+    pub(super) fn extend_step(&mut self, step: StepId, call: Call) {
+        let found = self.steps.iter_mut().find(|known| known.id == step);
+        found.expect("it is a step of this plan").calls.push(call);
+    }
+
     /// Returns the last step of an entry.
     pub(super) fn last_step(&self, index: usize) -> Option<StepId> {
         self.of_entry.get(&index)?.last().copied()

@@ -1,13 +1,14 @@
 //! Containers: create, start, startup and the resume rules (engine §5.1, §5.2, §5.6, §5.9; O-04, O-05).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::builder::{Builder, existing};
 use super::marker::Unfinished;
-use super::{Action, Call, Reason, StepId, calls};
+use super::{Action, Call, PlanError, Reason, StepId, calls};
 use crate::compare::{self, EndpointChanges, missing_endpoints};
-use crate::desired::{BindingKind, Container, Entry};
-use crate::observed::{ContainerState, Observed, ObservedContainer};
+use crate::desired::{BindingKind, Container, Entry, Role, Unclear};
+use crate::names::ClientName;
+use crate::observed::{ContainerState, Observed, ObservedContainer, image_key};
 
 /// A container entry, and the engine that it is on.
 #[derive(Clone, Copy)]
@@ -171,13 +172,23 @@ pub(super) fn recreate(
         if running && !builder.renewed(client).stopped.contains(user_name) {
             let text = format!("stopped because {name}, whose network it shares, is recreated");
             let reason = compare::because("dependency", text, user.origins.get("network_mode"));
-            let stop = calls::stop(user_name, &user.lifecycle.stop);
-            after.extend(builder.step_after(index, Action::Stop, vec![reason], vec![stop], Vec::new()));
+            let mut all = mark(builder, index, item.observed);
+            all.push(calls::stop(user_name, &user.lifecycle.stop));
+            after.extend(builder.step_after(index, Action::Stop, vec![reason], all, Vec::new()));
             builder.renewed(client).stopped.insert(user_name.clone());
         }
     }
     let stopped = builder.renewed(client).stopped.contains(name);
     let mut all = Vec::new();
+    let image = &item.container.spec.image;
+    if item.entry.role == Role::Follower && !item.observed.images.contains_key(&image_key(&image.to_string()))
+    {
+        // The images of the run are pulled by steps of their own.
+        all.push(Call::PullImage { image: image.clone(), then_compare: false });
+    }
+    if !stopped {
+        all.extend(mark(builder, item.index, item.observed));
+    }
     if current.state.is_running() && !stopped {
         all.push(calls::stop(name, &item.container.lifecycle.stop));
     }
@@ -190,6 +201,73 @@ pub(super) fn recreate(
     all.extend(calls::start(item.container, true, item.is_awaited(builder), builder.options));
     builder.step_after(item.index, Action::Recreate, reasons, all, after);
     builder.renewed(client).containers.insert(name.clone());
+}
+
+/// A container outside of the run is made anew when one that it cannot outlive is, or was by a run that
+/// was interrupted. One that does not exist is nobody's concern here.
+pub(super) fn follow(builder: &mut Builder<'_>, item: Item<'_>) {
+    let name = &item.entry.name;
+    let marked = Unfinished::Following.is_marked(item.observed, name);
+    let Some(before) = item.observed.containers.get(name) else {
+        if marked {
+            make(builder, item, Start::Now);
+        }
+        return;
+    };
+    let mut reasons = forced_by_others(builder, item);
+    reasons.extend(compare::broken_ties(item.container, before, item.observed));
+    if !reasons.is_empty() {
+        builder.notice(format!(
+            "container {name} on {} was not asked for; it is made anew because it cannot go on as it is",
+            item.entry.client
+        ));
+        recreate(builder, item, before, reasons);
+    } else if marked && !before.state.is_running() {
+        begin(builder, item, before);
+    } else if marked {
+        keep_running(builder, item);
+    }
+}
+
+/// Takes the marker of a container away that followed another one.
+pub(super) fn followed(builder: &mut Builder<'_>, item: Item<'_>) {
+    let name = &item.entry.name;
+    let is_follower = item.entry.role == Role::Follower;
+    let marked = Unfinished::Following.is_marked(item.observed, name);
+    let step = builder.last_step(item.index);
+    let removal = Unfinished::Following.removal(name);
+    match step {
+        Some(step) if marked || is_follower => builder.extend_step(step, removal),
+        None if marked => {
+            let reason = compare::because("state", "an earlier run was interrupted", None);
+            builder.step(item.index, Action::Update, vec![reason], vec![removal]);
+        }
+        _ => {}
+    }
+}
+
+/// What has to follow and cannot be made anew is left broken by this plan: it is refused.
+pub(super) fn unclear(builder: &mut Builder<'_>, observed: &BTreeMap<ClientName, Observed>) {
+    let desired = builder.desired;
+    for Unclear { client, name, tied_to, findings } in &desired.unclear {
+        let exists = observed.get(client).is_some_and(|engine| engine.containers.contains_key(name));
+        let renewed = builder.renewed.get(client);
+        let gone =
+            tied_to.iter().find(|other| renewed.is_some_and(|renewed| renewed.containers.contains(*other)));
+        if let (true, Some(other)) = (exists, gone) {
+            let (client, name, other) = (client.clone(), name.clone(), other.clone());
+            let problems = findings.0.iter().map(ToString::to_string).collect();
+            builder.error(PlanError::CannotFollow { client, name, other, problems });
+        }
+    }
+}
+
+/// Marks a container outside of the run, before it is touched.
+fn mark(builder: &Builder<'_>, index: usize, observed: &Observed) -> Vec<Call> {
+    let entry = &builder.desired.entries[index];
+    let marked = Unfinished::Following.is_marked(observed, &entry.name);
+    let needed = entry.role == Role::Follower && !marked;
+    needed.then(|| Unfinished::Following.creation(&entry.name)).into_iter().collect()
 }
 
 /// Why a container cannot go on as it is, whatever the map says (engine §2.3).

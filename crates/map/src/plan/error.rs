@@ -40,6 +40,23 @@ pub enum PlanError {
         /// The containers that hold it and are not part of this run.
         holders: Vec<String>,
     },
+    /// A container outside of the run is tied to one that is made anew, and the map does not say how to
+    /// make it.
+    #[error(
+        "container {name}{} cannot go on when {other} is made anew, and cannot be made anew itself: {}",
+        on_client(client),
+        problems.join("; ")
+    )]
+    CannotFollow {
+        /// Client it is on.
+        client: ClientName,
+        /// Its name.
+        name: String,
+        /// What is made anew.
+        other: String,
+        /// What is wrong with it.
+        problems: Vec<String>,
+    },
     /// An image is absent although it was pulled.
     #[error("image {image}{} is still absent after it was pulled", on_client(client))]
     ImageAbsent {
@@ -61,6 +78,7 @@ impl PlanError {
                 )
             }
             Self::VolumeHeld { holders, .. } => format!("remove {} first", holders.join(", ")),
+            Self::CannotFollow { name, .. } => format!("correct this, or remove {name} first"),
             Self::ImageAbsent { .. } => "check the tag, and the platform of the image".to_owned(),
         }
     }

@@ -7,7 +7,7 @@ use super::builder::{Builder, Order};
 use super::{
     ActionKind, Plan, PlanError, PlanOptions, containers, images, networks, orphans, script, update, volumes,
 };
-use crate::desired::{Desired, Object};
+use crate::desired::{Desired, Object, Role};
 use crate::names::ClientName;
 use crate::observed::Observed;
 
@@ -40,6 +40,7 @@ pub(super) fn plan(
             (Object::Container(container), action) => {
                 let item = containers::Item { index, entry, container, observed };
                 match action {
+                    _ if entry.role == Role::Follower => containers::follow(&mut builder, item),
                     ActionKind::Create => containers::create(&mut builder, item),
                     ActionKind::Start => containers::start(&mut builder, item),
                     ActionKind::Update => update::container(&mut builder, item),
@@ -49,10 +50,12 @@ pub(super) fn plan(
                     }
                     _ => containers::resume(&mut builder, item, containers::Exited::Start),
                 }
+                containers::followed(&mut builder, item);
             }
             (Object::Image(_) | Object::Existing(_) | Object::Named, _) => {}
         }
     }
+    containers::unclear(&mut builder, observed);
     if orphans {
         orphans::others(&mut builder, observed);
     }

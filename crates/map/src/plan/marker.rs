@@ -1,9 +1,9 @@
 //! Marks for what is begun and not finished, so that an interruption at any point is made good by the
 //! next run.
 //!
-//! Two things take several engine calls, and leave no trace of how far they came: giving a new volume
-//! its owner and mode, and running the `initial` commands of a new container after its first start.
-//! Labels cannot be changed later, so that the object itself cannot tell. An empty *marker volume* of
+//! Three things take several engine calls, and leave no trace of how far they came: giving a new volume
+//! its owner and mode, running the `initial` commands of a new container after its first start, and making
+//! a container anew that was not asked for, which the next run would not miss. Labels cannot be changed later, so that the object itself cannot tell. An empty *marker volume* of
 //! a derived name is made before, and removed after. Engines create volumes at once and show all of
 //! them in the list that is read anyway: a marker costs nothing where there is none.
 
@@ -21,6 +21,8 @@ pub enum Unfinished {
     Preparation,
     /// A container has been started, but its `initial` commands have not been run.
     Initialisation,
+    /// A container outside of the run has been stopped or removed, to follow one of the run.
+    Following,
 }
 
 impl Unfinished {
@@ -29,6 +31,7 @@ impl Unfinished {
         match self {
             Self::Preparation => format!("{name}.dfab-unprepared"),
             Self::Initialisation => format!("{name}.dfab-uninitialised"),
+            Self::Following => format!("{name}.dfab-unfollowed"),
         }
     }
 
@@ -39,14 +42,22 @@ impl Unfinished {
 
     /// Returns the calls with the marker around them.
     pub(super) fn around(self, name: &str, calls: Vec<Call>) -> Vec<Call> {
-        let labels = BTreeMap::from([(digest::UNFINISHED.to_owned(), name.to_owned())]);
-        let driver = "local".to_owned();
-        let marker =
-            VolumeSpec { name: self.marker(name), driver, own_labels: labels, ..VolumeSpec::default() };
-        let mut all = vec![Call::CreateVolume(marker)];
+        let mut all = vec![self.creation(name)];
         all.extend(calls);
         all.push(self.removal(name));
         all
+    }
+
+    /// Returns the call that makes the marker.
+    pub(super) fn creation(self, name: &str) -> Call {
+        let labels = BTreeMap::from([(digest::UNFINISHED.to_owned(), name.to_owned())]);
+        let driver = "local".to_owned();
+        Call::CreateVolume(VolumeSpec {
+            name: self.marker(name),
+            driver,
+            own_labels: labels,
+            ..VolumeSpec::default()
+        })
     }
 
     /// Returns the call that removes the marker.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::builder::Builder;
 use super::{Action, ActionKind, Call, Reason, calls};
 use crate::compare;
-use crate::desired::{Entry, Network};
+use crate::desired::{Entry, Network, Role};
 use crate::observed::Observed;
 use crate::spec::EndpointSpec;
 
@@ -55,9 +55,10 @@ fn strangers(
     observed: &Observed,
 ) -> Vec<Call> {
     let known = |name: &String| {
-        let mut entries = builder.desired.entries.iter();
+        let entries = builder.desired.entries.iter();
         entries
-            .any(|other| other.client == entry.client && other.name == *name && other.lifecycle().is_some())
+            .filter(|other| other.client == entry.client && other.name == *name)
+            .any(|other| other.lifecycle().is_some() && other.role != Role::Follower)
     };
     let strangers: Vec<&String> = connected.iter().copied().filter(|name| !known(name)).collect();
     let mut all = Vec::new();

@@ -90,6 +90,9 @@ fn container(
         if Unfinished::Initialisation.is_marked(observed, &entry.name) {
             all.push(Unfinished::Initialisation.removal(&entry.name));
         }
+        if Unfinished::Following.is_marked(observed, &entry.name) {
+            all.push(Unfinished::Following.removal(&entry.name));
+        }
         builder.renewed(&entry.client).removed.insert(entry.name.clone());
     }
     builder.step(index, action, vec![reason], all);

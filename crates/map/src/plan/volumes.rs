@@ -4,7 +4,7 @@ use super::builder::Builder;
 use super::marker::Unfinished;
 use super::{Action, ActionKind, Call, PlanError, Reason, StepId, calls};
 use crate::compare;
-use crate::desired::{Entry, Object, Volume};
+use crate::desired::{Entry, Object, Role, Volume};
 use crate::item::Item;
 use crate::observed::{Observed, ObservedVolume};
 
@@ -83,6 +83,7 @@ fn reset(
         let entries = builder.desired.entries.iter().enumerate();
         let found = entries
             .filter(|(_, other)| other.client == entry.client && other.name == *holder)
+            .filter(|(_, other)| other.role != Role::Follower)
             .find_map(|(at, other)| match &other.object {
                 Object::Container(container) => Some((at, container)),
                 _ => None,

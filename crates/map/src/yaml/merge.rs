@@ -11,6 +11,12 @@ pub(super) const MERGE_KEY: &str = "<<";
 /// Puts the entries of a mapping together: merged ones first, as YAML 1.1 orders them, each
 /// overridden in place by what the mapping itself gives.
 pub(super) fn close(own: Vec<Entry>, merge: Option<(Key, Node)>, findings: &mut Vec<Finding>) -> Vec<Entry> {
+    let mut own = without_duplicates(own, findings);
+    let Some((key, node)) = merge else {
+        // Most mappings have few keys, and a growing list makes room for four.
+        own.shrink_to_fit();
+        return own;
+    };
     let mut entries: Vec<Entry> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::with_capacity(own.len());
     let mut put = |entry: Entry| match index.get(&entry.key.text) {
@@ -20,13 +26,9 @@ pub(super) fn close(own: Vec<Entry>, merge: Option<(Key, Node)>, findings: &mut 
             entries.push(entry);
         }
     };
-    if let Some((key, node)) = merge {
-        // In a list of mappings an earlier one overrides a later one (yaml.org/type/merge.html).
-        sources(key, node, findings).into_iter().rev().flatten().for_each(&mut put);
-    }
-    for entry in without_duplicates(own, findings) {
-        put(entry);
-    }
+    // In a list of mappings an earlier one overrides a later one (yaml.org/type/merge.html).
+    sources(key, node, findings).into_iter().rev().flatten().for_each(&mut put);
+    own.into_iter().for_each(put);
     entries
 }
 
@@ -52,6 +54,11 @@ fn sources(key: Key, node: Node, findings: &mut Vec<Finding>) -> Vec<Vec<Entry>>
 
 /// Drops repeated keys, each with a finding that shows both places.
 fn without_duplicates(entries: Vec<Entry>, findings: &mut Vec<Finding>) -> Vec<Entry> {
+    const FEW: usize = 8;
+    let repeats = |at: usize| entries[..at].iter().any(|entry| entry.key.text == entries[at].key.text);
+    if entries.len() <= FEW && !(1..entries.len()).any(repeats) {
+        return entries;
+    }
     let mut seen: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
     let mut repeated = Vec::new();
     for (at, entry) in entries.iter().enumerate() {

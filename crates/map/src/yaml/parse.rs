@@ -196,7 +196,10 @@ impl<'a> Builder<'a> {
         let Some(frame) = self.stack.pop() else { return Ok(()) };
         let (start, end) = (frame.start, span.end);
         let content = match frame.open {
-            Open::List(items) => Content::List(items),
+            Open::List(mut items) => {
+                items.shrink_to_fit();
+                Content::List(items)
+            }
             Open::Mapping { entries, merge, .. } => {
                 Content::Mapping(merge::close(entries, merge, &mut self.findings))
             }
