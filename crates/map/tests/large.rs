@@ -1,4 +1,7 @@
-//! A chain of 100,000 configurations goes through every stage on a thread with a small stack (issue 3).
+//! A long chain of configurations goes through every stage without recursion (issue 3).
+//!
+//! A chain of 100,000 would overflow the two megabytes of a usual thread if each configuration took 20
+//! bytes of them. This one is shorter, and has as much less: the same is found in a fraction of the time.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests may panic as a test does")]
 
@@ -18,13 +21,11 @@ use dfab_map::plan::{ActionKind, PlanOptions, plan};
 use dfab_map::select::Maps;
 use dfab_map::value::Tables;
 
-const LENGTH: usize = 100_000;
-
-/// What a thread of an async runtime has.
-const STACK: usize = 2 << 20;
+const LENGTH: usize = 12_500;
+const STACK: usize = 256 << 10;
 
 #[test]
-fn a_chain_of_a_hundred_thousand_is_loaded_extended_checked_ordered_and_planned() {
+fn a_long_chain_is_loaded_extended_checked_ordered_and_planned_on_a_small_stack() {
     let work = std::thread::Builder::new().stack_size(STACK).spawn(chain).unwrap();
     work.join().expect("no stage overflows or panics");
 }
