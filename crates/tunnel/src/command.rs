@@ -128,7 +128,9 @@ impl Command {
         let line = self.wrapped()?;
         // Commands tell their process group, so that they can be ended. Under sudo, what follows runs
         // as the target user: it says so, and from there on standard input is its.
-        let announce = format!("{GROUP}echo {READY} $3 >&2; ");
+        // The word stands there in two parts: sudo shows the command that it refuses.
+        let (head, rest) = READY.split_at(5);
+        let announce = format!("{GROUP}echo {head}\"\"{rest} $3 >&2; ");
         match &self.sudo {
             None if self.shell.is_some() || self.is_wrapped() => {
                 Ok(format!("sh -c {}", quote::shell(&format!("{announce}exec {line}"))))
@@ -334,7 +336,7 @@ mod tests {
             assert_eq!(command.wrapped().unwrap(), expected);
             let full = command.full().unwrap();
             assert!(full.starts_with("sh -c 'stat=; read -r stat "), "{full}");
-            assert!(full.contains("echo dfab-ready-9f3a61c7 $3 >&2; exec "), "{full}");
+            assert!(full.contains(r#"echo dfab-""ready-9f3a61c7 $3 >&2; exec "#), "{full}");
         }
         assert!(Command::line("x").env("A B", "").full().is_err());
         assert!(Command::line("x").env("1A", "").full().is_err());
@@ -346,6 +348,7 @@ mod tests {
             Sudo { user: Some("web".into()), group: Some("www".into()), password: Some("hunter2".into()) };
         let full = Command::new(["id"]).sudo(sudo).full().unwrap();
         assert!(full.starts_with("sudo -S -p 'sudo password:' -u web -g www -- sh -c "), "{full}");
+        assert!(!full.contains(READY), "what sudo refuses would be taken for begun: {full}");
         assert!(!full.contains("hunter2"));
     }
 

@@ -29,14 +29,16 @@
 //!   connection, others wait; where the server allows fewer, they wait for each other. Streams by socat
 //!   and `dial-stdio` are commands; `direct-streamlocal` and `direct-tcpip` are not.
 //! * **Ending a command** reaches its process group; one under sudo without a terminal sees only the end
-//!   of its input. See [`Process`].
+//!   of its input. See [`Process`]. When this process is killed (`kill -9`, power), nobody is left to send a
+//!   signal: the server closes the channels, so that commands with a terminal are hung up, and those
+//!   without see the end of their input and a closed output. One that neither reads nor writes runs on.
 //! * **Environment variables and words of a command** can be seen by other users of the host. Secrets
 //!   go by standard input; passwords for sudo do.
 //! * **Host certificates are not checked** (`@cert-authority` lines are passed over); user certificates
 //!   beside a key (`<key>-cert.pub`) are offered. No SHA-1 signatures, no DSA, no GSSAPI, no FIDO keys
 //!   other than through an agent.
 //! * **The agent** is asked on the connection's thread. One that waits for a person delays only that
-//!   login.
+//!   login, by `auth_timeout` at most for a signature and 10 s for its list; then the other keys follow.
 //! * **Uploads** are limited by the server's receive window (2 MiB in OpenSSH): at most 40 MiB/s over
 //!   50 ms. Downloads are not.
 //!

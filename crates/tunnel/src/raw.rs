@@ -21,9 +21,11 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr::{self, NonNull};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use libssh2_sys as sys;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
@@ -45,6 +47,10 @@ pub(crate) struct Buffers {
     /// What libssh2 threw away: see [`Channel::lost`].
     lost: Option<Failure>,
     session: *mut sys::LIBSSH2_SESSION,
+    /// Until when an SSH agent is waited for.
+    agent_until: Option<Instant>,
+    /// It was waited for in vain.
+    agent_silent: bool,
 }
 
 /// Size of the receive buffer: some eight packets of the largest size.
@@ -63,6 +69,8 @@ thread_local! {
         farewell: None,
         lost: None,
         session: ptr::null_mut(),
+        agent_until: None,
+        agent_silent: false,
     });
 }
 
@@ -143,7 +151,8 @@ extern "C" fn send(
     if Buffers::with(|buffers| buffers.socket != socket) {
         // SAFETY: libssh2 passes the agent's socket, which it keeps open during the call.
         let agent = unsafe { BorrowedFd::borrow_raw(socket) };
-        return answer(rustix::net::send(agent, packet, SendFlags::NOSIGNAL));
+        let ready = await_agent(agent, PollFlags::OUT);
+        return answer(ready.and_then(|()| rustix::net::send(agent, packet, SendFlags::NOSIGNAL)));
     }
     Buffers::with(|buffers| {
         if buffers.ended.is_some() {
@@ -171,7 +180,9 @@ extern "C" fn receive(
     if Buffers::with(|buffers| buffers.socket != socket) {
         // SAFETY: libssh2 passes the agent's socket, which it keeps open during the call.
         let agent = unsafe { BorrowedFd::borrow_raw(socket) };
-        return answer(rustix::net::recv(agent, target, RecvFlags::empty()).map(|(length, _)| length));
+        let ready = await_agent(agent, PollFlags::IN);
+        let received = ready.and_then(|()| rustix::net::recv(agent, target, RecvFlags::empty()));
+        return answer(received.map(|(length, _)| length));
     }
     // What the packet before this one was is forgotten with the next.
     notice_loss();
@@ -180,6 +191,42 @@ extern "C" fn receive(
         0 => AGAIN,
         taken => taken as isize,
     })
+}
+
+/// Gives the SSH agent until `deadline` for what libssh2 asks it from now on. Returns whether it was too
+/// slow for what was asked before.
+pub(crate) fn agent_deadline(deadline: Instant) -> bool {
+    Buffers::with(|buffers| {
+        buffers.agent_until = Some(deadline);
+        buffers.agent_silent
+    })
+}
+
+/// Whether the agent let its time pass.
+pub(crate) fn agent_is_silent() -> bool {
+    Buffers::with(|buffers| buffers.agent_silent)
+}
+
+/// libssh2 talks to an agent as to a file: it waits for ever. The time is ours.
+fn await_agent(agent: BorrowedFd<'_>, flags: PollFlags) -> Result<(), Errno> {
+    loop {
+        let (until, silent) = Buffers::with(|buffers| (buffers.agent_until, buffers.agent_silent));
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        // Once too late, what it says next would be the answer to an older question.
+        if silent || left.is_some_and(|left| left.is_zero()) {
+            Buffers::with(|buffers| buffers.agent_silent = true);
+            return Err(Errno::TIMEDOUT);
+        }
+        let left = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        match poll(&mut [PollFd::from_borrowed_fd(agent, flags)], left.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn answer(result: Result<usize, Errno>) -> isize {
@@ -244,6 +291,7 @@ pub(crate) fn install(session: &ssh2::Session, socket: BorrowedFd<'_>) {
         buffers.ended = None;
         buffers.farewell = None;
         buffers.lost = None;
+        (buffers.agent_until, buffers.agent_silent) = (None, false);
         buffers.session = pointer(session);
     });
     let raw = pointer(session);

@@ -11,7 +11,7 @@ use super::state::cache;
 use crate::run::{Runs as _, find, tool};
 
 /// Programs that the lab calls, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 21] = [
+const PROGRAMS: [(&str, &str); 22] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("runc", "runc"),
@@ -28,6 +28,7 @@ const PROGRAMS: [(&str, &str); 21] = [
     ("iptables", "iptables"),
     ("pgrep", "procps"),
     ("sudo", "sudo"),
+    ("dropbear", "dropbear-bin"),
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("script", "bsdutils"),

@@ -200,10 +200,6 @@ impl Live {
                 Phase::Running => return Ok(true),
                 Phase::Pty(pty, start) => match channel.request_pty(&pty.term, pty.columns, pty.rows) {
                     Ok(()) => self.phase = Phase::Exec(start),
-                    Err(failure) if failure.would_block() => {
-                        self.phase = Phase::Pty(pty, start);
-                        return Err(failure);
-                    }
                     Err(failure) if failure.is_of_channel() => {
                         let reason = "the server refuses a pseudo-terminal (PermitTTY in sshd_config)";
                         start.refuse(reason.into());
@@ -211,21 +207,24 @@ impl Live {
                         self.eof_sent = true;
                         return Ok(false);
                     }
-                    Err(failure) => return Err(failure),
+                    // Not now, or never: who waits is told why by the owner, which knows in time.
+                    Err(failure) => {
+                        self.phase = Phase::Pty(pty, start);
+                        return Err(failure);
+                    }
                 },
                 Phase::Exec(start) => match channel.exec(&start.command) {
                     Ok(()) => answer(&self.port, start.reply),
-                    Err(failure) if failure.would_block() => {
-                        self.phase = Phase::Exec(start);
-                        return Err(failure);
-                    }
                     Err(failure) if failure.is_of_channel() => {
                         start.refuse(failure.message);
                         self.let_go();
                         self.eof_sent = true;
                         return Ok(false);
                     }
-                    Err(failure) => return Err(failure),
+                    Err(failure) => {
+                        self.phase = Phase::Exec(start);
+                        return Err(failure);
+                    }
                 },
             }
         }

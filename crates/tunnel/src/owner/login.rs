@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
 use super::link::{Link, Stop};
 use crate::error::doing;
 use crate::known_hosts::{self, Key, KnownHosts, Verdict};
 use crate::options::{Auth, ConnectOptions, Event, KeyFile, Question, QuestionKind, UnknownHost};
-use crate::raw::Failure;
+use crate::raw::{self, Failure};
 use crate::{Error, HostKeyProblem, Secret};
 
 /// Why there is no session.
@@ -145,6 +148,9 @@ pub(crate) fn login(
     }))
 }
 
+/// How long an agent may take to list its keys.
+const AGENT_LIST: Duration = Duration::from_secs(10);
+
 struct Login<'a> {
     link: &'a mut Link,
     options: &'a ConnectOptions,
@@ -266,11 +272,22 @@ impl Login<'_> {
         let auth: &Auth = &self.options.auth;
         let mut held = Vec::new();
         if let Some(socket) = &auth.agent {
-            match open_agent(&self.link.session, socket) {
+            // A list needs nobody's consent. An agent that is slow with it is stuck.
+            let limit = AGENT_LIST.min(self.options.auth_timeout);
+            let started = Instant::now();
+            raw::agent_deadline(started + limit);
+            let opened = open_agent(&self.link.session, socket);
+            self.link.paused += started.elapsed();
+            match opened {
                 Ok((opened, identities)) => {
                     *agent = Some(opened);
                     held = identities;
                 }
+                Err(_) if raw::agent_is_silent() => self.tried.push(format!(
+                    "agent `{}`: no answer within {} s",
+                    socket.display(),
+                    limit.as_secs_f32()
+                )),
                 Err(error) => self.tried.push(format!("agent `{}`: {error}", socket.display())),
             }
         }
@@ -301,7 +318,22 @@ impl Login<'_> {
     fn agent_key(&mut self, agent: Option<&ssh2::Agent>, key: &ssh2::PublicKey) -> Result<Attempt, Refusal> {
         let user = self.options.user.clone();
         let Some(agent) = agent else { return Ok(Attempt::Unusable("the agent is gone".into())) };
-        self.attempt(|_| Ok(agent.userauth(&user, key)?))
+        // It may have to ask a person, so it is given the time of a whole login, which does not count.
+        let limit = self.options.auth_timeout;
+        if raw::agent_deadline(Instant::now() + limit) {
+            return Ok(Attempt::Unusable("the agent no longer answers".into()));
+        }
+        let attempt = self.attempt(|link| {
+            let started = Instant::now();
+            let result = agent.userauth(&user, key);
+            link.paused += started.elapsed();
+            Ok(result?)
+        });
+        if raw::agent_is_silent() && !self.link.has_ended() {
+            let why = format!("the agent did not answer within {} s", limit.as_secs_f32());
+            return Ok(Attempt::Unusable(why));
+        }
+        attempt
     }
 
     fn key_file(&mut self, file: &KeyFile) -> Result<Attempt, Refusal> {
@@ -457,12 +489,25 @@ fn open_agent(
     session: &ssh2::Session,
     socket: &Path,
 ) -> Result<(ssh2::Agent, Vec<ssh2::PublicKey>), ssh2::Error> {
+    // One that takes no connections would be waited for by the connection.
+    if let Err(Errno::AGAIN) = try_connect(socket) {
+        return Err(ssh2::Error::new(
+            ssh2::ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_AGENT_PROTOCOL),
+            "it takes no more connections",
+        ));
+    }
     let mut agent = session.agent()?;
     agent.set_identity_path(socket)?;
     agent.connect()?;
     agent.list_identities()?;
     let identities = agent.identities()?;
     Ok((agent, identities))
+}
+
+fn try_connect(socket: &Path) -> Result<(), Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let probe = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&probe, &SocketAddrUnix::new(socket)?)
 }
 
 fn beside(path: &Path, suffix: &str) -> std::path::PathBuf {

@@ -126,8 +126,126 @@ async fn commands_end_when_their_time_is_up_or_nobody_waits() {
     session.close().await.unwrap();
 }
 
+/// Not a test: what `a_command_outlives_a_killed_caller_only_when_it_is_deaf` kills.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "is started by another test"]
+async fn holds_commands_until_it_is_killed() {
+    let Ok(lines) = std::env::var("DFAB_TEST_HOLD") else { return };
+    let words: Vec<&str> = lines.lines().collect();
+    let [port, key, known, number] = words[..] else { panic!("unexpected words {words:?}") };
+    let mut options = dfab_tunnel::ConnectOptions::new("127.0.0.1", crate::sshd::whoami());
+    options.port = port.parse().unwrap();
+    options.auth.keys = vec![dfab_tunnel::options::KeyFile::named(key)];
+    options.host_keys.files = vec![known.into()];
+    let session = Session::connect(options).await.unwrap();
+    let terminal = Command::line(format!("sleep {number}1")).pty(Pty::default());
+    let reader = Command::line(format!("cat; exec cat /dev/null {number}2"));
+    let writer = Command::line(format!("while echo {number}3; do sleep 0.1; done"));
+    let deaf = Command::line(format!("exec sleep {number}4"));
+    let mut held = Vec::new();
+    for command in [terminal, reader, writer, deaf] {
+        held.push(session.start(&command).await.unwrap());
+    }
+    eprintln!("held");
+    std::future::pending::<()>().await;
+}
+
+/// What sshd does when the connection is gone and nobody sends signals any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_outlives_a_killed_caller_only_when_it_is_deaf() {
+    if !enabled("a_command_outlives_a_killed_caller_only_when_it_is_deaf") {
+        return;
+    }
+    let sshd = Sshd::start("");
+    let number = 42_000_000 + std::process::id();
+    let hold = [
+        sshd.port.to_string(),
+        sshd.path("user_key").display().to_string(),
+        sshd.known_hosts().display().to_string(),
+        number.to_string(),
+    ];
+    let mut caller = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "commands::holds_commands_until_it_is_killed", "--ignored", "--nocapture"])
+        .env("DFAB_TEST_HOLD", hold.join("\n"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufRead::lines(std::io::BufReader::new(caller.stderr.take().unwrap()));
+    assert!(said.any(|line| line.unwrap() == "held"), "the commands did not start");
+    // `Child::kill` sends `KILL`.
+    caller.kill().unwrap();
+    caller.wait().unwrap();
+    for (what, mark) in [("terminal", 1), ("reader", 2), ("writer", 3)] {
+        until(&format!("the command with a {what} has ended"), || !running(&format!("{number}{mark}"))).await;
+    }
+    let deaf =
+        std::process::Command::new("pgrep").args(["-f", &format!("^sleep {number}4")]).output().unwrap();
+    let deaf = String::from_utf8(deaf.stdout).unwrap();
+    assert!(!deaf.is_empty(), "sshd ended it: say so in the crate's documentation");
+    std::process::Command::new("kill").arg(deaf.trim()).status().unwrap();
+}
+
+/// Takes the right to use sudo away again.
+struct Sudoer(std::path::PathBuf);
+
+impl Drop for Sudoer {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_sudo_is_answered() {
+    if !enabled("the_real_sudo_is_answered") {
+        return;
+    }
+    if !std::path::Path::new("/usr/bin/sudo").exists() {
+        eprintln!("SKIPPED: no sudo (Debian package sudo)");
+        return;
+    }
+    let Some(user) = User::create("su") else { return };
+    let sudoer = Sudoer(format!("/etc/sudoers.d/{}", user.name).into());
+    let allow = |what: &str| {
+        // Each command is to ask: no time of grace, and no lecture for new users.
+        let name = &user.name;
+        let rule =
+            format!("Defaults:{name} timestamp_timeout=0, lecture=never\n{name} ALL=(ALL:ALL) {what}\n");
+        std::fs::write(&sudoer.0, rule).unwrap();
+        crate::sshd::set_mode(&sudoer.0, 0o440);
+    };
+    allow("ALL");
+    let sshd = Sshd::start("");
+    let mut options = sshd.options();
+    options.user = user.name.clone();
+    let session = Session::connect(options).await.unwrap();
+    let with = |password: &str| Sudo { password: Some(password.into()), ..Sudo::default() };
+    for pty in [None, Some(Pty::default())] {
+        let mut command = Command::line("id -un").sudo(with(User::PASSWORD));
+        if let Some(pty) = pty {
+            command = command.pty(pty);
+        }
+        let finished = session.output(&command).await.unwrap();
+        assert!(finished.text().ends_with("root"), "{finished:?}");
+        assert!(!String::from_utf8_lossy(&finished.stdout).contains(User::PASSWORD), "the password shows");
+    }
+    let mut process = session.start(&Command::line("cat").sudo(with(User::PASSWORD))).await.unwrap();
+    process.stdin.as_mut().unwrap().write_all(b"for the command").await.unwrap();
+    assert_eq!(process.finish().await.unwrap().text(), "for the command");
+    let other = Sudo { user: Some("nobody".into()), ..with(User::PASSWORD) };
+    assert_eq!(session.output(&Command::line("id -un").sudo(other)).await.unwrap().text(), "nobody");
+    let error = session.start(&Command::line("id").sudo(with("wrong"))).await.unwrap_err();
+    assert!(matches!(error, Error::Prompt { .. }), "{error:?}");
+    allow("NOPASSWD: ALL");
+    assert_eq!(session.output(&Command::line("id -u").sudo(Sudo::default())).await.unwrap().text(), "0");
+    allow("/bin/true");
+    let error = session.start(&Command::line("id").sudo(with(User::PASSWORD))).await.unwrap_err();
+    assert!(error.to_string().contains("is not allowed to execute"), "{error}");
+    session.close().await.unwrap();
+}
+
 /// A `sudo` that behaves like the real one: prompts on standard error, reads a line, gives three
-/// tries. The real one is not on this machine.
+/// tries; for what the real one does only after seconds, or not for everybody who runs these tests.
 const SUDO: &str = r#"#!/bin/sh
 [ "$1 $2 $3" = "-S -p sudo password:" ] || { echo "wrong call: $*" >&2; exit 64; }
 shift 3

@@ -131,6 +131,104 @@ async fn all_identities_of_an_agent_are_tried_whatever_the_server_allows_at_once
     assert!(!tried.is_empty(), "{tried:?}");
 }
 
+/// An agent that accepts connections, says what its list is, if anything, and nothing more.
+fn mute_agent(socket: &std::path::Path, list: Option<Vec<u8>>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut question = [0; 5];
+            // `SSH_AGENTC_REQUEST_IDENTITIES` (draft-miller-ssh-agent §3.5).
+            if let Some(list) = &list
+                && stream.read_exact(&mut question).is_ok()
+                && question[4] == 11
+            {
+                stream.write_all(list).unwrap();
+            }
+            held.push(stream);
+        }
+    });
+}
+
+/// libssh2 waits for an agent without end, and the login with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_answer_is_passed_over() {
+    if !enabled("an_agent_that_does_not_answer_is_passed_over") {
+        return;
+    }
+    use base64::Engine as _;
+    let sshd = Sshd::start("");
+    let public = std::fs::read_to_string(sshd.path("user_key.pub")).unwrap();
+    let blob = public.split_ascii_whitespace().nth(1).unwrap();
+    let blob = base64::engine::general_purpose::STANDARD.decode(blob).unwrap();
+    // `SSH_AGENT_IDENTITIES_ANSWER`: one key and its comment.
+    let mut list = vec![12, 0, 0, 0, 1];
+    for text in [&blob[..], b"mute"] {
+        list.extend_from_slice(&(text.len() as u32).to_be_bytes());
+        list.extend_from_slice(text);
+    }
+    let list = [&(list.len() as u32).to_be_bytes()[..], &list].concat();
+    for (name, list, words) in [
+        ("no list", None, "no answer within 10 s"),
+        ("no signature", Some(list), "did not answer within 15 s"),
+    ] {
+        let socket = sshd.path(&name.replace(' ', "-"));
+        mute_agent(&socket, list);
+        let mut options = sshd.options();
+        options.auth_timeout = Duration::from_secs(15);
+        options.auth.agent = Some(socket);
+        options.auth.keys.clear();
+        let refused = tokio::time::timeout(PATIENCE, Session::connect(options.clone())).await;
+        let error = refused.expect("the agent is not waited for").unwrap_err();
+        assert!(error.to_string().contains(words), "{name}: {error}");
+        // A key in a file is not the agent's.
+        let copy = sshd.path(&format!("{}-key", name.replace(' ', "-")));
+        std::fs::copy(sshd.path("user_key"), &copy).unwrap();
+        options.auth.keys = vec![KeyFile::named(copy)];
+        tokio::time::timeout(PATIENCE, works(options)).await.expect("the agent is not waited for");
+    }
+}
+
+/// `ssh-keygen -s`: the server trusts who signed, and knows no key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_beside_its_key_logs_in() {
+    if !enabled("a_certificate_beside_its_key_logs_in") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    crate::sshd::set_mode(folder.path(), 0o755);
+    keygen(&at("authority"), "ed25519", "");
+    let lines = format!("AuthorizedKeysFile none\nTrustedUserCAKeys {}", at("authority.pub").display());
+    let sshd = Sshd::start(&lines);
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        keygen(&at(kind), kind, "");
+        let mut options = sshd.options();
+        options.auth.keys = vec![KeyFile::named(at(kind))];
+        let error = Session::connect(options.clone()).await.unwrap_err();
+        assert!(matches!(error, Error::Login { .. }), "{error:?}");
+        let signed = Command::new("ssh-keygen")
+            .args([
+                "-q",
+                "-s",
+                at("authority").to_str().unwrap(),
+                "-I",
+                "test",
+                "-n",
+                &options.user,
+                "-V",
+                "+1h",
+            ])
+            .arg(at(&format!("{kind}.pub")))
+            .status();
+        assert!(signed.unwrap().success());
+        works(options).await;
+        assert!(sshd.log().contains(&format!("{}-CERT", kind.to_uppercase())), "{}", sshd.log());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_logs_in() {
     if !enabled("a_password_logs_in") {

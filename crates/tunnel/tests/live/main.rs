@@ -4,6 +4,7 @@
 
 mod commands;
 mod dropbear;
+mod example;
 mod faults;
 mod files;
 mod ladder;
