@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{Job, Kill, LINGER, OpenFailure, Target, WINDOW, answer};
+use super::kill::Kill;
+use super::opens::{Job, OpenFailure, Target, answer};
+use super::{LINGER, WINDOW};
 use crate::port::{ERR, Handle, OUT, Port};
 use crate::raw::{Buffers, Channel, Failure, Output};
 use crate::{Exit, Pty, Signal, lock};

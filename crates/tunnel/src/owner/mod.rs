@@ -4,34 +4,38 @@
 //! libssh2, gives every channel its share, and waits for the socket, the bell or the next timer. The
 //! rules of libssh2 (design §5) are held as follows:
 //!
-//! * one thread for a session: the session lives here, and [`raw::Channel`] cannot leave;
+//! * one thread for a session: the session lives here, and [`crate::raw::Channel`] cannot leave;
 //! * a half-sent packet first: the send callback takes packets whole (see [`crate::raw`]), and a
 //!   channel's [`Live::inflight`] bytes stay the same until libssh2 took them;
 //! * opens are serial: one [`Opening`] at a time, the others queue;
-//! * freeing a channel is a session call: callers only drop a handle, [`Owner::pump`] frees.
+//! * freeing a channel is a session call: callers only drop a handle, [`Owner::pump_all`] frees.
 //!
 //! `rules.rs` names the test of each.
 
 mod channel;
+mod kill;
 pub(crate) mod link;
 pub(crate) mod login;
+mod opens;
 #[cfg(test)]
 mod rules;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use self::channel::{Live, Turn};
+use self::kill::kill_command;
 use self::link::Link;
+use self::opens::Opening;
+pub(crate) use self::opens::{Job, OpenFailure, Target};
+use crate::Error;
 use crate::options::Keepalive;
-use crate::port::{Handle, Port};
 use crate::process::KILL_WAIT;
-use crate::raw::{self, Buffers, Failure};
-use crate::{Error, Pty, Signal, quote};
+use crate::raw::{Buffers, Failure};
 
 /// What callers ask of the owner.
 pub(crate) enum Order {
@@ -41,46 +45,6 @@ pub(crate) enum Order {
 
 /// Where a caller waits for the end of the session.
 type Closed = oneshot::Sender<Result<(), Error>>;
-
-/// A channel to open.
-pub(crate) struct Job {
-    pub(crate) target: Target,
-    /// `None`: an order of our own, which nobody waits for.
-    pub(crate) reply: Option<oneshot::Sender<Result<Handle, OpenFailure>>>,
-    /// The place among the exec channels, held until the channel is freed.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
-    pub(crate) deadline: Instant,
-}
-
-impl Job {
-    /// Whether somebody still wants it.
-    fn is_wanted(&self) -> bool {
-        self.reply.as_ref().is_none_or(|reply| !reply.is_closed())
-    }
-
-    fn fail(self, failure: OpenFailure) {
-        if let Some(reply) = self.reply {
-            let _ = reply.send(Err(failure));
-        }
-    }
-}
-
-/// What a channel leads to.
-#[derive(Debug, Clone)]
-pub(crate) enum Target {
-    Streamlocal(String),
-    Tcp(String, u16),
-    Exec { command: Vec<u8>, pty: Option<Pty>, end_on_drop: bool },
-}
-
-/// Why a channel was not opened.
-#[derive(Debug)]
-pub(crate) enum OpenFailure {
-    /// The server refused; its reason.
-    Refused(String),
-    /// The connection failed, or the time was up.
-    Failed(Error),
-}
 
 /// Channel window at the start and at most. 2 MiB is libssh2's own; a window grows only while its
 /// stream uses it up within a round trip, so that slow readers of many streams stay small.
@@ -93,14 +57,6 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// How much longer the connection stays for signals to commands that are not sent yet.
 const KILL_LINGER: Duration = Duration::from_secs(10);
-
-/// After refusing a session the server is asked again this much later: it counts those that end only
-/// when it gets round to it.
-const ASK_AGAIN: Duration = Duration::from_millis(25);
-
-/// A channel type that no server knows: its refusal is an answer, costs nothing, and makes libssh2
-/// read what else the server sent while no channel is open (it has no call that only reads).
-const PROBE: &str = "keepalive@dfab";
 
 /// The running state of one connection.
 pub(crate) struct Owner {
@@ -127,14 +83,6 @@ pub(crate) struct Owner {
     closing: Option<(Instant, Vec<Closed>)>,
     /// What ended the loop, for those who come too late.
     ended: Option<Error>,
-}
-
-struct Opening {
-    /// `None`: a probe.
-    job: Option<Job>,
-    kind: &'static str,
-    message: Vec<u8>,
-    since: Instant,
 }
 
 /// Why the loop ends.
@@ -285,13 +233,6 @@ impl Owner {
         }
     }
 
-    /// Whether signals wait to be sent to commands.
-    fn has_kills(&self) -> bool {
-        let opening = self.opening.as_ref().and_then(|opening| opening.job.as_ref());
-        self.queue.iter().chain(&self.parked).chain(opening).any(|job| job.reply.is_none())
-            || self.channels.values().any(Live::is_starting)
-    }
-
     fn start_closing(&mut self, reply: Option<Closed>) {
         let closing = self.closing.get_or_insert_with(|| (Instant::now() + LINGER, Vec::new()));
         closing.1.extend(reply);
@@ -352,70 +293,6 @@ impl Owner {
         Ok(again)
     }
 
-    fn unpark(&mut self) -> bool {
-        self.ask_again = None;
-        while let Some(job) = self.parked.pop_back() {
-            self.queue.push_front(job);
-        }
-        self.opening.is_none() && !self.queue.is_empty()
-    }
-
-    /// Begins or goes on with opening channels, one at a time.
-    fn open_next(&mut self) -> Result<(), End> {
-        loop {
-            if self.opening.is_none() {
-                // Callers that have given up need no channel.
-                let job = loop {
-                    match self.queue.pop_front() {
-                        Some(job) if !job.is_wanted() => {}
-                        job => break job,
-                    }
-                };
-                let Some(job) = job else { return Ok(()) };
-                let (kind, message) = job.target.request();
-                self.opening = Some(Opening { job: Some(job), kind, message, since: Instant::now() });
-            }
-            let Some(opening) = &mut self.opening else { return Ok(()) };
-            let result =
-                raw::Channel::open(&self.link.session, opening.kind, WINDOW, PACKET, &opening.message);
-            let took = opening.since.elapsed();
-            match result {
-                Err(failure) if failure.would_block() => return Ok(()),
-                Err(failure) if failure.is_of_channel() => {
-                    let job = self.opening.take().and_then(|opening| opening.job);
-                    if let Some(job) = job {
-                        self.refused(job, failure.message);
-                    }
-                }
-                Err(failure) => return Err(End::Broken(self.link.epitaph(Some(&failure)))),
-                Ok(channel) => {
-                    self.round_trip = self.round_trip.min(took);
-                    let job = self.opening.take().and_then(|opening| opening.job);
-                    let id = self.next_id;
-                    self.next_id = self.next_id.wrapping_add(1);
-                    let port = Port::new(id, Arc::clone(&self.link.wake));
-                    // A server that grants a probe gets its channel closed: nobody holds its port.
-                    self.channels.insert(id, Live::new(channel, port, job));
-                }
-            }
-        }
-    }
-
-    fn refused(&mut self, job: Job, reason: String) {
-        let execs = self.channels.values().filter(|live| live.is_exec()).count();
-        let just_freed = self.last_freed.is_some_and(|freed| freed.elapsed() < Duration::from_secs(2));
-        if matches!(job.target, Target::Exec { .. }) && (execs > 0 || just_freed) {
-            // Most likely `MaxSessions`: wait for one of ours to end.
-            tracing::debug!(host = %self.host, open = execs, "server refuses more sessions; waiting");
-            self.parked.push_back(job);
-            if just_freed {
-                self.ask_again = Some(Instant::now() + ASK_AGAIN);
-            }
-        } else {
-            job.fail(OpenFailure::Refused(reason));
-        }
-    }
-
     /// Has libssh2 look at what arrived before anybody reads: what it threw away is noticed before
     /// what came after it is handed on.
     fn parse(&mut self) -> Result<(), End> {
@@ -448,43 +325,6 @@ impl Owner {
             self.probe();
         }
         self.open_next()
-    }
-
-    fn probe(&mut self) {
-        self.opening = Some(Opening { job: None, kind: PROBE, message: Vec::new(), since: Instant::now() });
-    }
-
-    /// Gives up what waited too long to be opened.
-    fn check_jobs(&mut self) {
-        let now = Instant::now();
-        let host = &self.host;
-        let parked = self.parked.len();
-        let late = |queue: &mut VecDeque<Job>, sessions: bool| {
-            for _ in 0..queue.len() {
-                let Some(job) = queue.pop_front() else { break };
-                if !job.is_wanted() {
-                    continue;
-                }
-                if now < job.deadline {
-                    queue.push_back(job);
-                    continue;
-                }
-                let failure = if sessions {
-                    OpenFailure::Refused(format!(
-                        "the server allows no more sessions on this connection (MaxSessions in sshd_config), \
-                         and none of those open ended in time; {parked} waiting"
-                    ))
-                } else {
-                    OpenFailure::Failed(Error::Disconnected {
-                        host: host.clone(),
-                        source: "the server did not answer an earlier request".into(),
-                    })
-                };
-                job.fail(failure);
-            }
-        };
-        late(&mut self.queue, false);
-        late(&mut self.parked, true);
     }
 
     /// Asks a silent peer for an answer, and gives up one that stays silent. Returns when to look
@@ -562,79 +402,5 @@ impl Drop for Owner {
             }
         }
         self.channels.clear();
-    }
-}
-
-impl Target {
-    /// Returns the channel type and what follows the fixed part of the request to open it.
-    fn request(&self) -> (&'static str, Vec<u8>) {
-        let mut message = Vec::new();
-        let mut text = |text: &str, number: Option<u32>| {
-            message.extend_from_slice(&(text.len() as u32).to_be_bytes());
-            message.extend_from_slice(text.as_bytes());
-            if let Some(number) = number {
-                message.extend_from_slice(&number.to_be_bytes());
-            }
-        };
-        match self {
-            // OpenSSH PROTOCOL, section 2.4: path, reserved text, reserved number.
-            Self::Streamlocal(path) => {
-                text(path, None);
-                text("", Some(0));
-                ("direct-streamlocal@openssh.com", message)
-            }
-            // RFC 4254 §7.2: where to, and on whose behalf.
-            Self::Tcp(host, port) => {
-                text(host, Some((*port).into()));
-                text("127.0.0.1", Some(0));
-                ("direct-tcpip", message)
-            }
-            Self::Exec { .. } => ("session", message),
-        }
-    }
-}
-
-/// Gives the waiting opener of a channel its handle. One that has gone leaves none behind, and the
-/// channel is closed.
-fn answer(port: &Arc<Port>, reply: Option<oneshot::Sender<Result<Handle, OpenFailure>>>) {
-    if let Some(reply) = reply {
-        let _ = reply.send(Ok(port.acquire()));
-    }
-}
-
-/// A process group to end by another channel: its number, the signal, and whether to use force when
-/// that does not help within two seconds.
-type Kill = (u32, Signal, bool);
-
-/// A command that sends a signal to a process group. Servers send signals themselves only for users
-/// that are not root, and not all of them do.
-///
-/// The signal is sent twice, because a shell that is about to become another program forgets it.
-fn kill_command((group, signal, force): Kill) -> Vec<u8> {
-    const KILL: &str = r#"
-kill -s "$2" -- "-$1" 2>/dev/null || exit 0
-for turn in 1 2 3 4 5 6 7 8 9 10; do
-  sleep 0.2 2>/dev/null || sleep 1
-  kill -s 0 -- "-$1" 2>/dev/null || exit 0
-  [ $turn = 1 ] && kill -s "$2" -- "-$1"
-done
-[ "$3" = force ] && kill -s KILL -- "-$1"
-"#;
-    let force = if force { "force" } else { "ask" };
-    quote::command(["sh", "-c", KILL, "sh", &group.to_string(), signal.name(), force]).into_bytes()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_are_those_of_the_protocol() {
-        let (kind, message) = Target::Streamlocal("/s".into()).request();
-        assert_eq!(kind, "direct-streamlocal@openssh.com");
-        assert_eq!(message, b"\0\0\0\x02/s\0\0\0\0\0\0\0\0");
-        let (kind, message) = Target::Tcp("h".into(), 258).request();
-        assert_eq!(kind, "direct-tcpip");
-        assert_eq!(message, b"\0\0\0\x01h\0\0\x01\x02\0\0\0\x09127.0.0.1\0\0\0\0");
     }
 }
