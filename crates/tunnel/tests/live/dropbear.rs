@@ -9,7 +9,7 @@ use dfab_tunnel::options::{Keepalive, KeyFile, UnknownHost};
 use dfab_tunnel::{ConnectOptions, Exit, Session};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::sshd::{Bulk, Echo, User, enabled, free_port, keygen, set_mode};
+use crate::sshd::{Bulk, Echo, PATIENCE, User, enabled, free_port, keygen, set_mode};
 use crate::streams::{download, upload};
 
 struct Dropbear {
@@ -93,6 +93,11 @@ async fn dropbear_serves_commands_streams_and_keepalives() {
     let command = dfab_tunnel::Command::line("echo out; echo err >&2; exit 3");
     let finished = session.output(&command).await.unwrap();
     assert_eq!((finished.exit, finished.stderr.as_slice()), (Exit::Status(3), &b"err\n"[..]));
+    // Ending a command ends nothing else, whatever process group this server gives it.
+    let process = session.start(&dfab_tunnel::Command::line("sleep 1000")).await.unwrap();
+    let exit = process.cancel(PATIENCE).await.unwrap();
+    assert_eq!(exit, Exit::Signal("TERM".into()));
+    assert_eq!(session.exec("echo on").await.unwrap().success().await.unwrap().text(), "on");
     let folder = tempfile::tempdir().unwrap();
     set_mode(folder.path(), 0o755);
     let echo = Echo::start(folder.path().join("echo"), "hello\n");
