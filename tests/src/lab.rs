@@ -74,6 +74,7 @@ impl Lab {
             folder: machine["folder"].as_str().expect("a machine has a folder").into(),
             pid: machine["init"]["pid"].as_i64().expect("a machine has a process"),
             lab: self,
+            link: format!("{}-{number}", self.record["id"].as_str().expect("a lab has an ID")),
             _guard: guard,
         };
         host.clean();
@@ -95,6 +96,8 @@ pub struct Host<'a> {
     pub engine: String,
     /// Its lab.
     pub lab: &'a Lab,
+    /// Its network link as seen from this machine.
+    pub link: String,
     folder: PathBuf,
     pid: i64,
     _guard: MutexGuard<'static, ()>,

@@ -12,10 +12,12 @@
 )]
 
 pub mod call;
+pub mod fault;
 pub mod lab;
 pub mod terminal;
 
 pub use call::{Dfab, Outcome, Project, Running};
+pub use fault::Fault;
 pub use lab::{Host, Lab, Logins};
 pub use terminal::Terminal;
 
