@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::broken::Broken;
+
 /// A boxed cause.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -73,10 +75,14 @@ impl Error {
         matches!(self.cause, Cause::Refused { status: 409, .. })
     }
 
-    /// Returns the error of the connector, in its own type, when it could not open a connection.
+    /// Returns the error of the connector, in its own type, when it could not open a connection, or of
+    /// its stream when that broke.
     pub fn connector_error(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
         match &self.cause {
             Cause::Unreachable(source) => {
+                if let Some(broken) = source.downcast_ref::<Broken>() {
+                    return broken.stream_error();
+                }
                 let shared = source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>();
                 Some(shared.map_or(source.as_ref(), |shared| shared.as_ref()))
             }

@@ -6,6 +6,7 @@ use std::io;
 
 use bollard::errors::Error as Bollard;
 
+use super::broken::Broken;
 use super::transport::Failed;
 use crate::error::Cause;
 
@@ -36,8 +37,13 @@ pub(super) fn failed(failed: Failed) -> Cause {
         Failed::Request(error) => Cause::Input(error.to_string()),
         // As it is, so that callers find the connector's own error: see `Error::connector_error`.
         Failed::Connect(error) => Cause::Unreachable(Box::new(error)),
-        other => Cause::Unreachable(Box::new(other)),
+        Failed::Exchange(error) => Cause::Unreachable(Box::new(Broken::new(error))),
     }
+}
+
+/// Returns the cause for an answer's body that could not be read to its end.
+pub(super) fn body(error: hyper::Error) -> Cause {
+    Cause::Unreachable(Box::new(Broken::new(error)))
 }
 
 /// Returns the cause for any error of bollard's.
@@ -46,7 +52,7 @@ pub(super) fn bollard(error: Bollard) -> Cause {
         Bollard::DockerResponseServerError { status_code, message } => refused(status_code, &message),
         Bollard::DockerStreamError { error } => refused(500, &error),
         Bollard::IOError { err } => io_error(err),
-        Bollard::HyperResponseError { err } => Cause::Unreachable(Box::new(err)),
+        Bollard::HyperResponseError { err } => Cause::Unreachable(Box::new(Broken::new(err))),
         other => Cause::Answer(other.to_string()),
     }
 }
@@ -57,7 +63,7 @@ fn io_error(error: io::Error) -> Cause {
     match inner {
         Some(inner) => failed(inner.clone()),
         None if error.kind() == io::ErrorKind::InvalidData => Cause::Answer(error.to_string()),
-        None => Cause::Unreachable(Box::new(error)),
+        None => Cause::Unreachable(Box::new(Broken::new(error))),
     }
 }
 

@@ -70,7 +70,7 @@ impl ApiBackend {
         loop {
             let frame = self.within(operation, silence, async { Ok(body.frame().await) }).await?;
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|error| self.error(operation, Cause::Unreachable(Box::new(error))))?;
+            let frame = frame.map_err(|error| self.error(operation, failure::body(error)))?;
             if let Ok(bytes) = frame.into_data() {
                 lines.push(&bytes);
             }
@@ -100,7 +100,7 @@ impl ApiBackend {
         }
         let status = response.status().as_u16();
         let body = response.into_body().collect().await;
-        let body = body.map_err(|error| Cause::Unreachable(Box::new(error)))?.to_bytes();
+        let body = body.map_err(failure::body)?.to_bytes();
         Err(failure::refused(status, &message(&body)))
     }
 }

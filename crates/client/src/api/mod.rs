@@ -4,6 +4,7 @@
 //! and read as JSON by [`crate::engine_json`]; the others go through bollard. Both use one pool of
 //! connections, one negotiated version and one mapping of errors.
 
+pub(crate) mod broken;
 mod containers;
 mod failure;
 mod images;
@@ -132,7 +133,7 @@ impl ApiBackend {
             let response = self.transport.send(request).await.map_err(failure::failed)?;
             let status = response.status();
             let body = response.into_body().collect().await;
-            let body = body.map_err(|error| Cause::Unreachable(Box::new(error)))?.to_bytes();
+            let body = body.map_err(failure::body)?.to_bytes();
             if !status.is_success() {
                 return Err(failure::refused(status.as_u16(), &message(&body)));
             }

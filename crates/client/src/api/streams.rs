@@ -119,7 +119,7 @@ impl ApiBackend {
             match frame {
                 None => return Ok(None),
                 Some(Err(error)) => {
-                    return Err(self.error(&*open.operation, Cause::Unreachable(Box::new(error))));
+                    return Err(self.error(&*open.operation, super::failure::body(error)));
                 }
                 // Trailers carry nothing.
                 Some(Ok(frame)) => {
