@@ -9,6 +9,7 @@ use dfab_client::backend::{Backend, Health, Listed, LogOptions, PullProgress, Re
 use dfab_client::engine_json::{self, Unreadable};
 use dfab_client::error::{Cause, Error};
 use dfab_client::information::Information;
+use dfab_client::transfer::{BuildOptions, Progress, Reader};
 use dfab_client::streams::{EventOptions, Events, LogLines, Output, Top};
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
@@ -441,6 +442,68 @@ impl Backend for CliBackend {
         let command = self.built(&operation, command::pull(&image.to_string(), login))?;
         let finished = self.host.live(&command, |line| progress(parse::pull_progress(line))).await;
         self.succeeded(&operation, false, finished).map(drop)
+    }
+
+    async fn login(&self, registry: Option<&str>, auth: &Auth) -> Result<bool> {
+        self.try_login(registry, auth).await
+    }
+
+    async fn push_image(
+        &self,
+        image: &ImageName,
+        auth: Option<&Auth>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<()> {
+        self.push(image, auth, progress).await
+    }
+
+    async fn build_image(
+        &self,
+        context: Reader,
+        options: &BuildOptions,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Option<String>> {
+        self.build(context, options, progress).await
+    }
+
+    async fn tag_image(&self, image: &str, repository: &str, tag: &str) -> Result<()> {
+        let target = format!("{repository}:{tag}");
+        let operation = format!("tag image `{image}` as `{target}`");
+        self.call(&operation, || command::tag(image, &target)).await.map(drop)
+    }
+
+    async fn remove_image(&self, image: &str, force: bool) -> Result<()> {
+        let operation = format!("remove image `{image}`");
+        self.call(&operation, || command::remove_image(image, force, false)).await.map(drop)
+    }
+
+    async fn save_image(&self, image: &str) -> Result<Reader> {
+        self.downloaded(format!("save image `{image}`"), command::save(&[image])).await
+    }
+
+    async fn load_image(&self, data: Reader, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<()> {
+        self.load(data, progress).await
+    }
+
+    async fn import_image(&self, data: Reader, repository: &str, tag: &str) -> Result<()> {
+        self.import(data, repository, tag).await
+    }
+
+    async fn export_container(&self, name: &str) -> Result<Reader> {
+        self.downloaded(format!("export container `{name}`"), command::export(name)).await
+    }
+
+    async fn copy_from_container(&self, name: &str, path: &str) -> Result<Reader> {
+        let operation = format!("copy `{path}` from container `{name}`");
+        self.downloaded(operation, command::copy_from(name, path)).await
+    }
+
+    async fn copy_to_container(&self, name: &str, path: &str, data: Reader) -> Result<()> {
+        self.copy_into(name, path, data).await
+    }
+
+    async fn unpause_container(&self, name: &str) -> Result<()> {
+        self.call(&format!("unpause container `{name}`"), || command::pause(name, false)).await.map(drop)
     }
 }
 

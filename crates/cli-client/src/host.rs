@@ -13,12 +13,15 @@ use crate::command::Command;
 use crate::echo;
 use crate::failure::{Shared, Unusable};
 use crate::frame::{self, Broken, Finished};
-use crate::options::{CliOptions, Sudo};
+use crate::options::CliOptions;
 use crate::script;
 use crate::shell::{Exit, Running, Shell};
 
 /// Bytes of a standard error that are kept for a message.
 const ERROR_LIMIT: usize = 64 << 10;
+
+/// Bytes of a stream that are sent at once.
+const BLOCK: usize = 64 << 10;
 
 /// The command line that reads a script from standard input. It means the same to every login shell.
 const READ_SCRIPT: &str = "exec sh";
@@ -145,6 +148,26 @@ impl Host {
         self.finished(exit, output, stderr)
     }
 
+    /// Runs a script that prints `token` before everything else, with its output going to `sink`.
+    pub(crate) async fn script_into(
+        &self,
+        script: &str,
+        token: &str,
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
+    ) -> Result<std::io::Result<Finished>, Unusable> {
+        let _channel = self.channel().await;
+        let Running { stdin, stdout, stderr, exit } = self.start(READ_SCRIPT).await?;
+        let copy = async {
+            let mut stdout = BufReader::with_capacity(BLOCK, stdout);
+            frame::skip_greeting(&mut stdout, token).await?;
+            // A sink that fails ends the script: nobody reads any more.
+            Ok(tokio::io::copy_buf(&mut stdout, sink).await.map(drop))
+        };
+        let (exit, copied, stderr) = self.converse((stdin, stderr, exit), script.as_bytes(), copy).await?;
+        let finished = self.finished(exit, Vec::new(), stderr)?;
+        Ok(copied.map(|()| finished))
+    }
+
     /// Runs one command with its output going to `sink`, and `source` to its standard input.
     pub(crate) async fn piped(
         &self,
@@ -158,15 +181,25 @@ impl Host {
         let Running { mut stdin, stdout, mut stderr, exit } =
             self.start(&script::piped(command, &self.options, &token)).await?;
         let mut stdout = BufReader::new(stdout);
-        let password = match &self.options.sudo {
-            Sudo::WithPassword(password) => format!("{}\n", password.reveal()),
-            Sudo::No | Sudo::Yes => String::new(),
-        };
+        let before = script::before_input(command, &self.options);
         // The stream is moved in: a pipe ends only when it is dropped, and the command waits for that.
         let write = async move {
-            stdin.write_all(password.as_bytes()).await?;
-            tokio::io::copy(source, &mut stdin).await?;
-            stdin.shutdown().await
+            if let Err(error) = stdin.write_all(before.reveal().as_bytes()).await {
+                return Ok(Err(error));
+            }
+            let mut block = vec![0; BLOCK];
+            loop {
+                match source.read(&mut block).await {
+                    // A command that got a part would take it for the whole: it is given up.
+                    Err(error) => return Err(error),
+                    Ok(0) => return Ok(stdin.shutdown().await),
+                    Ok(length) => {
+                        if let Err(error) = stdin.write_all(&block[..length]).await {
+                            return Ok(Err(error));
+                        }
+                    }
+                }
+            }
         };
         let read = async {
             frame::skip_greeting(&mut stdout, &token).await?;
@@ -177,7 +210,11 @@ impl Host {
             }
             Ok::<_, Broken>(copied)
         };
-        let (written, read, stderr) = tokio::join!(write, read, errors(&mut stderr));
+        let (read, errors) = (async { Ok(read.await) }, async { Ok(errors(&mut stderr).await) });
+        let (written, read, stderr) = match tokio::try_join!(write, read, errors) {
+            Ok(results) => results,
+            Err(error) => return Ok(Err(error)),
+        };
         let exit = exit.await.map_err(|source| self.lost(source))?;
         let copied = read.map_err(|broken| self.no_shell(broken, &exit, &stderr))?;
         let finished = self.finished(exit, Vec::new(), stderr)?;

@@ -63,7 +63,19 @@
 //! | `prepare_volume_on_host` | `docker volume inspect --format={{.Mountpoint}} NAME`, `chown -R`, `chmod -R` |
 //! | `pull_image` | `docker pull IMAGE`, with credentials in a configuration of its own |
 //!
-//! [`CliBackend`] has further methods of its own: login, push, build, save, load, import, export, copy.
+//! | `login`, `push_image` | `docker login --username=USER --password-stdin REGISTRY`, `docker push IMAGE` |
+//! | `build_image` | `docker build --tag=IMAGE … -`, the context on standard input |
+//! | `tag_image`, `remove_image` | `docker tag IMAGE NAME`, `docker rmi IMAGE` |
+//! | `save_image`, `load_image` | `docker save IMAGE`, `docker load` |
+//! | `import_image`, `export_container` | `docker import - IMAGE`, `docker export NAME` |
+//! | `copy_from_container`, `copy_to_container` | `docker cp NAME:PATH -`, `docker cp - NAME:PATH` |
+//! | `unpause_container` | `docker unpause NAME` |
+//!
+//! [`CliBackend`] has further methods of its own: logout, restart, rename, commit, and utilities that
+//! work on the engine's host: [`copy_resource`](CliBackend::copy_resource),
+//! [`copy_resources`](CliBackend::copy_resources), [`isolate_and_get`](CliBackend::isolate_and_get),
+//! [`isolate_to_image`](CliBackend::isolate_to_image), [`save_compressed`](CliBackend::save_compressed),
+//! [`flatten_image`](CliBackend::flatten_image).
 //!
 //! # What is different from the Engine API
 //!
@@ -78,7 +90,8 @@
 //!   `--preserve-env=NAME`, which a rule of sudoers for single commands allows with the tag `SETENV:`.
 //!   Of those, names that are no shell identifiers, and names that programs act on (`IFS`, `DOCKER_…`,
 //!   `LD_…`, `…_PROXY`), do stand on the command line, as do variables of which there are two of one
-//!   name. Registry and sudo passwords never do; build arguments always do.
+//!   name. Registry and sudo passwords never do. Build
+//!   arguments take the same ways, but the file.
 //!   A prefix that changes to a user who is neither root nor the caller cannot open standard input:
 //!   such a host needs a session as that user.
 //! * A pull reports lines, not bytes, for that is what the program prints without a terminal.
@@ -103,6 +116,8 @@ mod options;
 mod parse;
 mod script;
 mod shell;
+mod transfers;
+mod utilities;
 
 pub use backend::CliBackend;
 pub use echo::Echo;
@@ -110,6 +125,7 @@ pub use failure::Unusable;
 pub use frame::Finished;
 pub use options::{CliOptions, EchoSink, Sudo, TlsFlags};
 pub use shell::{Exit, LocalShell, RemoteShell, Running, Shell};
+pub use utilities::{Copies, Outside};
 
 /// The example of the README is compiled as a test.
 #[cfg(doctest)]

@@ -10,7 +10,7 @@
 //! can be mistaken for a header. What login scripts print comes before a line with a token that
 //! the caller makes up.
 
-use dfab_tunnel::quote;
+use dfab_tunnel::{Secret, quote};
 
 use crate::command::{Command, Login};
 use crate::options::{CliOptions, Sudo};
@@ -31,11 +31,12 @@ pub(crate) const TOKEN_PREFIX: &str = "dfab-";
 /// gives up its trap on exit, and so does `rm`, which inherits that.
 ///
 /// Messages are read by [`crate::failure`], so they have to be in one language.
-fn prologue(token: &str) -> String {
+pub(crate) fn prologue(token: &str) -> String {
     let name = token.strip_prefix(TOKEN_PREFIX).unwrap_or(token);
     format!(
         r#"{{
 set -f
+u=$(umask)
 umask 077
 LC_ALL=C
 export LC_ALL
@@ -99,19 +100,46 @@ pub(crate) fn live(command: &Command, options: &CliOptions, token: &str) -> Stri
 
 /// Returns a command line that runs one command whose standard input and output are the channel's.
 ///
-/// A password for sudo is expected as the first line of standard input.
+/// Secrets come first on standard input, see [`before_input`], for this text is on the command line of a shell.
 pub(crate) fn piped(command: &Command, options: &CliOptions, token: &str) -> String {
     let mut script = String::new();
     if matches!(options.sudo, Sudo::WithPassword(_)) {
         // `read` takes byte by byte from a pipe, so that what follows the line is left.
         script.push_str("IFS= read -r p; printf '%s\\n' \"$p\" | sudo -S -p '' -v || exit 1; p=; ");
     }
-    let sudo = if options.sudo == Sudo::No { "" } else { "sudo -n " };
+    let variables = exports(command);
+    if !variables.is_empty() {
+        // Byte by byte too: `head` may read more than it was asked for.
+        let length = variables.len();
+        script.push_str(&format!("e=$(dd bs=1 count={length} 2>/dev/null); eval \"$e\"; e=; "));
+    }
+    let sudo = match options.sudo {
+        Sudo::No => String::new(),
+        Sudo::Yes | Sudo::WithPassword(_) => format!("sudo -n {}", kept(command)),
+    };
+    let merged = if command.merged { " 2>&1" } else { "" };
     script.push_str(&format!(
-        "printf '\\n%s\\n' {token}; exec {sudo}{}",
+        "printf '\\n%s\\n' {token}; exec {sudo}{}{merged}",
         program(command, options, "", &command.words)
     ));
     format!("exec sh -c {}", quote::shell(&script))
+}
+
+/// What [`piped`] reads before the command does: a line with sudo's password, then the variables.
+pub(crate) fn before_input(command: &Command, options: &CliOptions) -> Secret {
+    let password = match &options.sudo {
+        Sudo::WithPassword(password) => format!("{}\n", password.reveal()),
+        Sudo::No | Sudo::Yes => String::new(),
+    };
+    Secret::new(password + &exports(command))
+}
+
+/// Shell text that sets the variables of a command.
+fn exports(command: &Command) -> String {
+    let export = |(name, value): &(String, Secret)| {
+        format!("{name}={}\nexport {name}\n", quote::shell(value.reveal()))
+    };
+    command.exported.iter().map(export).collect()
 }
 
 /// Returns a command line that runs one command until it ends, or until its standard input does. Both
@@ -146,16 +174,10 @@ pub(crate) fn prepare(
     options: &CliOptions,
     token: &str,
 ) -> String {
-    let root = match &options.sudo {
-        Sudo::WithPassword(password) => {
-            format!("printf '%s\\n' {} | sudo -S -p '' \"$@\"", quote::shell(password.reveal()))
-        }
-        Sudo::No | Sudo::Yes => "sudo -n \"$@\"".to_owned(),
-    };
     let mut script = format!(
-        "{}(\nroot() {{ if [ \"$(id -u)\" = 0 ]; then \"$@\"; else {root}; fi; }}\n\
-         m=$({}) || exit 1\ncase $m in\n/*) ;;\n*) echo \"the volume has no folder on this host\" >&2; exit 1 ;;\nesac\n",
+        "{}(\n{}m=$({}) || exit 1\ncase $m in\n/*) ;;\n*) echo \"the volume has no folder on this host\" >&2; exit 1 ;;\nesac\n",
         prologue(token),
+        root(options),
         body(inspect, options, 0)
     );
     for (program, argument) in [("chown", owner), ("chmod", mode)] {
@@ -166,15 +188,24 @@ pub(crate) fn prepare(
     script + ") </dev/null\nquit $?\n}\n"
 }
 
+/// A function `root` that runs its words as root, if need be through sudo.
+pub(crate) fn root(options: &CliOptions) -> String {
+    let root = match &options.sudo {
+        Sudo::WithPassword(password) => {
+            format!("printf '%s\\n' {} | sudo -S -p '' \"$@\"", quote::shell(password.reveal()))
+        }
+        Sudo::No | Sudo::Yes => "sudo -n \"$@\"".to_owned(),
+    };
+    format!("root() {{ if [ \"$(id -u)\" = 0 ]; then \"$@\"; else {root}; fi; }}\n")
+}
+
 /// The text that runs one command, its results going to standard output and standard error.
 fn body(command: &Command, options: &CliOptions, index: usize) -> String {
     let mut text = String::new();
     if command.merged {
         text.push_str("exec 2>&1\n");
     }
-    for (name, value) in &command.exported {
-        text.push_str(&format!("{name}={}\nexport {name}\n", quote::shell(value.reveal())));
-    }
+    text.push_str(&exports(command));
     let mut extra = String::new();
     if let Some(login) = &command.login {
         text.push_str(&private_configuration(login, options, index));
@@ -209,7 +240,7 @@ fn body(command: &Command, options: &CliOptions, index: usize) -> String {
 }
 
 /// The words that call the program, quoted; `extra` is shell text among its global options.
-fn program(command: &Command, options: &CliOptions, extra: &str, words: &[String]) -> String {
+pub(crate) fn program(command: &Command, options: &CliOptions, extra: &str, words: &[String]) -> String {
     let before = quote::command(options.prefix.iter().chain(&command.before).chain([&options.binary]));
     let after = quote::command(options.global_words().iter().chain(words));
     format!("{before}{extra} {after}")

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use tokio::io::AsyncRead;
 
@@ -40,6 +41,23 @@ pub struct BuildOptions {
     pub extra_hosts: Vec<String>,
     /// Platform, where the engine can build for others.
     pub platform: Option<String>,
+    /// Limits of the containers of `RUN`.
+    pub limits: BuildLimits,
+    /// Time for all of it; `None` is no limit beside the backend's own.
+    pub timeout: Option<Duration>,
+}
+
+/// Limits of the containers that run a build's commands (`container_limits`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuildLimits {
+    /// Memory in bytes.
+    pub memory: Option<i64>,
+    /// Memory and swap in bytes; -1 is no limit.
+    pub memory_swap: Option<i64>,
+    /// Weight among containers.
+    pub cpu_shares: Option<i64>,
+    /// Processors, as `0-2,4`.
+    pub cpuset_cpus: Option<String>,
 }
 
 /// Something that a streaming call reports.

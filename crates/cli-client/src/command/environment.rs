@@ -65,7 +65,7 @@ fn fits_line(name: &str, value: &str) -> bool {
 }
 
 /// Tells whether a shell can set the variable, and neither it nor a program acts on it.
-fn is_harmless(name: &str) -> bool {
+pub(super) fn is_harmless(name: &str) -> bool {
     let is_identifier = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
     let upper = name.to_ascii_uppercase();

@@ -1,10 +1,10 @@
 //! Images and registries: `pull`, `push`, `build`, `save`, `load`, `login` and what else there is.
 
-use std::time::Duration;
-
 use dfab_client::error::Cause;
+use dfab_client::transfer::BuildOptions;
 use dfab_tunnel::Secret;
 
+use super::environment::is_harmless;
 use super::words::{Words, name};
 use super::{Built, Command, Login};
 
@@ -129,57 +129,37 @@ pub fn import(image: Option<&str>, changes: &[&str], message: Option<&str>) -> B
     Ok(Command::action(format!("import image `{}`", image.unwrap_or("(without a name)")), words).long())
 }
 
-/// Settings of a build; see `docker build --help`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BuildOptions {
-    /// `--tag`
-    pub tag: String,
-    /// `--file`: path of the Dockerfile inside the context.
-    pub dockerfile: Option<String>,
-    /// `--build-arg`
-    pub build_args: Vec<(String, String)>,
-    /// `--label`
-    pub labels: Vec<(String, String)>,
-    /// `--cache-from`
-    pub cache_from: Vec<String>,
-    /// `--target`
-    pub target: Option<String>,
-    /// `--network`
-    pub network_mode: Option<String>,
-    /// `--add-host=host:ip`
-    pub extra_hosts: Vec<(String, String)>,
-    /// `--platform`
-    pub platform: Option<String>,
-    /// `--rm`: remove intermediate containers; `None` is the program's default, yes.
-    pub rm: Option<bool>,
-    /// `--force-rm`
-    pub force_rm: bool,
-    /// `--no-cache`
-    pub no_cache: bool,
-    /// `--pull`: ask for newer base images.
-    pub pull: bool,
-    /// `--quiet`: print the image ID only.
-    pub quiet: bool,
-    /// Time limit of the command: `timeout -s INT SECONDS` before it.
-    pub timeout: Option<Duration>,
-}
-
 /// `docker build [flags] -`: reads a context (tar, plain or compressed) from standard input.
+///
+/// Build arguments are named by `--build-arg=NAME`, and their values are in the environment of the program,
+/// off its command line. Names that a shell cannot set, or that the program acts on (`http_proxy`, `PATH`),
+/// stand there with their values.
 pub fn build(options: &BuildOptions) -> Built {
     let mut words = Words::new("build");
     words.flag("tag", name(&options.tag)?);
     words.each("file", &options.dockerfile);
-    words.entries("build-arg", options.build_args.iter().map(|(k, v)| (k, v)));
-    words.entries("label", options.labels.iter().map(|(k, v)| (k, v)));
+    let mut exported = Vec::new();
+    for (name, value) in &options.buildargs {
+        if is_harmless(name) {
+            words.flag("build-arg", name);
+            exported.push((name.clone(), Secret::new(value.clone())));
+        } else {
+            words.flag("build-arg", format_args!("{name}={value}"));
+        }
+    }
+    words.entries("label", &options.labels);
     words.each("cache-from", &options.cache_from);
     words.each("target", &options.target);
     words.each("network", &options.network_mode);
-    words.each("add-host", options.extra_hosts.iter().map(|(host, ip)| format!("{host}:{ip}")));
+    words.each("add-host", &options.extra_hosts);
     words.each("platform", &options.platform);
-    words.each("rm", options.rm);
+    let limits = &options.limits;
+    words.each("memory", limits.memory).each("memory-swap", limits.memory_swap);
+    words.each("cpu-shares", limits.cpu_shares).each("cpuset-cpus", &limits.cpuset_cpus);
+    words.flag("rm", options.rm);
     for (flag, is_set) in [
-        ("force-rm", options.force_rm),
-        ("no-cache", options.no_cache),
+        ("force-rm", options.forcerm),
+        ("no-cache", options.nocache),
         ("pull", options.pull),
         ("quiet", options.quiet),
     ] {
@@ -188,10 +168,15 @@ pub fn build(options: &BuildOptions) -> Built {
         }
     }
     words.word("-");
-    let mut command = Command::action(format!("build image `{}`", options.tag), words).long();
-    if let Some(timeout) = options.timeout {
-        let seconds = timeout.as_secs().max(1).to_string();
-        command.before = ["timeout", "-s", "INT", &seconds].map(str::to_owned).to_vec();
-    }
-    Ok(command)
+    // Builders write their log to either output.
+    let merged = !options.quiet;
+    let command = Command::action(format!("build image `{}`", options.tag), words).long();
+    let before = match options.timeout {
+        Some(timeout) => {
+            let seconds = timeout.as_secs().max(1).to_string();
+            ["timeout", "-s", "INT", &seconds].map(str::to_owned).to_vec()
+        }
+        None => Vec::new(),
+    };
+    Ok(Command { exported, merged, before, ..command })
 }

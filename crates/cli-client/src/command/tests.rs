@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dfab_client::error::Cause;
+use dfab_client::transfer::{BuildLimits, BuildOptions};
 use dfab_map::image::{ImageName, ImageVersion};
 use dfab_map::property::{OnChange, Property};
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
@@ -419,14 +420,26 @@ fn rows_of_the_other_methods() {
     };
     let build_options = BuildOptions {
         tag: "img:1".to_owned(),
-        rm: Some(true),
-        no_cache: true,
-        build_args: vec![("a".to_owned(), "b".to_owned())],
+        rm: true,
+        nocache: true,
+        buildargs: [("TOKEN", "hunter2 'x'\n"), ("a", "b"), ("https_proxy", "http://p:3128")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
         dockerfile: Some("D".to_owned()),
-        force_rm: true,
-        labels: vec![("l".to_owned(), "1".to_owned())],
+        forcerm: true,
+        labels: [("l".to_owned(), "1".to_owned())].into(),
         cache_from: vec!["x:1".to_owned()],
+        target: Some("stage".to_owned()),
         network_mode: Some("host".to_owned()),
+        extra_hosts: vec!["h1:10.0.0.1".to_owned(), "h2:::1".to_owned()],
+        platform: Some("linux/arm64".to_owned()),
+        limits: BuildLimits {
+            memory: Some(1 << 20),
+            memory_swap: Some(-1),
+            cpu_shares: Some(5),
+            cpuset_cpus: Some("0-1".to_owned()),
+        },
+        pull: true,
         ..BuildOptions::default()
     };
     let secret = Secret::new("hunter2");
@@ -473,12 +486,14 @@ fn rows_of_the_other_methods() {
         (import(Some("i:1"), &["CMD x"], None), "docker import --change='CMD x' - i:1"),
         (
             build(&build_options),
-            "docker build --tag=img:1 --file=D --build-arg=a=b --label=l=1 --cache-from=x:1 --network=host \
-             --rm=true --force-rm=true --no-cache=true -",
+            "docker build --tag=img:1 --file=D --build-arg=TOKEN --build-arg=a=b \
+             --build-arg=https_proxy=http://p:3128 --label=l=1 --cache-from=x:1 --target=stage --network=host \
+             --add-host=h1:10.0.0.1 --add-host=h2:::1 --platform=linux/arm64 --memory=1048576 --memory-swap=-1 \
+             --cpu-shares=5 --cpuset-cpus=0-1 --rm=true --force-rm=true --no-cache=true --pull=true -",
         ),
         (
             build(&BuildOptions { tag: "i".to_owned(), timeout: seconds(60), ..BuildOptions::default() }),
-            "timeout -s INT 60 docker build --tag=i -",
+            "timeout -s INT 60 docker build --tag=i --rm=false -",
         ),
         (Ok(version()), r#"docker version --format="{{json .}}""#),
         (Ok(info()), r#"docker info --format="{{json .}}""#),

@@ -328,6 +328,74 @@ async fn streams_are_passed_on_without_the_greeting() {
 }
 
 #[tokio::test]
+async fn build_arguments_arrive_before_the_context_and_on_no_command_line() {
+    let value = format!("-----BEGIN-----\n{ODD}\n-----END-----\n");
+    let options = dfab_client::transfer::BuildOptions {
+        tag: "i".into(),
+        buildargs: [("TLS_KEY".to_owned(), value.clone()), ("SECOND".to_owned(), String::new())].into(),
+        ..Default::default()
+    };
+    let build = command::build(&options).unwrap();
+    let context = "context\n\0".repeat(20_000);
+    for sudo in [Sudo::No, Sudo::Yes, Sudo::WithPassword(Secret::new("se cret"))] {
+        let fake = Fake::new(&[Reply {
+            args: "build --tag=i --build-arg=SECOND --build-arg=TLS_KEY --rm=false -",
+            script: "printf '%s|%s' \"$TLS_KEY\" \"${SECOND-unset}\" >\"$here/seen\"; echo log; echo error >&2\n",
+            reads_input: true,
+            ..Reply::default()
+        }]);
+        fake.program("sudo", SUDO);
+        if sudo == Sudo::Yes {
+            std::fs::write(fake.path("nopasswd"), "").unwrap();
+        }
+        let options = CliOptions { sudo: sudo.clone(), ..CliOptions::default() };
+        assert!(!piped(&build, &options, "token").contains("hunter2"));
+        let host = Host::new(Arc::new(fake.shell()), options);
+        let mut log = Vec::new();
+        let finished = host.piped(&build, &mut context.as_bytes(), &mut log).await.unwrap().unwrap();
+        assert_eq!(finished.status, 0, "{sudo:?}: {}", String::from_utf8_lossy(&finished.stderr));
+        assert_eq!(std::fs::read_to_string(fake.path("seen")).unwrap(), format!("{value}|"), "{sudo:?}");
+        assert!(fake.input(0) == context, "{sudo:?}");
+        // Builders log to either output.
+        assert_eq!(log, b"log\nerror\n");
+        let by_sudo = std::fs::read_to_string(fake.path("sudo.log")).unwrap_or_default();
+        assert!(!format!("{:?} {by_sudo}", fake.calls()).contains("hunter2"));
+    }
+}
+
+/// A source that gives a beginning, and fails.
+struct Broken(bool);
+
+impl tokio::io::AsyncRead for Broken {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        if std::mem::replace(&mut self.0, false) {
+            buffer.put_slice(b"a part");
+            return std::task::Poll::Ready(Ok(()));
+        }
+        std::task::Poll::Ready(Err(std::io::Error::other("a file is gone")))
+    }
+}
+
+/// The program's complaint about a part would hide the reason.
+#[tokio::test]
+async fn a_source_that_fails_is_the_failure() {
+    let fake = Fake::new(&[Reply {
+        args: "load",
+        reads_input: true,
+        stderr: "unexpected EOF",
+        status: 1,
+        ..Reply::default()
+    }]);
+    let host = Host::new(Arc::new(fake.shell()), CliOptions::default());
+    let result = host.piped(&command::load(), &mut Broken(true), &mut tokio::io::sink()).await;
+    assert_eq!(result.unwrap().unwrap_err().to_string(), "a file is gone");
+}
+
+#[tokio::test]
 async fn a_failed_stream_says_why() {
     let fake = Fake::new(&[Reply {
         args: "save i",

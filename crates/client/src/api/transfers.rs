@@ -81,7 +81,15 @@ impl ApiBackend {
             }
             report(&line, tell)
         };
-        self.lines(&operation, request, Some(activity), each).await?;
+        let lines = self.lines(&operation, request, Some(activity), each);
+        match options.timeout {
+            None => lines.await?,
+            Some(limit) => match tokio::time::timeout(limit, lines).await {
+                Ok(result) => result?,
+                // The engine stops a build whose client is gone.
+                Err(_) => return Err(self.error(&operation, Cause::Timeout(limit))),
+            },
+        }
         Ok(id)
     }
 
@@ -235,7 +243,12 @@ fn build_query(options: &BuildOptions) -> String {
     ];
     // The engine's own default of `rm` is true, so that false has to be said.
     query.extend(flags.map(|(name, value)| (name, value.to_string())));
+    let limits = &options.limits;
+    let numbers =
+        [("memory", limits.memory), ("memswap", limits.memory_swap), ("cpushares", limits.cpu_shares)];
+    query.extend(numbers.into_iter().filter_map(|(name, number)| Some((name, number?.to_string()))));
     let texts = [
+        ("cpusetcpus", &limits.cpuset_cpus),
         ("dockerfile", &options.dockerfile),
         ("target", &options.target),
         ("networkmode", &options.network_mode),
