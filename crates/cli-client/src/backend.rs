@@ -9,8 +9,8 @@ use dfab_client::backend::{Backend, Health, Listed, LogOptions, PullProgress, Re
 use dfab_client::engine_json::{self, Unreadable};
 use dfab_client::error::{Cause, Error};
 use dfab_client::information::Information;
-use dfab_client::transfer::{BuildOptions, Progress, Reader};
 use dfab_client::streams::{EventOptions, Events, LogLines, Output, Top};
+use dfab_client::transfer::{BuildOptions, Progress, Reader};
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};

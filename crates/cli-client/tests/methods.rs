@@ -144,7 +144,9 @@ async fn an_image_is_built_from_a_stream() {
         };
         let log = Mutex::new(Vec::new());
         let id = docker
-            .build_image(reader(&context), &options, &|line: Progress| log.lock().unwrap().push(line.to_string()))
+            .build_image(reader(&context), &options, &|line: Progress| {
+                log.lock().unwrap().push(line.to_string())
+            })
             .await
             .unwrap_or_else(|error| panic!("{way}: {}", shown(&error)))
             .unwrap();

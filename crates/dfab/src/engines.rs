@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dfab_cli_client::CliBackend;
 use dfab_client::{ApiBackend, ApiOptions, Backend, Connector, LocalConnector, TlsConnector};
 use dfab_map::desired::Target;
 use dfab_tunnel::{Forward, LocalPorts};
@@ -35,6 +36,8 @@ pub struct Engines {
     pub sessions: Arc<Sessions>,
     /// By what makes two targets the same engine, spoken to in the same way.
     backends: Mutex<HashMap<String, Arc<dyn Backend>>>,
+    /// Likewise, those that are `docker` programs.
+    programs: Mutex<HashMap<String, Arc<CliBackend>>>,
     /// Numbers the local ports that lead to remote engines, where they are asked for.
     ports: LocalPorts,
     forwards: Mutex<Vec<Forward>>,
@@ -48,6 +51,7 @@ impl Engines {
             settings,
             sessions,
             backends: Mutex::default(),
+            programs: Mutex::default(),
             ports: LocalPorts::default(),
             forwards: Mutex::default(),
             console,
@@ -148,8 +152,7 @@ impl Engines {
     pub fn backend(&self, target: &Target) -> Result<Arc<dyn Backend>> {
         let config = &target.config;
         if self.settings.backend == BackendKind::Cli {
-            let host = config.fabric_host.as_deref().filter(|host| !host.is_empty());
-            return self.program_backend(target, host.map(Host::parse).transpose()?);
+            return Ok(self.program(target)?);
         }
         let endpoint = self.endpoint(target)?;
         let url = config.base_url.as_deref().or(self.settings.docker_base_url.as_deref());
@@ -198,19 +201,26 @@ impl Engines {
         Ok(backend)
     }
 
-    fn program_backend(&self, target: &Target, host: Option<Host>) -> Result<Arc<dyn Backend>> {
+    /// Returns the `docker` program that speaks to a target's engine: on its host, else on this machine.
+    ///
+    /// # Errors
+    ///
+    /// A configuration failure when the target's settings are none for the program.
+    pub fn program(&self, target: &Target) -> Result<Arc<CliBackend>> {
         let config = &target.config;
+        let host = config.fabric_host.as_deref().filter(|host| !host.is_empty());
+        let host = host.map(Host::parse).transpose()?;
         if config.version.is_some() || self.settings.docker_api_version.is_some() {
             self.console
                 .warn(None, "the `docker` program chooses the API version; `version` has no effect on it");
         }
         let name = shown_name(target, host.as_ref());
-        let key = format!("{name} docker {config:?}");
-        let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(backend) = backends.get(&key) {
-            return Ok(Arc::clone(backend));
+        let key = format!("{name} {config:?}");
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = programs.get(&key) {
+            return Ok(Arc::clone(program));
         }
-        let backend = crate::program_backend::backend(
+        let program = crate::program_backend::backend(
             config,
             host,
             name,
@@ -218,14 +228,16 @@ impl Engines {
             &self.sessions,
             &self.console,
         )?;
-        backends.insert(key, Arc::clone(&backend));
-        Ok(backend)
+        programs.insert(key, Arc::clone(&program));
+        Ok(program)
     }
 
     /// Returns how many requests all backends have sent.
     pub fn requests(&self) -> u64 {
         let backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
-        backends.values().map(|backend| backend.requests()).sum()
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let commands: u64 = programs.values().map(|program| program.requests()).sum();
+        commands + backends.values().map(|backend| backend.requests()).sum::<u64>()
     }
 }
 

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use dfab_cli_client::{
     CliBackend, CliOptions, Echo, LocalShell, RemoteShell, Running, Shell, Sudo, TlsFlags,
 };
-use dfab_client::Backend;
 use dfab_client::error::Source;
 use dfab_map::model::{ClientConfig, Tls};
 use dfab_map::value::Value;
@@ -30,7 +29,7 @@ pub fn backend(
     settings: &Settings,
     sessions: &Arc<Sessions>,
     console: &Arc<Console>,
-) -> Result<Arc<dyn Backend>> {
+) -> Result<Arc<CliBackend>> {
     let show = console.verbose > 1 || config.debug.unwrap_or(settings.program.debug);
     let options = options(config, settings, echo(console, &name, show))?;
     let shell: Arc<dyn Shell> = match host {

@@ -168,10 +168,15 @@ pub fn tasks() -> impl Iterator<Item = &'static Task> {
 /// has it. Dashes count as underscores.
 pub fn find(name: &str) -> Option<&'static Task> {
     find_full(name).or_else(|| {
-        let name = name.replace('-', "_");
-        let mut plain = tasks().filter(|task| task.name == name);
-        let first = plain.next()?;
-        plain.next().is_none().then_some(first)
+        let name = &name.replace('-', "_");
+        // Fabric knew `save_image` before there were utilities of that name.
+        let of = |is_utility: bool| {
+            let mut plain =
+                tasks().filter(move |task| task.name == name && (task.namespace == UTILITIES) == is_utility);
+            let first = plain.next()?;
+            plain.next().is_none().then_some(first)
+        };
+        of(false).or_else(|| of(true))
     })
 }
 
@@ -233,6 +238,8 @@ mod tests {
             ("check_version", Some("docker.version")),
             ("list-images", Some("docker.list_images")),
             ("update", Some("actions.update")),
+            ("save_image", Some("docker.save_image")),
+            ("flatten_image", Some("cli.flatten_image")),
             ("actions.version", None),
             ("nothing", None),
         ] {

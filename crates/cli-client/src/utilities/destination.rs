@@ -158,7 +158,11 @@ mod tests {
         for (resources, destinations, expected) in [
             (&[][..], &[][..], "no resource is named"),
             (&["etc"], &[], "`etc` is not an absolute path in the container"),
-            (&["/a"], &[("/a", "x/../../y")], "the destination `x/../../y` leads out of the folder: it has an element `..`"),
+            (
+                &["/a"],
+                &[("/a", "x/../../y")],
+                "the destination `x/../../y` leads out of the folder: it has an element `..`",
+            ),
             (&["/a/../b"], &[], "the destination `/a/../b` leads out of the folder: it has an element `..`"),
             (&["/a"], &[("/b", "x")], "a destination is given for `/b`, which is not copied"),
         ] {

@@ -139,7 +139,12 @@ impl CliBackend {
     /// # Errors
     ///
     /// Not found for an absent image; [`Cause::Refused`] where the image has no program `no_op`.
-    pub async fn flatten_image(&self, image: &str, destination: &str, no_op: &[String]) -> Result<Vec<String>> {
+    pub async fn flatten_image(
+        &self,
+        image: &str,
+        destination: &str,
+        no_op: &[String],
+    ) -> Result<Vec<String>> {
         let operation = format!("flatten image `{image}`");
         let checked = destination::checked(image).and_then(|()| destination::checked(destination));
         checked.map_err(|cause| self.error(&operation, cause))?;

@@ -37,7 +37,8 @@ pub(super) fn renamed(source: impl Read, sink: impl Write, strip: Strip) -> io::
             Some(prefix) => name.strip_prefix(prefix.as_slice()).unwrap_or(name).to_vec(),
             None => name.to_vec(),
         };
-        let is_top = prefix.as_deref().is_some_and(|prefix| name == prefix || name == prefix.trim_ascii_end_slash());
+        let is_top =
+            prefix.as_deref().is_some_and(|prefix| name == prefix || name == prefix.trim_ascii_end_slash());
         if is_top && is_folder {
             continue;
         }
@@ -46,7 +47,9 @@ pub(super) fn renamed(source: impl Read, sink: impl Write, strip: Strip) -> io::
         let kind = header.entry_type();
         let target = entry.link_name_bytes().map(|target| target.into_owned());
         match target {
-            Some(target) if kind.is_hard_link() => tar.append_link(&mut header, path, text(&stripped(&target))?)?,
+            Some(target) if kind.is_hard_link() => {
+                tar.append_link(&mut header, path, text(&stripped(&target))?)?
+            }
             Some(target) if kind.is_symlink() => tar.append_link(&mut header, path, text(&target)?)?,
             _ => {
                 header.set_size(entry.size());
@@ -130,7 +133,15 @@ mod tests {
     /// clients-tasks §6.1: the example's folder and file, hidden files, links.
     #[test]
     fn names_of_members() {
-        let app = ["app/", "app/.hidden", "app/a.log", "app/old/", "app/old/b.log", "app/x>app/a.log", "app/y->app/z"];
+        let app = [
+            "app/",
+            "app/.hidden",
+            "app/a.log",
+            "app/old/",
+            "app/old/b.log",
+            "app/x>app/a.log",
+            "app/y->app/z",
+        ];
         let long = format!("app/{}", "n".repeat(150));
         let whole = [&app[..], &[&long]].concat();
         let at_top = [".hidden", "a.log", "old/", "old/b.log", "x>a.log", "y->app/z", &long[4..]];
@@ -144,7 +155,10 @@ mod tests {
         ] {
             let mut bytes = Vec::new();
             let count = renamed(archive(given).as_slice(), &mut bytes, strip).unwrap();
-            assert_eq!((members(&bytes), count as usize), (expected.iter().map(|&name| name.to_owned()).collect(), expected.len()));
+            assert_eq!(
+                (members(&bytes), count as usize),
+                (expected.iter().map(|&name| name.to_owned()).collect(), expected.len())
+            );
         }
     }
 

@@ -93,7 +93,10 @@ fn isolated(plan: &Plan, options: &CliOptions, token: &str) -> String {
         Sudo::No => String::new(),
         Sudo::Yes | Sudo::WithPassword(_) => "trap 'sudo -n rm -rf \"$d\"' 0\n".to_owned(),
     };
-    format!("{start}{trap}t=$d/copy\n{before}mkdir \"$t\" || quit 1\n{before}chmod 755 \"$t\" || quit 1\n{}", copies(plan, options))
+    format!(
+        "{start}{trap}t=$d/copy\n{before}mkdir \"$t\" || quit 1\n{before}chmod 755 \"$t\" || quit 1\n{}",
+        copies(plan, options)
+    )
 }
 
 /// Ends with a compressed archive of the resources on standard output.

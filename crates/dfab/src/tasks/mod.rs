@@ -1,6 +1,7 @@
 //! The tasks: one file for each family, with its table entries and the functions behind them.
 
 mod actions;
+mod build;
 mod doctor;
 mod hosts;
 mod images;
@@ -10,6 +11,7 @@ mod maps;
 mod script;
 mod setup;
 mod tunnel;
+mod utilities;
 
 use dfab_client::error::Cause;
 
@@ -23,10 +25,12 @@ pub const ALL: &[&[Task]] = &[
     information::TASKS,
     maintenance::TASKS,
     images::TASKS,
+    build::TASKS,
     hosts::TASKS,
     setup::TASKS,
     maps::TASKS,
     tunnel::TASKS,
+    utilities::TASKS,
     doctor::TASKS,
 ];
 

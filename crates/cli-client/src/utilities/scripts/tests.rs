@@ -200,8 +200,11 @@ async fn an_image_is_made_of_resources() {
     world.docker.isolate_to_image("c", &copies(&[DATA1], &[("*", "d")]), "reg:5000/x:1").await.unwrap();
     let archive = fs::read(world.fake.path("imported")).unwrap();
     let mut archive = tar::Archive::new(archive.as_slice());
-    let names: Vec<_> =
-        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+    let names: Vec<_> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+        .collect();
     assert!(names.iter().any(|name| name.ends_with("d/sub/.hidden")), "{names:?}");
     assert_eq!(fs::read_to_string(world.fake.path("imported-as")).unwrap(), "reg:5000/x:1\n");
     world.fake.assert_tidy();
