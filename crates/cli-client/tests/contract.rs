@@ -17,13 +17,9 @@ fn broken(outcomes: &[Outcome]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_keeps_the_contract() {
-    let Some(socket) = live::socket() else { return };
-    for (way, shell) in live::shells().await {
-        for program in live::programs() {
-            let backend = live::backend(shell.clone(), &program, &socket);
-            let image = ImageName::expand("busybox", None, None).unwrap();
-            let broken = broken(&run(&backend, &Fixture::with_shell(image, "contract-cli")).await);
-            assert!(broken.is_empty(), "{way}, {program}:\n{}", broken.join("\n"));
-        }
+    for place in live::places().await {
+        let image = ImageName::expand("busybox", None, None).unwrap();
+        let broken = broken(&run(&place.backend(), &Fixture::with_shell(image, "contract-cli")).await);
+        assert!(broken.is_empty(), "{}:\n{}", place.name, broken.join("\n"));
     }
 }

@@ -76,9 +76,8 @@ fn shown(error: &Error) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_and_containers_go_out_and_come_back() {
-    let Some(socket) = live::socket() else { return };
-    for (way, shell) in live::shells().await {
-        let docker = live::backend(shell, &live::programs()[0], &socket);
+    for place in live::places().await {
+        let (way, docker) = (&place.name, place.backend());
         clean_up(&docker).await;
 
         docker.tag_image("busybox:latest", IMAGE, "one").await.unwrap();
@@ -130,10 +129,8 @@ async fn images_and_containers_go_out_and_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_built_from_a_stream() {
-    let Some(socket) = live::socket() else { return };
-    // The first program's own builder; newer ones need a plugin that may not be there.
-    for (way, shell) in live::shells().await {
-        let docker = live::backend(shell, &live::programs()[0], &socket);
+    for place in live::places().await {
+        let (way, docker) = (&place.name, place.backend());
         let context =
             archive("Dockerfile", "FROM busybox:latest\nARG WORD\nLABEL word=$WORD\nCMD [\"true\"]\n");
         let options = BuildOptions {
@@ -164,7 +161,6 @@ async fn an_image_is_built_from_a_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_is_logged_in_to_pushed_to_and_pulled_from() {
-    let Some(socket) = live::socket() else { return };
     let Ok(registry) = std::env::var("DFAB_LIVE_REGISTRY") else {
         println!("skipped: DFAB_LIVE_REGISTRY does not name a registry");
         return;
@@ -177,8 +173,8 @@ async fn a_registry_is_logged_in_to_pushed_to_and_pulled_from() {
         password: Late::Known(password.to_owned()),
         email: None,
     };
-    for (way, shell) in live::shells().await {
-        let docker = live::backend(shell, &live::programs()[0], &socket);
+    for place in live::places().await {
+        let (way, docker) = (&place.name, place.backend());
         assert!(!docker.login(Some(&registry), &auth("wrong")).await.unwrap(), "{way}");
         assert!(docker.login(Some(&registry), &auth(password)).await.unwrap(), "{way}");
 
@@ -205,7 +201,7 @@ async fn a_registry_is_logged_in_to_pushed_to_and_pulled_from() {
         let error = docker.pull_image(&name(&image), None, &|_| {}).await.unwrap_err();
         assert!(shown(&error).contains("(401)"), "{way}: {}", shown(&error));
     }
-    let docker = live::backend(live::shells().await.remove(0).1, &live::programs()[0], &socket);
-    let error = docker.pull_image(&name("127.0.0.1:9/x:1"), None, &|_| {}).await.unwrap_err();
+    let Some(place) = live::places().await.into_iter().next() else { return };
+    let error = place.backend().pull_image(&name("127.0.0.1:9/x:1"), None, &|_| {}).await.unwrap_err();
     assert!(shown(&error).contains("connection refused"), "{}", shown(&error));
 }

@@ -9,9 +9,12 @@ use crate::report::Report;
 use crate::run::Run;
 use crate::tasks;
 
+/// The namespace of work on a host by its `docker` program.
+const UTILITIES: &str = "cli";
+
 /// One task.
 pub struct Task {
-    /// `actions`, `docker`, `map`; empty for a task without one.
+    /// `actions`, `cli`, `docker`, `map`; empty for a task without one.
     pub namespace: &'static str,
     /// Name inside the namespace.
     pub name: &'static str,

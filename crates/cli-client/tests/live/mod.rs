@@ -1,4 +1,7 @@
-//! Where live tests find an engine and programs.
+//! Where live tests find engines and programs.
+//!
+//! With `DFAB_LAB` (the state folder of a lab, see `cargo xtask lab`): every host of the lab, through SSH by
+//! its own `docker` program, and without SSH by this machine's. Otherwise:
 //!
 //! * `DFAB_LIVE_ENGINE`: an engine's socket, as for the tests of `dfab-client`; without it they are
 //!   skipped. The engine has an image `busybox:latest`.
@@ -13,29 +16,95 @@
     reason = "helpers of tests, not all used by each"
 )]
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dfab_cli_client::{CliBackend, CliOptions, LocalShell, RemoteShell, Shell};
 use dfab_tunnel::options::{Auth, HostKeys, KeyFile, UnknownHost};
 use dfab_tunnel::{ConnectOptions, Session};
+use serde_json::Value;
 
-/// Returns the engine's socket, or says that the test is skipped.
-pub fn socket() -> Option<String> {
-    let socket = std::env::var("DFAB_LIVE_ENGINE").ok();
-    if socket.is_none() {
-        println!("skipped: DFAB_LIVE_ENGINE does not name an engine's socket");
-    }
-    socket
+/// An engine, and a way to call a `docker` program for it.
+pub struct Place {
+    /// For messages: host, engine and way.
+    pub name: String,
+    /// The engine's socket as this machine sees it.
+    pub socket: PathBuf,
+    /// Tells whether the program is as old or as new as its engine.
+    pub is_hosts_own: bool,
+    shell: Arc<dyn Shell>,
+    options: CliOptions,
 }
 
-/// Returns the programs to try.
-pub fn programs() -> Vec<String> {
+impl Place {
+    /// Makes a backend.
+    pub fn backend(&self) -> CliBackend {
+        CliBackend::new(Arc::clone(&self.shell), self.options.clone())
+    }
+}
+
+/// Returns all places, or says that the test is skipped.
+pub async fn places() -> Vec<Place> {
+    if let Some(folder) = std::env::var_os("DFAB_LAB") {
+        return of_lab(Path::new(&folder)).await;
+    }
+    let Ok(socket) = std::env::var("DFAB_LIVE_ENGINE") else {
+        println!("skipped: neither DFAB_LAB nor DFAB_LIVE_ENGINE names an engine");
+        return Vec::new();
+    };
+    let mut places = Vec::new();
     let programs = std::env::var("DFAB_LIVE_DOCKER").unwrap_or_else(|_| "docker".to_owned());
-    programs.split(':').map(str::to_owned).collect()
+    for (way, shell) in shells().await {
+        for program in programs.split(':') {
+            let base_url = Some(format!("unix://{socket}"));
+            places.push(Place {
+                name: format!("{way}, {program}"),
+                socket: PathBuf::from(&socket),
+                is_hosts_own: false,
+                shell: Arc::clone(&shell),
+                options: CliOptions { binary: program.to_owned(), base_url, ..CliOptions::default() },
+            });
+        }
+    }
+    places
+}
+
+async fn of_lab(folder: &Path) -> Vec<Place> {
+    let record =
+        std::fs::read_to_string(folder.join("lab.json")).expect("DFAB_LAB names the folder of a lab");
+    let record: Value = serde_json::from_str(&record).expect("a lab's record is JSON");
+    let mut places = Vec::new();
+    for (index, host) in record["hosts"].as_array().expect("a lab has hosts").iter().enumerate() {
+        let machine = &host["machine"];
+        let (address, engine) = (machine["address"].as_str().unwrap(), host["engine"].as_str().unwrap());
+        let socket = format!("/proc/{}/root/run/docker.sock", machine["init"]["pid"]);
+        let options = ConnectOptions {
+            auth: Auth { keys: vec![KeyFile::named(folder.join("id_ed25519"))], ..Auth::default() },
+            host_keys: HostKeys { files: vec![folder.join("known_hosts")], ..HostKeys::default() },
+            ..ConnectOptions::new(address, "deploy")
+        };
+        let session = Session::connect(options).await.expect("the lab lets `deploy` in");
+        let name = format!("host{}, {engine}", index + 1);
+        places.push(Place {
+            name: format!("{name}, ssh"),
+            socket: PathBuf::from(&socket),
+            is_hosts_own: true,
+            shell: Arc::new(RemoteShell::new(address, Arc::new(session))),
+            options: CliOptions::default(),
+        });
+        places.push(Place {
+            name: format!("{name}, local"),
+            socket: PathBuf::from(&socket),
+            is_hosts_own: false,
+            shell: Arc::new(LocalShell::new()),
+            options: CliOptions { base_url: Some(format!("unix://{socket}")), ..CliOptions::default() },
+        });
+    }
+    places
 }
 
 /// Returns the shells to try, each with a name for messages.
-pub async fn shells() -> Vec<(&'static str, Arc<dyn Shell>)> {
+async fn shells() -> Vec<(&'static str, Arc<dyn Shell>)> {
     let mut shells: Vec<(&'static str, Arc<dyn Shell>)> = vec![("local", Arc::new(LocalShell::new()))];
     if let Ok(target) = std::env::var("DFAB_LIVE_SSH") {
         let (user, address) = target.split_once('@').expect("DFAB_LIVE_SSH is user@host:port");
@@ -53,10 +122,4 @@ pub async fn shells() -> Vec<(&'static str, Arc<dyn Shell>)> {
         shells.push(("ssh", Arc::new(RemoteShell::new(host, Arc::new(session)))));
     }
     shells
-}
-
-/// Makes a backend for the engine at `socket`.
-pub fn backend(shell: Arc<dyn Shell>, program: &str, socket: &str) -> CliBackend {
-    let base_url = Some(format!("unix://{socket}"));
-    CliBackend::new(shell, CliOptions { binary: program.to_owned(), base_url, ..CliOptions::default() })
 }

@@ -111,18 +111,14 @@ fn options() -> PlanOptions {
     PlanOptions { remove_attached: false, ..PlanOptions::default() }
 }
 
-/// Both backends on the engine of `DFAB_LIVE_ENGINE`, for every shell and program.
+/// Both backends, on every engine and by every program.
 async fn engines() -> Vec<(String, Arc<dyn Backend>, Arc<CliBackend>)> {
-    let Some(socket) = live::socket() else { return Vec::new() };
-    let mut engines: Vec<(String, Arc<dyn Backend>, Arc<CliBackend>)> = Vec::new();
-    for (way, shell) in live::shells().await {
-        for program in live::programs() {
-            let api = ApiBackend::new(Arc::new(LocalConnector::unix(socket.clone())), ApiOptions::default());
-            let cli = live::backend(shell.clone(), &program, &socket);
-            engines.push((format!("{way}, {program}"), Arc::new(api), Arc::new(cli)));
-        }
-    }
-    engines
+    let engines = live::places().await.into_iter().map(|place| {
+        let api = ApiBackend::new(Arc::new(LocalConnector::unix(&place.socket)), ApiOptions::default());
+        let cli = Arc::new(place.backend());
+        (place.name, Arc::new(api) as Arc<dyn Backend>, cli)
+    });
+    engines.collect()
 }
 
 async fn clean_up(backend: &dyn Backend, prefix: &str) {
