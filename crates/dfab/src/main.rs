@@ -7,6 +7,7 @@
 mod cli;
 mod complete;
 mod console;
+mod course;
 mod endpoint;
 mod engines;
 mod exit;

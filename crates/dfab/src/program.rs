@@ -1,7 +1,7 @@
 //! The program: from the words of the command line to an exit code.
 
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use serde_json::json;
@@ -10,6 +10,7 @@ use crate::cli::options::{Options, Output};
 use crate::cli::parse::{Parsed, Stop, parse};
 use crate::cli::{Arguments, Call};
 use crate::console::{self, Console};
+use crate::course::{self, Course};
 use crate::engines::Engines;
 use crate::failure::{Failure, Kind, Result};
 use crate::list::{self, Format};
@@ -271,14 +272,14 @@ fn work(run: Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure>) {
             return (Vec::new(), Some(failure));
         }
     };
-    let course = Course { dry_run: run.options.dry_run, ..Course::default() };
+    let course = Course::new(run.options.dry_run, run.recorder.clone());
     let failure = runtime.block_on(async {
         let engines = Arc::clone(&run.engines);
         let interrupt = run.interrupt.clone();
         let watcher = tokio::spawn(watch_interrupts(interrupt.clone(), Arc::clone(&run.console)));
         let failure = tokio::select! {
             failure = run_calls(&run, calls, &course) => failure,
-            () = interrupt.abort.cancelled() => course.stop(),
+            () = interrupt.abort.cancelled() => course.stop(run.engines.requests()),
         };
         engines.close().await;
         watcher.abort();
@@ -286,40 +287,7 @@ fn work(run: Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure>) {
     });
     // Threads that hang in a look-up of a name, say, must not keep the program.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    (course.reports.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), failure)
-}
-
-/// How far a run has come. It outlives the calls, which are dropped when the run is stopped at once.
-#[derive(Default)]
-struct Course {
-    dry_run: bool,
-    reports: Mutex<Vec<Report>>,
-    /// Task of the call that is under way.
-    under_way: Mutex<Option<String>>,
-}
-
-impl Course {
-    fn begin(&self, task: &str) {
-        *lock(&self.under_way) = Some(task.to_owned());
-    }
-
-    fn end(&self, report: Report) {
-        *lock(&self.under_way) = None;
-        lock(&self.reports).push(report);
-    }
-
-    /// Makes the failure of a run that is stopped at once: that of the call under way, where there is one.
-    fn stop(&self) -> Option<Failure> {
-        let failure = Failure::new(Kind::Interrupted, "stopped at once; steps under way were given up")
-            .hint("run the command again: it continues from what it finds");
-        let Some(task) = lock(&self.under_way).take() else { return Some(failure) };
-        self.end(Report { dry_run: self.dry_run, ..Report::done(task) }.failed(failure));
-        None
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    (course.into_reports(), failure)
 }
 
 async fn watch_interrupts(interrupt: Interrupt, console: Arc<Console>) {
@@ -336,15 +304,18 @@ async fn watch_interrupts(interrupt: Interrupt, console: Arc<Console>) {
 }
 
 async fn run_calls(run: &Run, calls: Vec<Bound>, course: &Course) -> Option<Failure> {
+    let name_of = |bound: &Bound| match &bound.work {
+        Work::Task(task, _) => task.full_name(),
+        Work::Project(name, _) => name.clone(),
+        Work::Remote(_) => "--".to_owned(),
+    };
+    let mut left: Vec<String> = calls.iter().rev().map(name_of).collect();
     for bound in calls {
         if run.interrupt.finish.is_cancelled() {
             break;
         }
-        let name = match &bound.work {
-            Work::Task(task, _) => task.full_name(),
-            Work::Project(name, _) => name.clone(),
-            Work::Remote(_) => "--".to_owned(),
-        };
+        left.pop();
+        let name = name_of(&bound);
         course.begin(&name);
         let report = match run_call(run, &bound, &[]).await {
             Ok(report) => report,
@@ -357,9 +328,8 @@ async fn run_calls(run: &Run, calls: Vec<Bound>, course: &Course) -> Option<Fail
             break;
         }
     }
-    let interrupted =
-        run.interrupt.finish.is_cancelled() && lock(&course.reports).iter().all(|report| report.ok);
-    interrupted.then(|| Failure::new(Kind::Interrupted, "interrupted"))
+    left.reverse();
+    (run.interrupt.finish.is_cancelled() && course.is_good()).then(|| course::interrupted(&left))
 }
 
 async fn run_call(run: &Run, bound: &Bound, callers: &[String]) -> Result<Report> {
@@ -407,6 +377,7 @@ async fn run_on_hosts(run: &Run, task: &'static Task, arguments: &Arguments) -> 
     let started = std::time::Instant::now();
     let mut combined = Report { dry_run: run.options.dry_run, ..Report::done(task.full_name()) };
     let mut failures: Vec<(Option<Host>, Failure)> = Vec::new();
+    let mut not_begun: Vec<String> = Vec::new();
     let work = |host: Option<Host>| async move {
         let run = run.on_host(host.clone());
         if run.interrupt.finish.is_cancelled() {
@@ -422,7 +393,7 @@ async fn run_on_hosts(run: &Run, task: &'static Task, arguments: &Arguments) -> 
     while let Some((host, result)) = results.next().await {
         let text = host.as_ref().map(|host| host.text.clone());
         match result {
-            None => {}
+            None => not_begun.extend(text),
             Some(Ok(mut report)) => {
                 if let Some(failure) = report.failure.take() {
                     failures.push((host, failure));
@@ -448,7 +419,18 @@ async fn run_on_hosts(run: &Run, task: &'static Task, arguments: &Arguments) -> 
     combined.requests = Some(run.engines.requests() - before);
     combined.seconds = Some((started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
     Ok(match failures.len() {
-        0 => combined,
+        0 if not_begun.is_empty() => combined,
+        0 => combined.failed(
+            Failure::new(
+                Kind::Interrupted,
+                format!(
+                    "interrupted before task `{}` ran on {}",
+                    task.full_name(),
+                    crate::text::list(&not_begun, 9)
+                ),
+            )
+            .hint("what is done stays; run the command again for the rest"),
+        ),
         1 => {
             let (_, failure) = failures.remove(0);
             combined.failed(failure)
@@ -531,20 +513,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_is_stopped_at_once_keeps_what_was_reported() {
-        let course = Course::default();
-        assert!(course.stop().is_some_and(|failure| failure.kind == Kind::Interrupted), "nothing had begun");
-        course.begin("docker.version");
-        course.end(Report::done("docker.version"));
-        course.begin("actions.update");
-        assert!(course.stop().is_none(), "it is the failure of the second call");
-        let reports = course.reports.into_inner().unwrap();
-        let document = report::document(&reports, None);
-        let shown: Vec<(&str, bool)> =
-            reports.iter().map(|report| (report.task.as_str(), report.ok)).collect();
-        assert_eq!(shown, [("docker.version", true), ("actions.update", false)]);
-        assert_eq!(document["runs"][1]["error"]["kind"], "interrupted");
+    fn an_interruption_goes_before_other_failures() {
+        let failed = |kind| Report::done("x").failed(Failure::new(kind, "x"));
         let console = Console::new(&Options { quiet: true, ..Options::default() });
+        let reports = [failed(Kind::Engine), failed(Kind::Interrupted)];
         assert_eq!(finish(&console, &reports, None, false), exit::INTERRUPTED);
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 
 use crate::cli::{Call, Options};
 use crate::console::Console;
+use crate::console::record::Recorder;
 use crate::engines::Engines;
 use crate::failure::{Failure, Result};
 use crate::project::{self, Host, HostLists, Project, Variables};
@@ -39,6 +40,8 @@ pub struct Run {
     pub directory: PathBuf,
     /// Says when the user wants to stop.
     pub interrupt: Interrupt,
+    /// What has happened in the action under way.
+    pub recorder: Recorder,
     /// The hosts of the current call, and the one that a host task is on.
     pub hosts: Vec<Host>,
     /// The host that a task is on, for tasks that run once a host.
@@ -132,6 +135,7 @@ impl Run {
             engines,
             directory,
             interrupt,
+            recorder: Recorder::default(),
             hosts: Vec::new(),
             host: None,
             only_call: false,
@@ -174,6 +178,7 @@ impl Run {
             engines: Arc::clone(&self.engines),
             directory: self.directory.clone(),
             interrupt: self.interrupt.clone(),
+            recorder: self.recorder.clone(),
             hosts: Vec::new(),
             host: None,
             only_call: self.only_call,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use dfab_client::apply::{ApplyOptions, Backends, CancellationToken, Event, StepResult};
+use dfab_client::apply::{ApplyOptions, Backends, CancellationToken, Event, Report, StepResult};
 use dfab_client::error::Source;
 use dfab_client::{Backend, Error, apply, observe};
 use dfab_map::desired::{Session, Target};
@@ -155,6 +155,7 @@ pub async fn run(
         }
         if options.cancel.is_cancelled() {
             outcome.stages.push(Stage { plan: Plan::default(), report: None, offset });
+            outcome.cancelled = true;
             break;
         }
         let pull_stage = !open.is_empty();
@@ -179,11 +180,17 @@ pub async fn run(
         let next_offset = offset + plan.steps.iter().map(|step| step.id.0).max().unwrap_or(0);
         outcome.stages.push(Stage { plan, report: Some(report), offset });
         offset = next_offset;
-        if !pull_stage || options.cancel.is_cancelled() || (failed && options.fail_fast) {
+        if pull_stage && options.cancel.is_cancelled() {
+            outcome.cancelled = true;
+            break;
+        }
+        if !pull_stage || (failed && options.fail_fast) {
             break;
         }
     }
-    outcome.cancelled = options.cancel.is_cancelled();
+    // Who wants to stop when the last step is under way has stopped nothing.
+    outcome.cancelled |=
+        outcome.stages.iter().filter_map(|stage| stage.report.as_ref()).any(Report::is_cancelled);
     outcome.requests = requests().saturating_sub(requests_before);
     outcome.time = started.elapsed();
     Ok(outcome)
@@ -234,7 +241,7 @@ async fn apply_stage(
     session: &Session<'_>,
     options: &ActionOptions,
     happenings: &UnboundedSender<Happening>,
-) -> apply::Report {
+) -> Report {
     let apply_options = ApplyOptions {
         jobs: options.jobs,
         fail_fast: options.fail_fast,

@@ -23,7 +23,7 @@ pub struct Outcome {
     pub requests: u64,
     /// How long it took.
     pub time: Duration,
-    /// The user asked to stop.
+    /// The user asked to stop before everything was done.
     pub cancelled: bool,
 }
 

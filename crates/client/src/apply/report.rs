@@ -97,6 +97,17 @@ impl Report {
         self.steps.iter().all(|report| matches!(report.result, StepResult::Done))
     }
 
+    /// Tells whether something was left undone because the run was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        let step = |report: &StepReport| match &report.result {
+            StepResult::Skipped(because) => *because == Because::Cancelled,
+            StepResult::Failed(error) => matches!(error.cause, crate::error::Cause::Cancelled),
+            StepResult::Done => false,
+        };
+        self.steps.iter().any(step)
+            || self.scripts.iter().any(|script| script.outcome == ScriptOutcome::Cancelled)
+    }
+
     /// Returns the steps that failed, with their errors.
     pub fn failures(&self) -> impl Iterator<Item = (StepId, &Error)> {
         self.steps.iter().filter_map(|report| match &report.result {
@@ -142,4 +153,31 @@ pub enum ScriptOutcome {
     TimedOut,
     /// The run was cancelled while it ran.
     Cancelled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_cancelled_when_something_was_left_undone() {
+        let report = |results: Vec<StepResult>| Report {
+            steps: (1..)
+                .zip(results)
+                .map(|(id, result)| StepReport { step: StepId(id), result, time: Duration::ZERO })
+                .collect(),
+            scripts: Vec::new(),
+            time: Duration::ZERO,
+        };
+        let failed = StepResult::Failed(Arc::new(Error {
+            operation: "wait".to_owned(),
+            host: "h".to_owned(),
+            cause: crate::error::Cause::Cancelled,
+        }));
+        let done = || StepResult::Done;
+        assert!(!report(vec![done(), done()]).is_cancelled(), "all was done when it was cancelled");
+        assert!(!report(vec![done(), StepResult::Skipped(Because::Failed(StepId(1)))]).is_cancelled());
+        assert!(report(vec![done(), StepResult::Skipped(Because::Cancelled)]).is_cancelled());
+        assert!(report(vec![failed]).is_cancelled());
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod plan;
 pub mod progress;
+pub mod record;
 mod summary;
 pub mod table;
 

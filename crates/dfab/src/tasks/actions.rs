@@ -235,10 +235,12 @@ pub async fn plan_and_apply(
     let mut printer = PlanPrinter::new(&run.console, run.options.dry_run, run.options.skip_bad_hosts);
     let printing = async {
         while let Some(happening) = received.recv().await {
+            run.recorder.happening(&happening);
             printer.happening(happening);
         }
     };
     let engines = EngineSet { run };
+    run.recorder.begin(task, selection.map());
     let working = async {
         let result =
             dfab_tasks::actions::run(&session, &engines, action, &selection.items, &options, &happenings)
@@ -248,6 +250,7 @@ pub async fn plan_and_apply(
         result
     };
     let (result, ()) = futures_util::future::join(working, printing).await;
+    drop(run.recorder.take());
     let outcome = result.map_err(|refused| refusal(refused, &selection.loaded.sources))?;
     let mut report = crate::console::plan::report(&outcome, task, run.options.dry_run);
     report.map = selection.map();

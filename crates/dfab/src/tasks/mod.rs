@@ -36,7 +36,9 @@ pub const ALL: &[&[Task]] = &[
 
 /// Turns a failed call to an engine into a report, with what to do about it.
 pub fn engine_failure(error: &dfab_client::Error) -> Failure {
-    let kind = if error.is_unreachable() || matches!(error.cause, Cause::Timeout(_)) {
+    let kind = if matches!(error.cause, Cause::Cancelled) {
+        Kind::Interrupted
+    } else if error.is_unreachable() || matches!(error.cause, Cause::Timeout(_)) {
         Kind::Connection
     } else {
         Kind::Engine
