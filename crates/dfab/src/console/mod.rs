@@ -1,10 +1,12 @@
 //! The terminal: what goes to stdout and stderr, in which form (cli §5). Nobody else prints.
 
+mod board;
 pub mod plan;
 pub mod progress;
 pub mod record;
 mod summary;
 pub mod table;
+pub mod transfer;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -79,6 +81,11 @@ impl Console {
     /// Returns the columns that text for people may take.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// Returns the characters that a bar may take.
+    pub fn bar_width(&self) -> usize {
+        if self.width < 100 { 12 } else { 24 }
     }
 
     /// Tells whether lines of results may have colours.

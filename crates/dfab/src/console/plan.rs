@@ -13,8 +13,10 @@ use owo_colors::Style;
 use serde_json::{Value, json};
 
 use super::Console;
+use super::board::Board;
 use super::progress::Activity;
 use super::summary::{ALWAYS, summary_text};
+use super::transfer::Transfer;
 use crate::failure::{Failure, Kind, chain};
 use crate::report::Report;
 use crate::run::Run;
@@ -26,7 +28,8 @@ pub struct PlanPrinter<'a> {
     dry_run: bool,
     plan: Arc<Plan>,
     started: HashMap<StepId, std::time::Instant>,
-    activities: HashMap<StepId, Activity>,
+    board: Board,
+    pulls: HashMap<StepId, Transfer<'a>>,
     observing: Option<Activity>,
     clients: usize,
     skip_bad_hosts: bool,
@@ -40,7 +43,8 @@ impl<'a> PlanPrinter<'a> {
             dry_run,
             plan: Arc::default(),
             started: HashMap::new(),
-            activities: HashMap::new(),
+            board: Board::default(),
+            pulls: HashMap::new(),
             observing: None,
             clients: 0,
             skip_bad_hosts,
@@ -73,8 +77,11 @@ impl<'a> PlanPrinter<'a> {
                 for notice in &self.plan.notices {
                     self.console.note(None, notice);
                 }
+                self.pulls.clear();
                 if self.dry_run {
                     self.print_plan(pulls_first);
+                } else {
+                    self.board = Board::new(&self.plan);
                 }
             }
             Happening::Step(event) => self.event(event),
@@ -97,32 +104,31 @@ impl<'a> PlanPrinter<'a> {
         match event {
             Event::StepStarted { step: id } => {
                 self.started.insert(id, std::time::Instant::now());
-                if let Some(step) = self.step(id) {
+                let plan = Arc::clone(&self.plan);
+                if let Some(step) = step_of(&plan, id) {
                     let text = format!("{} {} {}", step.action, step.kind, step.name);
-                    let activity = self.console.progress.start(place(&step.client), &text);
-                    self.activities.insert(id, activity);
+                    if step.action == Action::Pull {
+                        let pull = Transfer::new(self.console, place(&step.client), &text);
+                        self.pulls.insert(id, pull);
+                    } else {
+                        self.board.doing(self.console, &step.client, id, &text);
+                    }
                 }
             }
             Event::CallStarted { step: id, call } => {
-                if let (Some(step), Some(activity)) = (self.step(id), self.activities.get(&id)) {
-                    activity.message(match place(&step.client) {
-                        Some(client) => format!("[{client}] {call}"),
-                        None => call.clone(),
-                    });
-                }
-                if self.console.verbose > 1
-                    && let Some(step) = self.step(id)
-                {
+                let plan = Arc::clone(&self.plan);
+                let Some(step) = step_of(&plan, id) else { return };
+                // The board knows nothing of pulls, which have their own text.
+                let text = format!("{} {}: {call}", step.kind, step.name);
+                let text = if call.contains(&step.name) { call.clone() } else { text };
+                self.board.doing(self.console, &step.client, id, &text.replace('`', ""));
+                if self.console.verbose > 1 {
                     self.console.progress_line(place(&step.client), &call);
                 }
             }
             Event::Progress { step: id, progress } => {
-                if let Some(activity) = self.activities.get(&id) {
-                    let bytes = progress.bytes.filter(|(_, all)| *all > 0);
-                    let percent = bytes
-                        .map_or(String::new(), |(done, all)| format!(" {}%", done.saturating_mul(100) / all));
-                    let name = self.step(id).map_or("", |step| step.name.as_str());
-                    activity.message(format!("pull {name}: {} {}{percent}", progress.layer, progress.status));
+                if let Some(pull) = self.pulls.get(&id) {
+                    pull.pull(&progress);
                 }
             }
             Event::Log { step: id, line } => {
@@ -132,7 +138,10 @@ impl<'a> PlanPrinter<'a> {
                 }
             }
             Event::StepFinished { step: id, result } => {
-                self.activities.remove(&id);
+                self.pulls.remove(&id);
+                if let Some(step) = step_of(&Arc::clone(&self.plan), id) {
+                    self.board.ended(self.console, &step.client, id);
+                }
                 self.finished(id, &result);
                 self.started.remove(&id);
             }
@@ -201,13 +210,12 @@ impl<'a> PlanPrinter<'a> {
     }
 
     fn step(&self, id: StepId) -> Option<&Step> {
-        self.plan.steps.iter().find(|step| step.id == id)
+        step_of(&self.plan, id)
     }
 
     /// Prints what changed, in one line.
     pub fn summary(&mut self, outcome: &Outcome, report: &Report) {
-        self.observing = None;
-        self.activities.clear();
+        self.clear();
         for notice in &outcome.notices {
             self.console.note(None, notice);
         }
@@ -221,6 +229,13 @@ impl<'a> PlanPrinter<'a> {
 }
 
 impl PlanPrinter<'_> {
+    /// Takes everything away that is drawn.
+    fn clear(&mut self) {
+        self.observing = None;
+        self.pulls.clear();
+        self.board = Board::default();
+    }
+
     /// Returns the steps that have begun and not ended.
     fn under_way(&self) -> Vec<&Step> {
         self.plan.steps.iter().filter(|step| self.started.contains_key(&step.id)).collect()
@@ -231,7 +246,7 @@ impl PlanPrinter<'_> {
 /// has seen how they ended (cli §6).
 impl Drop for PlanPrinter<'_> {
     fn drop(&mut self) {
-        self.activities.clear();
+        self.clear();
         for step in self.under_way() {
             let text = format!("given up: {} of {} {}", step.action, step.kind, step.name);
             self.console.warn(place(&step.client), &text);
@@ -239,8 +254,12 @@ impl Drop for PlanPrinter<'_> {
     }
 }
 
+fn step_of(plan: &Plan, id: StepId) -> Option<&Step> {
+    plan.steps.iter().find(|step| step.id == id)
+}
+
 /// Returns the client for the prefix of a line; the default client has none.
-fn place(client: &ClientName) -> Option<&str> {
+pub(super) fn place(client: &ClientName) -> Option<&str> {
     (!client.is_default()).then_some(client.as_str())
 }
 

@@ -28,15 +28,18 @@ impl Progress {
         let Some(bars) = &self.bars else { return Activity { bar: None } };
         let bar = bars.add(ProgressBar::new_spinner());
         bar.set_style(
-            ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}").expect("a valid template"),
+            // A line that is too long for the terminal is cut: it must not wrap.
+            ProgressStyle::with_template("{spinner} {wide_msg} {elapsed:.dim}").expect("a valid template"),
         );
-        bar.set_message(match host {
-            Some(host) => format!("[{host}] {text}"),
-            None => text.to_owned(),
-        });
+        bar.set_message(line(host, text));
         // The first tick comes after the interval: quick work shows nothing (style §10).
         bar.enable_steady_tick(Duration::from_millis(120));
         Activity { bar: Some(bar) }
+    }
+
+    /// Tells whether anything is drawn.
+    pub fn is_drawn(&self) -> bool {
+        self.bars.is_some()
     }
 
     /// Runs `write` while the area is cleared.
@@ -50,10 +53,17 @@ impl Progress {
 
 impl Activity {
     /// Says how far it is.
-    pub fn message(&self, text: String) {
+    pub fn say(&self, host: Option<&str>, text: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text);
+            bar.set_message(line(host, text));
         }
+    }
+}
+
+fn line(host: Option<&str>, text: &str) -> String {
+    match host {
+        Some(host) => format!("[{host}] {text}"),
+        None => text.to_owned(),
     }
 }
 

@@ -2,6 +2,8 @@
 //! (clients-tasks §1.3, §4.6, §4.7, §8.9).
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dfab_client::backend::PullProgress;
@@ -12,9 +14,11 @@ use dfab_map::value::{Late, Value};
 use futures_util::FutureExt;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
+use tokio_util::io::InspectReader;
 
 use super::engine_failure;
 use crate::cli::Arguments;
+use crate::console::transfer::Transfer;
 use crate::failure::{Failure, Kind, Result};
 use crate::registry::{Parameter, ParameterKind, Scope, Task};
 use crate::report::Report;
@@ -170,11 +174,10 @@ async fn pull(run: &Run, arguments: &Arguments) -> Result<Report> {
     }
     let backend = run.backend().await?;
     let auth = auth(run, image.registry()).await?;
-    let activity = run.console.progress.start(run.host_text(), &format!("pull {image}"));
-    let progress = |progress: PullProgress| {
-        activity.message(format!("pull {image}: {} {}", progress.layer, progress.status))
-    };
+    let transfer = Transfer::new(&run.console, run.host_text(), &format!("pull {image}"));
+    let progress = |progress: PullProgress| transfer.pull(&progress);
     let pulled = backend.pull_image(&image, auth.as_ref(), &progress).await;
+    drop(transfer);
     pulled.map_err(|error| engine_failure(&error))?;
     run.result_line(&format!("pulled {image}"));
     Ok(Report { rows: Some(rows), ..Report::done("docker.pull") })
@@ -189,9 +192,10 @@ async fn push(run: &Run, arguments: &Arguments) -> Result<Report> {
     }
     let backend = run.backend().await?;
     let auth = auth(run, image.registry()).await?;
-    let activity = run.console.progress.start(run.host_text(), &format!("push {image}"));
-    let progress = |progress: Progress| activity.message(format!("push {image}: {progress}"));
+    let transfer = Transfer::new(&run.console, run.host_text(), &format!("push {image}"));
+    let progress = |progress: Progress| transfer.progress(&progress);
     let pushed = backend.push_image(&image, auth.as_ref(), &progress).await;
+    drop(transfer);
     pushed.map_err(|error| engine_failure(&error))?;
     run.result_line(&format!("pushed {image}"));
     Ok(Report { rows: Some(rows), ..Report::done("docker.push") })
@@ -210,7 +214,7 @@ async fn save_image(run: &Run, arguments: &Arguments) -> Result<Report> {
         return Ok(Report { rows: Some(rows), ..Report::done("docker.save_image") });
     }
     let backend = run.backend().await?;
-    let activity = run.console.progress.start(run.host_text(), &format!("save {image}"));
+    let transfer = Transfer::new(&run.console, run.host_text(), &format!("save {image}"));
     let mut archive = backend.save_image(image).await.map_err(|error| engine_failure(&error))?;
     let failed = |error: &std::io::Error| {
         Failure::new(Kind::Task, format!("failed to save image `{image}` to `{name}`")).because(error)
@@ -228,11 +232,11 @@ async fn save_image(run: &Run, arguments: &Arguments) -> Result<Report> {
         }
         encoder.write_all(&block[..length]).map_err(|error| failed(&error))?;
         bytes += length as u64;
-        activity.message(format!("save {image}: {} MiB", bytes >> 20));
+        transfer.bytes(bytes, None);
     }
     encoder.finish().map_err(|error| failed(&error))?;
     file.persist(&path).map_err(|error| failed(&error.error))?;
-    drop(activity);
+    drop(transfer);
     run.result_line(&format!("saved {image} to {name}"));
     Ok(Report { rows: Some(rows), ..Report::done("docker.save_image") })
 }
@@ -261,9 +265,32 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
         return Ok(Report { rows: Some(rows), would_change: true, ..Report::done("docker.load_image") });
     }
     let backend = run.backend().await?;
-    let activity = run.console.progress.start(run.host_text(), &format!("load {name}"));
-    let progress = |progress: Progress| activity.message(format!("load {name}: {progress}"));
+    let size = file.metadata().await.ok().map(|metadata| metadata.len());
+    let transfer = Transfer::new(&run.console, run.host_text(), &format!("load {name}"));
+    let progress = |progress: Progress| transfer.progress(&progress);
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&sent);
+    let file = InspectReader::new(file, move |block: &[u8]| {
+        count.fetch_add(block.len() as u64, Ordering::Relaxed);
+    });
     let loading = backend.load_image(Box::new(file), &progress);
+    // The engine says nothing before it has the whole archive.
+    let uploading = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            pause.tick().await;
+            let sent = sent.load(Ordering::Relaxed);
+            if size.is_none_or(|size| sent < size) {
+                transfer.bytes(sent, size);
+            }
+        }
+    };
+    let loading = async {
+        tokio::select! {
+            loaded = loading => loaded,
+            () = uploading => unreachable!("it counts for ever"),
+        }
+    };
     match tokio::time::timeout(Duration::from_secs(limit), loading).await {
         Ok(result) => result.map_err(|error| engine_failure(&error))?,
         Err(_) => {
@@ -274,7 +301,7 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
             .hint("give it more time: `--timeout SECONDS`"));
         }
     }
-    drop(activity);
+    drop(transfer);
     run.result_line(&format!("loaded {name}"));
     Ok(Report { rows: Some(rows), ..Report::done("docker.load_image") })
 }

@@ -1,0 +1,194 @@
+//! Images and files on their way: a bar on a terminal, now and then a plain line elsewhere.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dfab_client::backend::PullProgress;
+use dfab_client::transfer::Progress;
+use indexmap::IndexMap;
+
+use super::Console;
+use super::progress::Activity;
+
+/// Between two plain lines about one transfer. What is quicker has its result only.
+const PLAIN: Duration = Duration::from_secs(5);
+
+/// A transfer under way; what is drawn of it disappears when this is dropped.
+#[derive(Debug)]
+pub struct Transfer<'a> {
+    console: &'a Console,
+    activity: Activity,
+    host: Option<String>,
+    what: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    layers: IndexMap<String, Layer>,
+    plain: Instant,
+}
+
+/// How far a layer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Layer {
+    /// Bytes so far and in all; zero where the engine has not said.
+    bytes: (u64, u64),
+    finished: bool,
+}
+
+impl<'a> Transfer<'a> {
+    /// Shows that something is on its way: `pull image nginx`.
+    pub fn new(console: &'a Console, host: Option<&str>, what: &str) -> Self {
+        let activity = console.progress.start(host, what);
+        let state = State { layers: IndexMap::new(), plain: Instant::now() };
+        Self {
+            console,
+            activity,
+            host: host.map(str::to_owned),
+            what: what.to_owned(),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// A pull has moved on.
+    pub fn pull(&self, progress: &PullProgress) {
+        self.layer(&progress.layer, &progress.status, progress.bytes);
+    }
+
+    /// A push, a load or a build has moved on.
+    pub fn progress(&self, progress: &Progress) {
+        match progress {
+            Progress::Line(line) => self.layer("", line, None),
+            Progress::Layer { id, status, bytes } => self.layer(id, status, *bytes),
+        }
+    }
+
+    /// So many bytes have come or gone, of so many where that is known.
+    pub fn bytes(&self, done: u64, all: Option<u64>) {
+        let text = match all.filter(|all| *all > 0) {
+            Some(all) => amount(done, all, self.width()),
+            None => mebibytes(done),
+        };
+        self.say(&text);
+    }
+
+    fn layer(&self, id: &str, status: &str, bytes: Option<(u64, u64)>) {
+        let text = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if !id.is_empty() && !status.starts_with("Pulling from") {
+                let layer = state.layers.entry(id.to_owned()).or_default();
+                *layer = layer.after(status, bytes);
+            }
+            layers(&state.layers, self.width()).unwrap_or_else(|| status.to_owned())
+        };
+        self.say(&text);
+    }
+
+    fn say(&self, text: &str) {
+        self.activity.say(self.host.as_deref(), &format!("{} {text}", self.what));
+        if self.console.progress.is_drawn() {
+            return;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.plain.elapsed() >= PLAIN {
+            state.plain = Instant::now();
+            self.console.progress_line(self.host.as_deref(), &format!("{}: {text}", self.what));
+        }
+    }
+
+    /// Nothing is drawn without a terminal, and no bar has a place in a plain line.
+    fn width(&self) -> usize {
+        if self.console.progress.is_drawn() { self.console.bar_width() } else { 0 }
+    }
+}
+
+impl Layer {
+    /// Returns the layer after a line of the engine about it.
+    fn after(self, status: &str, bytes: Option<(u64, u64)>) -> Self {
+        const FINISHED: [&str; 6] = [
+            "Pull complete",
+            "Already exists",
+            "Layer already exists",
+            "Pushed",
+            "Mounted from",
+            "Download complete",
+        ];
+        if FINISHED.iter().any(|finished| status.starts_with(finished)) {
+            return Self { bytes: (self.bytes.1, self.bytes.1), finished: true };
+        }
+        match bytes {
+            // What is unpacked has come already.
+            Some((done, all)) if all > 0 && !status.starts_with("Extracting") => {
+                Self { bytes: (done.min(all), all), finished: false }
+            }
+            _ => self,
+        }
+    }
+}
+
+/// Returns how far all layers are; `None` while nothing is known.
+fn layers(layers: &IndexMap<String, Layer>, width: usize) -> Option<String> {
+    let sum = |part: fn(&Layer) -> u64| layers.values().map(part).sum::<u64>();
+    let (done, all) = (sum(|layer| layer.bytes.0), sum(|layer| layer.bytes.1));
+    let finished = layers.values().filter(|layer| layer.finished).count();
+    let counted = (layers.len() > 1).then(|| format!("{finished} of {} layers", layers.len()));
+    match (all, counted) {
+        (0, counted) => counted,
+        (_, None) => Some(amount(done, all, width)),
+        (_, Some(counted)) => Some(format!("{}, {counted}", amount(done, all, width))),
+    }
+}
+
+/// Returns `━━━━╌╌╌╌ 12.3 of 40.1 MiB`.
+fn amount(done: u64, all: u64, width: usize) -> String {
+    let sizes = format!("{:.1} of {}", done as f64 / f64::from(1 << 20), mebibytes(all));
+    match width {
+        0 => sizes,
+        width => format!("{} {sizes}", bar(done, all, width)),
+    }
+}
+
+/// Returns a bar of this many characters.
+pub fn bar(done: u64, all: u64, width: usize) -> String {
+    let full = (u128::from(done.min(all)) * width as u128 / u128::from(all.max(1))) as usize;
+    format!("{}{}", "━".repeat(full), "╌".repeat(width - full))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_summed_to_one_bar() {
+        const M: u64 = 1 << 20;
+        let mut state = IndexMap::new();
+        let mut after = |id: &str, status: &str, bytes: Option<(u64, u64)>| {
+            let layer = state.entry(id.to_owned()).or_insert_with(Layer::default);
+            *layer = layer.after(status, bytes);
+            layers(&state, 8)
+        };
+        let cases = [
+            (("a", "Pulling fs layer", None), None),
+            (("a", "Downloading", Some((M, 4 * M))), Some("━━╌╌╌╌╌╌ 1.0 of 4.0 MiB")),
+            (("b", "Waiting", None), Some("━━╌╌╌╌╌╌ 1.0 of 4.0 MiB, 0 of 2 layers")),
+            (("b", "Downloading", Some((0, 4 * M))), Some("━╌╌╌╌╌╌╌ 1.0 of 8.0 MiB, 0 of 2 layers")),
+            (("a", "Download complete", None), Some("━━━━╌╌╌╌ 4.0 of 8.0 MiB, 1 of 2 layers")),
+            (("a", "Extracting", Some((M, 4 * M))), Some("━━━━╌╌╌╌ 4.0 of 8.0 MiB, 1 of 2 layers")),
+            (("b", "Already exists", None), Some("━━━━━━━━ 8.0 of 8.0 MiB, 2 of 2 layers")),
+        ];
+        for ((id, status, bytes), expected) in cases {
+            assert_eq!(after(id, status, bytes).as_deref(), expected, "{id} {status}");
+        }
+    }
+
+    #[test]
+    fn a_bar_is_as_wide_as_it_should_be() {
+        assert_eq!((bar(0, 0, 4), bar(9, 3, 4)), ("╌╌╌╌".to_owned(), "━━━━".to_owned()));
+        assert_eq!(amount(1 << 19, 1 << 20, 0), "0.5 of 1.0 MiB");
+    }
+}
