@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long something may take to appear. Far above what is expected: it only ends what hangs.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The Ctrl-C key.
 pub const CTRL_C: &str = "\u{3}";
@@ -71,6 +71,15 @@ impl Terminal {
         text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 
+    /// Returns the rows of the screen as a person sees them: a line that is too long takes several.
+    pub fn rows(&self) -> String {
+        let parser = lock(&self.screen);
+        let (_, columns) = parser.screen().size();
+        let rows: Vec<String> =
+            parser.screen().rows(0, columns.get()).map(|row| row.trim_end().to_owned()).collect();
+        rows.join("\n").trim_end().to_owned()
+    }
+
     /// Waits until the screen shows what is wanted, and returns it.
     ///
     /// # Panics
@@ -105,7 +114,7 @@ impl Terminal {
 
     /// Waits for the end, and returns the last screen and the exit code.
     #[track_caller]
-    pub fn end(mut self) -> (String, Option<i32>) {
+    pub fn end(&mut self) -> (String, Option<i32>) {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(status) = self.child.try_wait().expect("`script` can be waited for") {

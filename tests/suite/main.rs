@@ -9,6 +9,7 @@ mod generations;
 mod interruption;
 mod jump;
 mod one_run_per_example;
+mod session;
 mod several_hosts;
 mod tls;
 mod transport;

@@ -61,7 +61,8 @@ impl Board {
 
 impl Line {
     fn draw(&mut self, console: &Console, client: &ClientName) {
-        if self.done >= self.all {
+        // What waits for a pull is not under way.
+        if self.done >= self.all || self.under_way.is_empty() {
             self.activity = None;
             return;
         }

@@ -4,6 +4,7 @@ mod board;
 pub mod plan;
 pub mod progress;
 pub mod record;
+mod screen;
 mod summary;
 pub mod table;
 pub mod transfer;
@@ -59,6 +60,7 @@ impl Console {
         };
         let interactive = std::io::stderr().is_terminal() && !dumb;
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let width = columns.filter(|columns| *columns >= 20).or_else(terminal_width).unwrap_or(80);
         Self {
             output: options.output,
             verbose: options.verbose,
@@ -66,10 +68,10 @@ impl Console {
             color_out: colored(std::io::stdout().is_terminal()),
             color_err: colored(std::io::stderr().is_terminal()),
             hidden: Hidden::new(&options.show, &options.hide),
-            width: columns.filter(|columns| *columns >= 20).or_else(terminal_width).unwrap_or(80),
+            width,
             line: Mutex::new(()),
             documented: AtomicBool::new(false),
-            progress: progress::Progress::new(interactive && !options.quiet),
+            progress: progress::Progress::new(interactive && !options.quiet, width),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct PlanPrinter<'a> {
     plan: Arc<Plan>,
     started: HashMap<StepId, std::time::Instant>,
     board: Board,
+    /// Steps that were not begun because the run was interrupted, by client.
+    not_begun: IndexMap<ClientName, usize>,
     pulls: HashMap<StepId, Transfer<'a>>,
     observing: Option<Activity>,
     clients: usize,
@@ -44,6 +46,7 @@ impl<'a> PlanPrinter<'a> {
             plan: Arc::default(),
             started: HashMap::new(),
             board: Board::default(),
+            not_begun: IndexMap::new(),
             pulls: HashMap::new(),
             observing: None,
             clients: 0,
@@ -63,12 +66,17 @@ impl<'a> PlanPrinter<'a> {
                 self.observing = Some(self.console.progress.start(None, &text));
             }
             Happening::Unreachable(client, error) => {
+                let mut why = chain(error.as_ref());
+                // The line begins with the host; what was asked first does not matter where nothing answers.
+                if error.is_unreachable() && why.len() > 1 {
+                    why.remove(0);
+                }
+                let why = why.join(": ");
                 if self.skip_bad_hosts && is_bad_host(&error) {
-                    let why = chain(error.as_ref()).join(": ");
                     self.console.warn(place(&client), &format!("left out: {why}"));
                 } else if self.clients > 1 {
                     // The one engine of a run that cannot be reached is said once, at the end.
-                    self.console.warn(place(&client), &chain(error.as_ref()).join(": "));
+                    self.console.warn(place(&client), &why);
                 }
             }
             Happening::Planned { plan, pulls_first } => {
@@ -108,6 +116,7 @@ impl<'a> PlanPrinter<'a> {
                 if let Some(step) = step_of(&plan, id) {
                     let text = format!("{} {} {}", step.action, step.kind, step.name);
                     if step.action == Action::Pull {
+                        let text = format!("pull {}", step.name);
                         let pull = Transfer::new(self.console, place(&step.client), &text);
                         self.pulls.insert(id, pull);
                     } else {
@@ -118,10 +127,11 @@ impl<'a> PlanPrinter<'a> {
             Event::CallStarted { step: id, call } => {
                 let plan = Arc::clone(&self.plan);
                 let Some(step) = step_of(&plan, id) else { return };
-                // The board knows nothing of pulls, which have their own text.
                 let text = format!("{} {}: {call}", step.kind, step.name);
                 let text = if call.contains(&step.name) { call.clone() } else { text };
-                self.board.doing(self.console, &step.client, id, &text.replace('`', ""));
+                if step.action != Action::Pull {
+                    self.board.doing(self.console, &step.client, id, &text.replace('`', ""));
+                }
                 if self.console.verbose > 1 {
                     self.console.progress_line(place(&step.client), &call);
                 }
@@ -138,8 +148,9 @@ impl<'a> PlanPrinter<'a> {
                 }
             }
             Event::StepFinished { step: id, result } => {
-                self.pulls.remove(&id);
-                if let Some(step) = step_of(&Arc::clone(&self.plan), id) {
+                let is_pull = self.pulls.remove(&id).is_some();
+                let plan = Arc::clone(&self.plan);
+                if let Some(step) = step_of(&plan, id).filter(|_| !is_pull) {
                     self.board.ended(self.console, &step.client, id);
                 }
                 self.finished(id, &result);
@@ -148,8 +159,9 @@ impl<'a> PlanPrinter<'a> {
         }
     }
 
-    fn finished(&self, id: StepId, result: &StepResult) {
-        let Some(step) = self.step(id) else { return };
+    fn finished(&mut self, id: StepId, result: &StepResult) {
+        let plan = Arc::clone(&self.plan);
+        let Some(step) = step_of(&plan, id) else { return };
         let client = place(&step.client);
         match result {
             StepResult::Done => {
@@ -162,6 +174,10 @@ impl<'a> PlanPrinter<'a> {
                 let label = self.console.styled(self.console.color(), "failed", Style::new().red().bold());
                 let cause = chain(error.as_ref()).join(": ");
                 self.console.line(client, &format!("{label}  {} {}: {cause}", step.kind, step.name));
+            }
+            StepResult::Skipped(Because::Cancelled) if self.console.verbose == 0 => {
+                let client = step.client.clone();
+                *self.not_begun.entry(client).or_default() += 1;
             }
             StepResult::Skipped(because) => {
                 let label = self.console.styled(self.console.color(), "skipped", Style::new().yellow());
@@ -180,15 +196,20 @@ impl<'a> PlanPrinter<'a> {
             Action::Update | Action::Exec | Action::Script => Style::new().cyan(),
         };
         let word = self.console.styled(self.console.color(), &format!("{word:<9}"), color);
+        let time = time.map_or(String::new(), |time| format!("  {}", seconds(time)));
+        let start = format!("{:<9} {}", step.kind.as_str(), step.name);
+        let room = match self.console.fits() {
+            true => {
+                let host = place(&step.client).map_or(0, |client| client.chars().count() + 3);
+                self.console.width().saturating_sub(host + 10 + start.chars().count() + time.len())
+            }
+            false => usize::MAX,
+        };
         let inline = match step.reasons.as_slice() {
-            [reason] if is_short(reason) => match &reason.source {
-                Some(source) => format!(" ({}, {source})", reason.text),
-                None => format!(" ({})", reason.text),
-            },
+            [reason] if is_short(reason) => inline(reason, room),
             _ => String::new(),
         };
-        let time = time.map_or(String::new(), |time| format!("  {}", seconds(time)));
-        format!("{word} {:<9} {}{inline}{time}", step.kind.as_str(), step.name)
+        format!("{word} {start}{inline}{time}")
     }
 
     fn print_reasons(&self, step: &Step) {
@@ -221,6 +242,11 @@ impl<'a> PlanPrinter<'a> {
         }
         if !self.dry_run {
             self.print_unchanged();
+        }
+        for (client, number) in std::mem::take(&mut self.not_begun) {
+            let label = self.console.styled(self.console.color(), "skipped", Style::new().yellow());
+            let text = format!("{label}   {}, because the run was interrupted", count(number, "step"));
+            self.console.line(place(&client), &text);
         }
         let Some(counts) = &report.summary else { return };
         let text = summary_text(counts, self.dry_run, outcome);
@@ -268,6 +294,23 @@ fn is_short(reason: &Reason) -> bool {
     // "not found: nothing -> present" says no more than "not found".
     let says_all = reason.text == "not found" || reason.text.starts_with("asked for");
     reason.current.is_none() && (reason.desired.is_none() || reason.field == "state" || says_all)
+}
+
+/// Returns a short reason as it stands behind a name, as far as there is room for it: first the place goes, then what
+/// the line says anyway.
+fn inline(reason: &Reason, room: usize) -> String {
+    let full = match &reason.source {
+        Some(source) => format!(" ({}, {source})", reason.text),
+        None => format!(" ({})", reason.text),
+    };
+    let text = format!(" ({})", reason.text);
+    if full.chars().count() <= room {
+        full
+    } else if text.chars().count() <= room || reason.text != "not found" {
+        text
+    } else {
+        String::new()
+    }
 }
 
 /// Returns a reason as people read it: what, from what to what, and where that is written.
@@ -491,6 +534,22 @@ mod tests {
         assert_eq!(reason_text(&reason), "image differs: 0123456789ab -> x  (m.yaml:12:3)");
         let gone = Reason { desired: None, source: None, ..reason };
         assert_eq!(reason_text(&gone), "image differs: 0123456789ab -> nothing");
+    }
+
+    #[test]
+    fn a_short_reason_takes_the_room_there_is() {
+        let reason = |text: &str| Reason {
+            field: "state".into(),
+            current: None,
+            desired: None,
+            source: Some(dfab_map::position::Position::new("m.yaml", 12, 3)),
+            text: text.into(),
+        };
+        let absent = reason("not found");
+        assert_eq!(inline(&absent, usize::MAX), " (not found, m.yaml:12:3)");
+        assert_eq!(inline(&absent, 20), " (not found)");
+        assert_eq!(inline(&absent, 11), "");
+        assert_eq!(inline(&reason("asked for by force_update"), 11), " (asked for by force_update)");
     }
 
     #[test]

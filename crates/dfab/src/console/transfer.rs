@@ -86,7 +86,8 @@ impl<'a> Transfer<'a> {
     }
 
     fn say(&self, text: &str) {
-        self.activity.say(self.host.as_deref(), &format!("{} {text}", self.what));
+        // The bar first: lines of several hosts stand under each other, and a long name is cut at its end.
+        self.activity.say(self.host.as_deref(), &format!("{text}  {}", self.what));
         if self.console.progress.is_drawn() {
             return;
         }
