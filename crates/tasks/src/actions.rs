@@ -8,9 +8,9 @@ use std::time::Instant;
 use dfab_client::apply::{ApplyOptions, Backends, CancellationToken, Event, Report, StepResult};
 use dfab_client::error::Source;
 use dfab_client::{Backend, Error, apply, observe};
-use dfab_map::desired::{Session, Target};
+use dfab_map::desired::{Container, Desired, Entry, Object, Session, Target};
 use dfab_map::diagnostic::Findings;
-use dfab_map::item::ItemId;
+use dfab_map::item::{ItemId, Kind};
 use dfab_map::model::Auth;
 use dfab_map::names::ClientName;
 use dfab_map::observed::{Observed, Wanted};
@@ -159,7 +159,7 @@ pub async fn run(
             break;
         }
         let pull_stage = !open.is_empty();
-        let plan = if pull_stage { only(&plan, &open) } else { without_failed(plan, &pulls) };
+        let plan = if pull_stage { only(&plan, &open) } else { without_failed(plan, &pulls, &desired) };
         tell(Happening::Planned { plan: Arc::new(plan.clone()), pulls_first: pull_stage });
         let report = apply_stage(&plan, &backends, session, options, happenings).await;
         for (step, result) in plan.steps.iter().zip(&report.steps) {
@@ -300,9 +300,32 @@ fn only(plan: &Plan, ids: &BTreeSet<StepId>) -> Plan {
     Plan { steps, unchanged: Vec::new(), notices: Vec::new() }
 }
 
-/// Returns the plan without pulls that have failed before, and without what depends on them: it was
-/// reported with the first stage.
-fn without_failed(mut plan: Plan, failed: &BTreeSet<StepId>) -> Plan {
+/// Returns the plan without pulls that have failed before, and without what depends on them: the pulls were
+/// reported with the first stage. What is left out is named, and so are containers that exist and could not be
+/// compared with an image that did not come.
+fn without_failed(mut plan: Plan, failed: &BTreeSet<StepId>, desired: &Desired) -> Plan {
+    let mut uncompared: Vec<(&Entry, String)> = Vec::new();
+    for step in failed.iter().map(|id| step_of(&plan, *id)) {
+        let follows = |entry: &&Entry| {
+            let of_image = |container: &Container| container.spec.image.to_string() == step.name;
+            entry.client == step.client && matches!(&entry.object, Object::Container(one) if of_image(one))
+        };
+        uncompared.extend(desired.entries.iter().filter(follows).map(|entry| (entry, step.name.clone())));
+    }
+    for (entry, image) in uncompared {
+        let is_it = |client: &ClientName, kind: Kind, name: &str| {
+            kind == Kind::Container && *client == entry.client && name == entry.name
+        };
+        let planned = plan.steps.iter().any(|step| is_it(&step.client, step.kind, &step.name))
+            || plan.unchanged.iter().any(|item| is_it(&item.client, item.kind, &item.name));
+        if !planned {
+            plan.notices.push(format!(
+                "container `{}` on `{}` is left as it is: image {image} could not be pulled, and is what it is \
+                 compared with",
+                entry.name, entry.client
+            ));
+        }
+    }
     let mut gone: BTreeMap<StepId, String> =
         failed.iter().map(|id| (*id, step_of(&plan, *id).name.clone())).collect();
     // Steps are in topological order, so one pass finds all dependents.

@@ -183,6 +183,8 @@ async fn what_needs_an_image_that_could_not_be_pulled_is_left_out_and_the_rest_g
             ],
             vec![
                 "#4 a create container m.other: done",
+                "note: container `m.app` on `a` is left as it is: image app:latest could not be pulled, and is what \
+                 it is compared with",
                 "note: create of container `m.more` on `a` is left out: image app:latest could not be pulled",
                 "note: create of container `m.web` on `a` is left out: image app:latest could not be pulled"
             ],
