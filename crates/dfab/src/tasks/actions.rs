@@ -7,14 +7,17 @@ mod selection;
 use std::sync::Arc;
 
 use dfab_client::Backend;
-use dfab_map::desired::{Role, Session, Settings, Target};
+use dfab_map::desired::{Entry, Role, Session, Settings, Target};
 use dfab_map::diagnostic::Sources;
+use dfab_map::item::Kind as Item;
+use dfab_map::names::ClientName;
 use dfab_map::plan::{ActionKind, PlanOptions};
 use dfab_tasks::Outcome;
 use dfab_tasks::actions::{ActionOptions, Engines, Refused};
 use futures_util::FutureExt;
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::script;
 use crate::cli::Arguments;
 use crate::console::plan::PlanPrinter;
 use crate::failure::{Failure, Kind, Result};
@@ -64,7 +67,8 @@ pub const TASKS: &[Task] = &[
         name: "perform",
         aliases: &[],
         about: "Run an action by its name.",
-        help: "`actions.perform update example_map web_server` is `actions.update example_map web_server`.",
+        help: "`actions.perform update example_map web_server` is `actions.update example_map web_server`. Each action takes \
+               the arguments of its own task.",
         parameters: &[
             ACTION,
             TARGET,
@@ -79,6 +83,9 @@ pub const TASKS: &[Task] = &[
             PULL,
             RESTART,
             SIGNAL,
+            script::COMMON,
+            script::SCRIPT,
+            script::SINGLE_CMD,
         ],
         words: Some("ACTION [MAP] CONFIG [INSTANCE]..."),
         scope: Scope::Clients,
@@ -128,16 +135,21 @@ pub const TASKS: &[Task] = &[
 
 async fn perform(run: &Run, arguments: &Arguments) -> Result<Report> {
     let name = arguments.text("action").unwrap_or_default();
-    let names = ActionKind::ALL.map(ActionKind::as_str);
-    let action = ActionKind::by_name(name).ok_or_else(|| {
+    // What carries out several actions has a task for each; these names are theirs, and those of the library.
+    let task = match name {
+        "single_cmd" => Some(name),
+        "run_script" => Some("script"),
+        _ => ActionKind::by_name(name).map(ActionKind::as_str),
+    };
+    let task = task.ok_or_else(|| {
+        let names = ActionKind::ALL.map(ActionKind::as_str);
+        let names: Vec<&str> = names.into_iter().chain(["single_cmd"]).collect();
         Failure::usage(format!("there is no action `{name}`"))
-            .nearest(name, "actions", names)
+            .nearest(name, "actions", names.iter().copied())
             .hint(format!("actions: {}", names.join(", ")))
     })?;
-    let task = format!("actions.{}", action.as_str());
-    let known = crate::registry::find(&task).ok_or_else(|| {
-        Failure::usage(format!("`{name}` takes arguments of its own")).hint(format!("call `{task}`"))
-    })?;
+    let full = format!("actions.{task}");
+    let known = crate::registry::find_full(&full).expect("every action has a task of its name");
     let foreign =
         crate::registry::find("actions.perform").into_iter().flat_map(Task::parameters).find(|parameter| {
             let own = parameter.name == "action" || known.parameters().any(|own| own.name == parameter.name);
@@ -145,9 +157,9 @@ async fn perform(run: &Run, arguments: &Arguments) -> Result<Report> {
         });
     match foreign {
         Some(parameter) => {
-            Err(Failure::usage(format!("task `{task}`: there is no argument `{}`", parameter.name)))
+            Err(Failure::usage(format!("task `{full}`: there is no argument `{}`", parameter.name)))
         }
-        None => act(run, arguments, action, &task).await,
+        None => (known.run)(run, arguments).await,
     }
 }
 
@@ -192,22 +204,51 @@ pub async fn selected_hosts(
     action: ActionKind,
     options: &PlanOptions,
 ) -> Result<Vec<Option<Host>>> {
-    let session = session(run, selection).await?;
-    let desired = session
-        .desired(action, &selection.items, options)
-        .map_err(|findings| refusal(Refused::Desired(findings), &selection.loaded.sources))?;
     let mut hosts = Vec::new();
-    for entry in desired.entries.iter().filter(|entry| entry.role == Role::Selected) {
-        let default =
-            session.defaults.iter().find(|target| target.name == entry.client).map(|target| &target.config);
-        let config = default.or_else(|| session.clients.get(&entry.client));
-        let text = config.and_then(|config| config.fabric_host.as_deref()).filter(|text| !text.is_empty());
+    for (target, _) in selected(run, selection, action, options).await? {
+        let text = target.config.fabric_host.as_deref().filter(|text| !text.is_empty());
         let host = text.map(Host::parse).transpose()?;
         if !hosts.contains(&host) {
             hosts.push(host);
         }
     }
     Ok(hosts)
+}
+
+/// Returns the selected containers by name, each with its client.
+///
+/// # Errors
+///
+/// What is wrong with the map or its clients.
+pub async fn selected_containers(run: &Run, selection: &Selection) -> Result<Vec<(Target, String)>> {
+    // Restart looks at what is selected alone.
+    let found = selected(run, selection, ActionKind::Restart, &PlanOptions::default()).await?;
+    let container = |(target, entry): (Target, Entry)| {
+        (entry.id.item.kind() == Item::Container).then_some((target, entry.name))
+    };
+    Ok(found.into_iter().filter_map(container).collect())
+}
+
+/// Returns what an action does to the selected items, each with its client.
+async fn selected(
+    run: &Run,
+    selection: &Selection,
+    action: ActionKind,
+    options: &PlanOptions,
+) -> Result<Vec<(Target, Entry)>> {
+    let session = session(run, selection).await?;
+    let desired = session
+        .desired(action, &selection.items, options)
+        .map_err(|findings| refusal(Refused::Desired(findings), &selection.loaded.sources))?;
+    let target = |name: &ClientName| {
+        let default = session.defaults.iter().find(|target| target.name == *name).cloned();
+        default.or_else(|| {
+            let config = session.clients.get(name)?.clone();
+            Some(Target { name: name.clone(), config, is_default: false })
+        })
+    };
+    let entries = desired.entries.into_iter().filter(|entry| entry.role == Role::Selected);
+    Ok(entries.filter_map(|entry| Some((target(&entry.client)?, entry))).collect())
 }
 
 /// Plans and applies an action. The report is not judged yet: see [`crate::console::plan::judge`].

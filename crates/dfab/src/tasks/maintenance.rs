@@ -1,9 +1,8 @@
-//! `docker.cleanup_*`, `docker.remove_all_containers`, `docker.top`, `docker.logs`, `docker.restart`:
+//! `docker.cleanup_*`, `docker.remove_all_containers`, `docker.top`, `docker.restart`:
 //! looking after an engine (clients-tasks §4.8–§4.10, §8.8).
 
 use std::time::Duration;
 
-use dfab_client::backend::LogOptions;
 use dfab_client::maintenance::{
     CleanupContainers, CleanupImages, Everything, Partial, cleanup_containers, cleanup_images,
     remove_all_containers,
@@ -75,27 +74,10 @@ pub const TASKS: &[Task] = &[
     },
     Task {
         namespace: "docker",
-        name: "logs",
-        aliases: &[],
-        about: "Print the logs of containers.",
-        help: "Of several containers every line starts with the container's name.",
-        parameters: &[
-            CONTAINERS,
-            &[
-                Parameter::keyword("tail", ParameterKind::Integer, "all", "last lines only"),
-                Parameter::keyword("timestamps", BOOL, "false", "lines with their time"),
-            ],
-        ],
-        words: Some("CONTAINER..."),
-        scope: Scope::EachHost,
-        run: |run, arguments| logs(run, arguments).boxed_local(),
-    },
-    Task {
-        namespace: "docker",
         name: "remove_all_containers",
         aliases: &[],
         about: "Stop and remove every container on the host.",
-        help: "Asks before, on a terminal; `--yes` answers.",
+        help: "Asks before; `--yes` answers, and where nobody can be asked it is needed.",
         parameters: &[&[
             Parameter::optional(
                 "stop_timeout",
@@ -264,31 +246,6 @@ fn names<'a>(arguments: &'a Arguments, task: &str) -> Result<&'a [String]> {
             .hint(format!("usage: dfab {task} CONTAINER..."))),
         names => Ok(names),
     }
-}
-
-async fn logs(run: &Run, arguments: &Arguments) -> Result<Report> {
-    let names = names(arguments, "docker.logs")?;
-    let backend = run.backend().await?;
-    let tail = arguments.integer("tail").map(|lines| {
-        u32::try_from(lines)
-            .map_err(|_| Failure::usage(format!("`{lines}` is no number of lines (argument `tail`)")))
-    });
-    let options = LogOptions {
-        tail: tail.transpose()?,
-        timestamps: arguments.flag("timestamps"),
-        ..LogOptions::default()
-    };
-    let mut outputs = Vec::new();
-    for name in names {
-        let log = backend.container_logs(name, options).await.map_err(|error| engine_failure(&error))?;
-        let log = String::from_utf8_lossy(&log);
-        for line in log.lines() {
-            let line = if names.len() > 1 { format!("{name}: {line}") } else { line.to_owned() };
-            run.console.line(run.host_text(), &line);
-        }
-        outputs.push(json!({"host": run.host_text(), "container": name, "log": log}));
-    }
-    Ok(Report { outputs: Some(outputs), ..Report::done("docker.logs") })
 }
 
 async fn restart(run: &Run, arguments: &Arguments) -> Result<Report> {

@@ -6,10 +6,13 @@ mod doctor;
 mod hosts;
 mod images;
 mod information;
+mod logs;
 mod maintenance;
 mod maps;
 mod script;
 mod setup;
+#[cfg(test)]
+mod specified;
 mod tunnel;
 mod utilities;
 
@@ -23,6 +26,7 @@ pub const ALL: &[&[Task]] = &[
     actions::TASKS,
     script::TASKS,
     information::TASKS,
+    logs::TASKS,
     maintenance::TASKS,
     images::TASKS,
     build::TASKS,

@@ -22,7 +22,8 @@ use crate::run::Run;
 const BOOL: ParameterKind = ParameterKind::Bool;
 const TEXT: ParameterKind = ParameterKind::Text;
 
-const COMMON: &[Parameter] = &[
+/// What both tasks take.
+pub const COMMON: &[Parameter] = &[
     Parameter::keyword(
         "entrypoint",
         TEXT,
@@ -54,6 +55,18 @@ const COMMON: &[Parameter] = &[
     Parameter::keyword("remove_created_after", BOOL, "true", "remove the container afterwards"),
 ];
 
+/// What `actions.script` takes besides.
+pub const SCRIPT: &[Parameter] =
+    &[Parameter::keyword("upload_dir", BOOL, "false", "upload the whole directory of the script")];
+
+/// What `actions.single_cmd` takes besides.
+pub const SINGLE_CMD: &[Parameter] = &[Parameter::keyword(
+    "download_result",
+    TEXT,
+    "",
+    "local directory for the files that the command leaves",
+)];
+
 /// The table entries.
 pub const TASKS: &[Task] = &[
     Task {
@@ -63,11 +76,7 @@ pub const TASKS: &[Task] = &[
         about: "Run a local script in a new container of a configuration.",
         help: "What the configuration needs is created and started first, and left running. The script is uploaded to \
                every host on which the container runs. Prints `Exit code: N` and the log.",
-        parameters: &[
-            TARGET,
-            COMMON,
-            &[Parameter::keyword("upload_dir", BOOL, "false", "upload the whole directory of the script")],
-        ],
+        parameters: &[TARGET, COMMON, SCRIPT],
         words: Some("[MAP] CONFIG SCRIPT_PATH [INSTANCE]..."),
         scope: Scope::Clients,
         run: |run, arguments| script(run, arguments).boxed_local(),
@@ -80,16 +89,7 @@ pub const TASKS: &[Task] = &[
         help: "The command is given to the entry point after `-c`, so that one of a shell is needed: from the image, the \
                configuration, or `--entrypoint /bin/sh`. It can leave files in {script_path}, which \
                `--download-result` fetches. Prints `Exit code: N` and the log.",
-        parameters: &[
-            TARGET,
-            COMMON,
-            &[Parameter::keyword(
-                "download_result",
-                TEXT,
-                "",
-                "local directory for the files that the command leaves",
-            )],
-        ],
+        parameters: &[TARGET, COMMON, SINGLE_CMD],
         words: Some("[MAP] CONFIG COMMAND [INSTANCE]..."),
         scope: Scope::Clients,
         run: |run, arguments| single_cmd(run, arguments).boxed_local(),
