@@ -150,7 +150,20 @@ fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
                 "needed to prompt for the password (`-I`), but abort-on-prompts was set to True",
             ));
         }
-        settings.ssh.password = Some(crate::prompt::initial_password()?);
+        let own = settings.ssh.sudo_password == settings.ssh.password;
+        settings.ssh.password = Some(crate::prompt::initial_password("env.password", "DFAB_PASSWORD")?);
+        if own {
+            settings.ssh.sudo_password.clone_from(&settings.ssh.password);
+        }
+    }
+    if options.initial_sudo_password_prompt {
+        if settings.ssh.abort_on_prompts {
+            return Err(Failure::usage(
+                "needed to prompt for the password of sudo, but abort-on-prompts was set to True",
+            ));
+        }
+        let password = crate::prompt::initial_password("env.sudo_password", "DFAB_SUDO_PASSWORD")?;
+        settings.ssh.sudo_password = Some(password);
     }
     let sessions = Arc::new(Sessions::new(settings.ssh.clone(), settings.tunnel, Arc::clone(console)));
     let engines = Arc::new(Engines::new(settings.clone(), sessions, Arc::clone(console)));
@@ -196,6 +209,22 @@ fn without_effect(options: &Options, calls: &[Bound], variables: &Variables) -> 
              `-q` less)",
             crate::text::list(&levels, levels.len())
         ));
+    }
+    for (given, option, why) in [
+        (options.linewise, "--linewise", "output comes in whole lines always"),
+        (options.colorize_errors, "--colorize-errors", "`--color` decides"),
+        (
+            options.eagerly_disconnect,
+            "-e",
+            "one connection serves all tasks on a host, and is closed at the end",
+        ),
+        (options.no_pty, "--no-pty", "commands have no terminal anyway"),
+        (options.forward_agent, "-A", "nothing that dfab runs on a host logs in further"),
+        (options.banner_timeout.is_some(), "--banner-timeout", "`-t` counts for the banner too"),
+    ] {
+        if given {
+            say(&format!("`{option}` has no effect: {why}"));
+        }
     }
     for name in ["socat_fork", "socat_quiet"] {
         if variables.get(name).is_some() {
@@ -368,6 +397,8 @@ async fn run_on_hosts(run: &Run, task: &'static Task, arguments: &Arguments) -> 
         [first, ..] if task.scope == Scope::FirstHost => vec![Some(first.clone())],
         all => all.iter().cloned().map(Some).collect(),
     };
+    let host_count = hosts.len();
+    let mut done = Vec::new();
     let pool = match (run.options.parallel, run.options.pool_size) {
         (false, _) => 1,
         (true, None | Some(0)) => hosts.len(),
@@ -398,6 +429,9 @@ async fn run_on_hosts(run: &Run, task: &'static Task, arguments: &Arguments) -> 
                 if let Some(failure) = report.failure.take() {
                     failures.push((host, failure));
                 }
+                if report.ok && report.failure.is_none() {
+                    done.extend(text);
+                }
                 merge(&mut combined, report);
             }
             Some(Err(failure)) if run.options.skip_bad_hosts && failure.kind == Kind::Connection => {
@@ -416,6 +450,7 @@ async fn run_on_hosts(run: &Run, task: &'static Task, arguments: &Arguments) -> 
         }
     }
     drop(results);
+    say_of_hosts(run, task, host_count, &done, &failures, &combined);
     combined.requests = Some(run.engines.requests() - before);
     combined.seconds = Some((started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
     Ok(match failures.len() {
@@ -456,6 +491,40 @@ async fn run_on_hosts(run: &Run, task: &'static Task, arguments: &Arguments) -> 
             combined.failed(failure)
         }
     })
+}
+
+/// Says after a task on several hosts what became of each of them.
+fn say_of_hosts(
+    run: &Run,
+    task: &Task,
+    count: usize,
+    done: &[String],
+    failures: &[(Option<Host>, Failure)],
+    combined: &Report,
+) {
+    if count < 2 {
+        return;
+    }
+    let failed: Vec<&str> =
+        failures.iter().filter_map(|(host, _)| host.as_ref()).map(|host| host.text.as_str()).collect();
+    let left_out: Vec<&str> = combined
+        .hosts_failed
+        .iter()
+        .filter_map(|host| host["client"].as_str())
+        .filter(|host| !failed.contains(host))
+        .collect();
+    let not_begun = count.saturating_sub(done.len() + failed.len() + left_out.len());
+    let mut parts = vec![format!("{} done", done.len())];
+    for (what, hosts) in [("failed", failed), ("left out", left_out)] {
+        if !hosts.is_empty() {
+            parts.push(format!("{} {what} ({})", hosts.len(), crate::text::list(&hosts, 8)));
+        }
+    }
+    if not_begun > 0 {
+        parts.push(format!("{not_begun} not begun"));
+    }
+    let text = format!("{} on {}: {}", task.full_name(), crate::text::count(count, "host"), parts.join(", "));
+    run.console.progress_line(None, &text);
 }
 
 fn one_line(failure: &Failure) -> String {
@@ -529,11 +598,23 @@ mod tests {
             hide: words(&["status", "running"]),
             show: words(&["debug", "status"]),
             pool_size: Some(2),
+            linewise: true,
+            colorize_errors: true,
+            eagerly_disconnect: true,
+            no_pty: true,
+            forward_agent: true,
+            banner_timeout: Some(15.0),
             ..Options::default()
         };
         let expected = [
             "`-z` has no effect without `-P`",
             "`--show` and `--hide` have no effect on `debug`, `status`: dfab prints nothing at such a level (`-v` shows more, `-q` less)",
+            "`--linewise` has no effect: output comes in whole lines always",
+            "`--colorize-errors` has no effect: `--color` decides",
+            "`-e` has no effect: one connection serves all tasks on a host, and is closed at the end",
+            "`--no-pty` has no effect: commands have no terminal anyway",
+            "`-A` has no effect: nothing that dfab runs on a host logs in further",
+            "`--banner-timeout` has no effect: `-t` counts for the banner too",
             "env.socat_fork has no effect.",
             "env.docker_maps has no effect: write `maps:` in the project file, beside `env:`",
             "env.docker_clients has no effect: write `clients:` in the project file, beside `env:`",

@@ -49,7 +49,7 @@ fn options(
     let words = CliOptions::prefix_words(prefix).map_err(|error| {
         Failure::configuration(format!("`{prefix}` is no command line (`docker_cli_prefix`)")).because(&error)
     })?;
-    let sudo = match (config.use_sudo.unwrap_or(*sudo), &settings.ssh.password) {
+    let sudo = match (config.use_sudo.unwrap_or(*sudo), &settings.ssh.sudo_password) {
         (false, _) => Sudo::No,
         (true, None) => Sudo::Yes,
         (true, Some(password)) => Sudo::WithPassword(password.clone()),

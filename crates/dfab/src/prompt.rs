@@ -70,17 +70,17 @@ impl Prompt for Questions {
     }
 }
 
-/// Asks for the password of `-I`.
+/// Asks for a password before the first task: the initial value of this Fabric variable.
 ///
 /// # Errors
 ///
 /// A usage failure when nobody can be asked.
-pub fn initial_password() -> Result<Secret> {
+pub fn initial_password(variable: &str, environment: &str) -> Result<Secret> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("needed to prompt for the password (`-I`), but stdin is no terminal")
-            .hint("set the environment variable `DFAB_PASSWORD`"));
+        return Err(Failure::usage(format!("needed to prompt for `{variable}`, but stdin is no terminal"))
+            .hint(format!("set the environment variable `{environment}`")));
     }
-    let answer = rpassword::prompt_password("Initial value for env.password: ");
+    let answer = rpassword::prompt_password(format!("Initial value for {variable}: "));
     answer.map(Secret::new).map_err(|error| Failure::usage("failed to read the password").because(&error))
 }
 
@@ -100,14 +100,20 @@ pub fn secret(run: &Run, prompt: &str) -> Result<Secret> {
     answer.map(Secret::new).map_err(|error| Failure::usage("failed to read the password").because(&error))
 }
 
-/// Asks whether to go on. `--yes` answers; without a terminal nobody is asked, as scripts expect.
+/// Asks whether to go on. `--yes` answers; where nobody can or may be asked, nothing is done.
 ///
 /// # Errors
 ///
-/// A usage failure when the answer is no.
+/// A usage failure when the answer is no, or there is none.
 pub fn confirm(run: &Run, question: &str) -> Result<()> {
-    if run.options.yes || run.settings.ssh.abort_on_prompts || !std::io::stdin().is_terminal() {
+    if run.options.yes {
         return Ok(());
+    }
+    if run.settings.ssh.abort_on_prompts || !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(format!(
+            "nothing was done: needed to ask `{question}`, but nobody can be asked"
+        ))
+        .hint("`--yes` answers yes"));
     }
     let answer = run.console.progress.suspend(|| {
         eprint_prompt(&format!("{question} [y/N] "));

@@ -29,7 +29,7 @@ pub async fn run_line(run: &Run, host: &Host, line: &str, sudo: bool) -> Result<
     let session = run.engines.sessions.session(host).await.map_err(failed)?;
     let mut command = Command::line(line).shell(run.settings.shell.clone());
     if sudo {
-        command = command.sudo(Sudo { password: run.settings.ssh.password.clone(), ..Sudo::default() });
+        command = command.sudo(Sudo { password: run.settings.ssh.sudo_password.clone(), ..Sudo::default() });
     }
     if let Some(limit) = run.settings.ssh.command_timeout {
         command = command.timeout(limit);

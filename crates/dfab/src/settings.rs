@@ -91,6 +91,10 @@ pub struct SshSettings {
     pub accept_new: Option<bool>,
     /// Password for login, locked keys and sudo.
     pub password: Option<Secret>,
+    /// Password for sudo: its own, else that of the login.
+    pub sudo_password: Option<Secret>,
+    /// Time for a login, where one was given.
+    pub auth_timeout: Option<Duration>,
     /// Home directory on this machine.
     pub home: PathBuf,
     /// Never ask.
@@ -132,7 +136,11 @@ impl Settings {
                 .filter(|path| !path.is_empty())
                 .map(|path| variables.expand_home(&path)),
             backend,
-            shell: read.text("shell")?.unwrap_or_else(|| crate::remote::SHELL.to_owned()),
+            shell: options
+                .shell
+                .clone()
+                .or(read.text("shell")?)
+                .unwrap_or_else(|| crate::remote::SHELL.to_owned()),
             program: ProgramSettings {
                 binary: read.text("docker_cli_bin")?,
                 prefix: read.text("docker_cli_prefix")?,
@@ -169,10 +177,15 @@ impl SshSettings {
             // Fabric's switch the other way round: an explicit `reject_unknown_hosts: false` accepts.
             (false, false) => read.flag("reject_unknown_hosts")?.map(|reject| !reject),
         };
-        let password = match &options.password {
-            Some(password) => Some(password.clone()),
-            None => std::env::var("DFAB_PASSWORD").ok().or(read.text("password")?),
+        let secret = |given: &Option<String>, environment: &str, name: &str| -> Result<Option<Secret>> {
+            let text = match given {
+                Some(text) => Some(text.clone()),
+                None => std::env::var(environment).ok().or(read.text(name)?),
+            };
+            Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
         };
+        let password = secret(&options.password, "DFAB_PASSWORD", "password")?;
+        let sudo_password = secret(&options.sudo_password, "DFAB_SUDO_PASSWORD", "sudo_password")?;
         Ok(Self {
             user: options.user.clone().or(read.text("user")?).filter(|user| !user.is_empty()),
             port: options.port.or(read.number("port")?),
@@ -192,7 +205,9 @@ impl SshSettings {
                 || read.flag("disable_known_hosts")?.unwrap_or(false),
             system_known_hosts: options.system_known_hosts.clone().or(path("system_known_hosts")?),
             accept_new,
-            password: password.filter(|password| !password.is_empty()).map(Secret::new),
+            sudo_password: sudo_password.or_else(|| password.clone()),
+            password,
+            auth_timeout: seconds(options.auth_timeout, "auth-timeout", "auth_timeout")?,
             home: read.0.expand_home("~"),
             abort_on_prompts: options.abort_on_prompts || read.flag("abort_on_prompts")?.unwrap_or(false),
         })
@@ -347,6 +362,78 @@ mod tests {
             ("timeout=-1", "the deployment variable `timeout` is no number of seconds"),
         ] {
             assert_eq!(settings(&[set], Options::default()).unwrap_err().message, expected);
+        }
+    }
+
+    type Effect = fn(&Options, &Settings) -> bool;
+
+    /// The options that cli §4 keeps from Fabric, with what each must change. What is read elsewhere is only looked
+    /// for among the options here; the name beside says which test holds its effect.
+    const FABRIC: &[(&str, Effect)] = &[
+        ("-f p.yaml", |options, _| options.file == Some("p.yaml".into())), // project::file
+        ("-l", |options, _| options.list),                                 // tests/cli.rs
+        ("-d docker.version", |options, _| options.display.as_deref() == Some("docker.version")), // cli::parse
+        ("-H a,b", |options, _| options.hosts == ["a", "b"]), // project::hosts
+        ("-x a,b", |options, _| options.exclude_hosts == ["a", "b"]), // project::hosts
+        ("-R web,db", |options, _| options.roles == ["web", "db"]), // project::hosts
+        ("-P", |options, _| options.parallel),                // suite/tasks
+        ("-z 3", |options, _| options.pool_size == Some(3)),  // suite/tasks
+        ("--skip-bad-hosts", |options, _| options.skip_bad_hosts), // suite/tasks
+        ("-w", |options, _| options.warn_only),               // suite/tasks
+        ("--set a=1", |options, _| options.set == ["a=1"]),   // project::variables
+        ("--hide running", |options, _| options.hide == ["running"]), // console
+        ("--show running", |options, _| options.show == ["running"]), // console
+        ("-I", |options, _| options.initial_password_prompt), // program
+        ("-u deploy", |_, settings| settings.ssh.user.as_deref() == Some("deploy")),
+        ("-i key", |_, settings| settings.ssh.key_files == [PathBuf::from("key")]),
+        ("-p secret", |_, settings| {
+            let secret = Some(Secret::new("secret"));
+            settings.ssh.password == secret && settings.ssh.sudo_password == secret
+        }),
+        ("-g jump", |_, settings| settings.ssh.gateway.as_deref() == Some("jump")),
+        ("-k", |_, settings| settings.ssh.no_keys),
+        ("-a", |_, settings| settings.ssh.no_agent),
+        ("-t 3", |_, settings| settings.ssh.timeout == Some(Duration::from_secs(3))),
+        ("-T 3", |_, settings| settings.ssh.command_timeout == Some(Duration::from_secs(3))),
+        ("-n 3", |_, settings| settings.ssh.attempts == Some(3)),
+        ("--keepalive 3", |_, settings| settings.ssh.keepalive == Some(Duration::from_secs(3))),
+        ("--ssh-config-path c", |_, settings| settings.ssh.config_path == Some("c".into())),
+        ("-D", |_, settings| settings.ssh.disable_known_hosts),
+        ("-r", |_, settings| settings.ssh.accept_new == Some(false)),
+        ("--abort-on-prompts", |_, settings| settings.ssh.abort_on_prompts),
+        // Further ones of clients-tasks §11.2.
+        ("--sudo-password x", |_, settings| {
+            settings.ssh.sudo_password == Some(Secret::new("x")) && settings.ssh.password.is_none()
+        }),
+        ("--initial-sudo-password-prompt", |options, _| options.initial_sudo_password_prompt), // program
+        ("--auth-timeout 3", |_, settings| settings.ssh.auth_timeout == Some(Duration::from_secs(3))),
+        ("-s sh", |_, settings| settings.shell == "sh"),
+        ("--port 222", |_, settings| settings.ssh.port == Some(222)),
+        ("--system-known-hosts k", |_, settings| settings.ssh.system_known_hosts == Some("k".into())),
+        ("--skip-unknown-tasks", |options, _| options.skip_unknown_tasks), // program
+        // Without effect here; program::without_effect says why.
+        ("--linewise", |options, _| options.linewise),
+        ("--colorize-errors", |options, _| options.colorize_errors),
+        ("-e", |options, _| options.eagerly_disconnect),
+        ("--no-pty", |options, _| options.no_pty),
+        ("-A", |options, _| options.forward_agent),
+        ("--banner-timeout 3", |options, _| options.banner_timeout == Some(3.0)),
+    ];
+
+    #[test]
+    fn every_option_of_fabric_changes_what_it_names() {
+        let read = |line: &str| {
+            let words: Vec<std::ffi::OsString> =
+                line.split_whitespace().chain(["docker.version"]).map(Into::into).collect();
+            let parsed = crate::cli::parse::parse(&words).unwrap_or_else(|stop| panic!("{line}: {stop:?}"));
+            let settings = Settings::resolve(&parsed.options, &Variables::for_tests("/home/u")).unwrap();
+            (parsed.options, settings)
+        };
+        let (options, settings) = read("");
+        for (line, effect) in FABRIC {
+            assert!(!effect(&options, &settings), "{line} is no change");
+            let (options, settings) = read(line);
+            assert!(effect(&options, &settings), "{line} has no effect");
         }
     }
 }

@@ -9,7 +9,7 @@ use dfab_client::Connector;
 use dfab_client::connector::Stream;
 use dfab_client::error::Source;
 use dfab_tunnel::config::{Destination, Local, SshConfig};
-use dfab_tunnel::options::{Keepalive, KeyFile, Prompt, UnknownHost};
+use dfab_tunnel::options::{Keepalive, KeyFile, Prompt, Proxy, UnknownHost};
 use dfab_tunnel::{ConnectOptions, Error, Session, Stage, Way};
 use tokio::sync::OnceCell;
 
@@ -165,6 +165,7 @@ impl Sessions {
             warnings.extend(more.into_iter().map(|warning| (gateway.clone(), warning)));
             options.proxy = proxy;
         }
+        self.leave_out(&mut options);
         Ok((options, warnings))
     }
 
@@ -185,11 +186,27 @@ impl Sessions {
         }
     }
 
+    /// `-k` and `-a` leave out what the SSH configuration names too, here and on the hosts on the way.
+    fn leave_out(&self, options: &mut ConnectOptions) {
+        if self.settings.no_keys {
+            options.auth.keys.retain(|key| self.settings.key_files.contains(&key.path));
+        }
+        if self.settings.no_agent {
+            options.auth.agent = None;
+        }
+        if let Proxy::Jump(hops) = &mut options.proxy {
+            hops.iter_mut().for_each(|hop| self.leave_out(hop));
+        }
+    }
+
     /// What was given for this run wins over the SSH configuration.
     fn override_by_options(&self, options: &mut ConnectOptions) {
         let settings = &self.settings;
         if let Some(timeout) = settings.timeout {
             options.connect_timeout = timeout;
+        }
+        if let Some(timeout) = settings.auth_timeout {
+            options.auth_timeout = timeout;
         }
         if let Some(attempts) = settings.attempts {
             options.attempts = attempts;
@@ -277,5 +294,46 @@ impl SshConnector {
             Address::Unix(path) => session.open_unix(path).await,
             Address::Tcp { host, port, .. } => session.open_tcp(host, *port).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Options;
+    use crate::project::Variables;
+    use crate::settings::Settings;
+
+    /// The keys and the agent for a host behind another one, both of which the SSH configuration gives some.
+    async fn ways_in(options: Options) -> Vec<(Vec<PathBuf>, Option<PathBuf>)> {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("config");
+        std::fs::write(
+            &path,
+            "Host *\nIdentityFile /configured\nIdentityAgent /agent\nHost web\nProxyJump jump\n",
+        )
+        .unwrap();
+        let options = Options { ssh_config_path: Some(path), ..options };
+        let variables = Variables::for_tests(&home.path().to_string_lossy());
+        let settings = Settings::resolve(&options, &variables).unwrap();
+        let console = Arc::new(Console::new(&Options { quiet: true, ..Options::default() }));
+        let sessions = Sessions::new(settings.ssh, Way::Auto, console);
+        let (options, _) = sessions.options(&Host::parse("web").unwrap()).await.unwrap();
+        let Proxy::Jump(hops) = &options.proxy else { panic!("{options:?}") };
+        let way = |options: &ConnectOptions| {
+            let keys = options.auth.keys.iter().filter(|key| !key.optional).map(|key| key.path.clone());
+            (keys.collect(), options.auth.agent.clone())
+        };
+        std::iter::once(way(&options)).chain(hops.iter().map(way)).collect()
+    }
+
+    #[tokio::test]
+    async fn without_keys_and_agent_those_of_the_ssh_configuration_are_left_out_too() {
+        let (configured, agent) = (PathBuf::from("/configured"), Some(PathBuf::from("/agent")));
+        assert_eq!(ways_in(Options::default()).await, vec![(vec![configured], agent); 2]);
+        let none = Options { no_keys: true, no_agent: true, ..Options::default() };
+        assert_eq!(ways_in(none.clone()).await, vec![(vec![], None); 2]);
+        let own = Options { identities: vec!["/own".into()], ..none };
+        assert_eq!(ways_in(own).await, vec![(vec![PathBuf::from("/own")], None); 2]);
     }
 }

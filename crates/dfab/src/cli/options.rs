@@ -67,13 +67,19 @@ pub struct Options {
     /// `-I` or the environment variable `DFAB_PASSWORD`
     #[arg(short, long, value_name = "TEXT", help_heading = "SSH")]
     pub password: Option<String>,
+    /// Password for sudo only, where it is not that of the login; `DFAB_SUDO_PASSWORD` is safer
+    #[arg(long, value_name = "TEXT", help_heading = "SSH")]
+    pub sudo_password: Option<String>,
+    /// Ask for the password of sudo before the first task
+    #[arg(long, help_heading = "SSH")]
+    pub initial_sudo_password_prompt: bool,
     /// Ask for the password before the first task
     #[arg(short = 'I', long, help_heading = "SSH")]
     pub initial_password_prompt: bool,
     /// Connect through this host
     #[arg(short, long, value_name = "HOST", help_heading = "SSH")]
     pub gateway: Option<String>,
-    /// Do not look for keys in `~/.ssh`
+    /// Use no keys but those of `-i`: none from `~/.ssh`, nor from the SSH configuration
     #[arg(short = 'k', long, help_heading = "SSH")]
     pub no_keys: bool,
     /// Do not use the SSH agent
@@ -82,6 +88,12 @@ pub struct Options {
     /// Seconds to wait for a connection [default: 10]
     #[arg(short, long, value_name = "SECONDS", help_heading = "SSH")]
     pub timeout: Option<f64>,
+    /// Seconds a login may take [default: 30]
+    #[arg(long, value_name = "SECONDS", help_heading = "SSH")]
+    pub auth_timeout: Option<f64>,
+    /// What reads command lines on hosts [default: `/bin/bash -l -c`]
+    #[arg(short, long, value_name = "TEXT", help_heading = "SSH")]
+    pub shell: Option<String>,
     /// Seconds a remote command may take [default: no limit]
     #[arg(short = 'T', long, value_name = "SECONDS", help_heading = "SSH")]
     pub command_timeout: Option<f64>,
@@ -148,6 +160,24 @@ pub struct Options {
     /// Output levels to show; applied before `--hide`
     #[arg(long, value_name = "LEVEL", value_delimiter = ',', help_heading = "Output")]
     pub show: Vec<String>,
+    /// Fabric's, without effect here
+    #[arg(long, hide = true)]
+    pub linewise: bool,
+    /// Fabric's, without effect here
+    #[arg(long, hide = true)]
+    pub colorize_errors: bool,
+    /// Fabric's, without effect here
+    #[arg(short, long, hide = true)]
+    pub eagerly_disconnect: bool,
+    /// Fabric's, without effect here
+    #[arg(long, hide = true)]
+    pub no_pty: bool,
+    /// Fabric's, without effect here
+    #[arg(short = 'A', long, hide = true)]
+    pub forward_agent: bool,
+    /// Fabric's, without effect here
+    #[arg(long, hide = true, value_name = "SECONDS")]
+    pub banner_timeout: Option<f64>,
     /// Print a completion script for a shell and exit
     #[arg(long, value_enum, value_name = "SHELL", help_heading = "Output")]
     pub completions: Option<crate::complete::Shell>,

@@ -264,7 +264,7 @@ impl SshHost {
         })?;
         Ok(Self {
             session,
-            password: run.settings.ssh.password.clone(),
+            password: run.settings.ssh.sudo_password.clone(),
             limit: run.settings.ssh.command_timeout,
             is_root: Cell::new(false),
         })
