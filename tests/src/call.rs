@@ -110,6 +110,15 @@ impl Dfab {
         Running { child, line, started: Instant::now() }
     }
 
+    /// Starts it with its standard output in a file, which can be read meanwhile.
+    pub fn start_into(mut self, file: &Path) -> Running {
+        let line = format!("{:?}", self.command);
+        let file = fs::File::create(file).expect("a file can be made");
+        let command = self.command.stdin(Stdio::null()).stdout(file).stderr(Stdio::piped());
+        let child = command.spawn().expect("`dfab` starts");
+        Running { child, line, started: Instant::now() }
+    }
+
     /// Runs it to its end.
     pub fn run(self) -> Outcome {
         self.start().end()

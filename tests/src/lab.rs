@@ -81,9 +81,83 @@ impl Lab {
         host
     }
 
+    /// Takes the host without Docker for the calling test, where the lab has one (`lab up --bare`), and removes what
+    /// earlier tests have installed on it.
+    pub fn bare(&self) -> Option<Bare> {
+        static TAKEN: Mutex<()> = Mutex::new(());
+        let machine = self.record.get("bare").filter(|machine| !machine.is_null())?;
+        let guard = TAKEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let bare =
+            Bare { pid: machine["init"]["pid"].as_i64().expect("a machine has a process"), _guard: guard };
+        bare.clean();
+        Some(bare)
+    }
+
     fn machine(&self, number: usize) -> &Value {
         &self.record["hosts"][number - 1]["machine"]
     }
+}
+
+/// The Debian host without Docker and socat, which one test has for itself. Its name in the lab's SSH configuration is
+/// `bare`.
+pub struct Bare {
+    pid: i64,
+    _guard: MutexGuard<'static, ()>,
+}
+
+impl Bare {
+    /// Runs a shell script on the host as root and returns its output without the last line break.
+    ///
+    /// # Panics
+    ///
+    /// When the script fails.
+    pub fn run(&self, script: &str) -> String {
+        let output = enter(self.pid, script).stdin(Stdio::null()).output().expect("`nsenter` starts");
+        assert!(
+            output.status.success(),
+            "on bare, `{script}` failed ({}):\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    fn clean(&self) {
+        self.run(
+            "if command -v docker >/dev/null; then
+                 docker ps -aq 2>/dev/null | xargs -r docker rm -f -v >/dev/null
+                 docker images -q 2>/dev/null | xargs -r docker rmi -f >/dev/null
+                 service docker stop >/dev/null 2>&1 || true
+                 n=0
+                 while grep -qsx dockerd /proc/[0-9]*/comm && [ $n -lt 200 ]; do n=$((n+1)); sleep 0.1; done
+             fi
+             cp /etc/docker/daemon.json /etc/default/docker /tmp/
+             DEBIAN_FRONTEND=noninteractive apt-get -y -qq remove docker.io containerd runc socat >/dev/null
+             mkdir -p /etc/docker && cp /tmp/daemon.json /etc/docker/ && cp /tmp/docker /etc/default/docker
+             gpasswd -d deploy docker >/dev/null 2>&1 || true
+             # The package is removed, not purged, and makes its group at its first installation only.
+             [ ! -e /var/lib/dpkg/info/docker.io.list ] || getent group docker >/dev/null || groupadd --system docker
+             rm -rf /usr/local/bin/* /var/run/docker.sock /tmp/* /var/lib/apt/lists/*
+             echo 'deploy ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/lab",
+        );
+    }
+}
+
+/// Returns a command that runs a shell script in the namespaces of a machine.
+fn enter(pid: i64, script: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command
+        .args(["--target", &pid.to_string(), "--mount", "--uts", "--ipc", "--net", "--pid", "--wd=/", "--"])
+        .args([
+            "env",
+            "-i",
+            "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME=/root",
+            "sh",
+            "-c",
+            script,
+        ]);
+    command
 }
 
 /// A Docker host that one test has for itself.
@@ -122,29 +196,7 @@ impl Host<'_> {
     }
 
     fn command(&self, script: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command
-            .args([
-                "--target",
-                &self.pid.to_string(),
-                "--mount",
-                "--uts",
-                "--ipc",
-                "--net",
-                "--pid",
-                "--wd=/",
-                "--",
-            ])
-            .args([
-                "env",
-                "-i",
-                "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "HOME=/root",
-                "sh",
-                "-c",
-                script,
-            ]);
-        command
+        enter(self.pid, script)
     }
 
     /// Removes containers, volumes, own networks and all images but busybox.

@@ -18,7 +18,7 @@ pub mod terminal;
 
 pub use call::{Dfab, Outcome, Project, Running};
 pub use fault::Fault;
-pub use lab::{Host, Lab, Logins};
+pub use lab::{Bare, Host, Lab, Logins};
 pub use terminal::Terminal;
 
 /// Returns the lab, or says that the calling test is skipped and returns from it.

@@ -106,15 +106,17 @@ pub async fn images(backend: &dyn Backend, options: ImageOptions) -> Result<Rows
     let columns = vec!["Id", "RepoTags", "ParentId", "Created", "VirtualSize", "Size"];
     let row = |image: &Value| {
         // `<none>:<none>` is how older engines say "no tag"; it is shown as it comes.
-        let size =
-            |key: &str| image[key].as_i64().filter(|size| *size >= 0).map_or(Cell::Empty, Cell::Number);
+        let known = |key: &str| image[key].as_i64().filter(|size| *size >= 0);
+        // It is gone from API 1.44 on, and from the program's output; since 1.24 it is the size.
+        let virtual_size = known("VirtualSize").or(known("Size")).map_or(Cell::Empty, Cell::Number);
+        let size = known("Size").map_or(Cell::Empty, Cell::Number);
         vec![
             id(&image["Id"], options.full_ids),
             texts(&image["RepoTags"]),
             id(&image["ParentId"], options.full_ids),
             created(&image["Created"]),
-            size("VirtualSize"),
-            size("Size"),
+            virtual_size,
+            size,
         ]
     };
     Ok(Rows { columns, rows: elements(&answer).map(row).collect() })
