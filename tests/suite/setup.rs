@@ -2,7 +2,8 @@
 
 use dfab_tests::{Lab, Outcome, Project, lab_or_skip};
 
-const MAP: &str = "name: small\napp: {image: registry.example.com/app}\n";
+const MAP: &str =
+    "name: small\napp:\n  image: registry.example.com/busybox\n  create_options: {command: sleep 600}\n";
 
 fn dfab(project: &Project, lab: &Lab, words: &[&str]) -> Outcome {
     project.dfab_in(lab, &[&["-H", "bare"], words].concat()).run()

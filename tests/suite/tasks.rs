@@ -193,14 +193,14 @@ fn a_task_on_several_hosts_says_what_became_of_each() {
     let call = |words: &[&str]| run(&[&["--output=json", "-t", "3", "-H", &with_dead], words].concat());
     let outcome = call(&["docker.version"]).expect_code(1);
     assert_eq!(hosts(&outcome), ["host1"], "{outcome}");
-    let count = format!("docker.version on 3 hosts: 1 done, 1 failed ({dead}), 1 not begun");
+    let count = format!("docker.version on 3 hosts: 1 done, 1 failed (`{dead}`), 1 not begun");
     assert!(outcome.stderr.contains(&count), "{outcome}");
     let outcome = call(&["-P", "docker.version"]).expect_code(1);
     assert_eq!(hosts(&outcome), ["host1", "host2"], "{outcome}");
-    assert!(outcome.stderr.contains(&format!("2 done, 1 failed ({dead})")), "{outcome}");
+    assert!(outcome.stderr.contains(&format!("2 done, 1 failed (`{dead}`)")), "{outcome}");
     let outcome = call(&["--skip-bad-hosts", "docker.version"]).expect_code(0);
     assert_eq!(hosts(&outcome), ["host1", "host2"], "{outcome}");
-    assert!(outcome.stderr.contains(&format!("2 done, 1 left out ({dead})")), "{outcome}");
+    assert!(outcome.stderr.contains(&format!("2 done, 1 left out (`{dead}`)")), "{outcome}");
     // With -w the next task runs nevertheless; without it does not.
     for (words, tasks) in [
         (&["docker.version:", "docker.list_volumes:"][..], 1),
