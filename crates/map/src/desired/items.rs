@@ -8,7 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::clients::Targets;
 use super::followers::Followers;
 use super::maker::Maker;
-use super::{Declared, Desired, Entry, Object, Role, Session, script};
+use super::{Declared, Desired, Entry, Object, Role, Session, peers, script};
 use crate::deps::{Dependencies, instances};
 use crate::diagnostic::{Finding, FindingKind, Findings};
 use crate::image::ImageDefaults;
@@ -49,6 +49,7 @@ pub(super) fn desired(
         notices: Vec::new(),
         declared: BTreeMap::new(),
         check_exec: action == ActionKind::Update && options.check_exec_commands != ExecCheck::None,
+        peers: BTreeMap::new(),
         unclear: Vec::new(),
     };
     let mut by_map: IndexMap<&MapName, Vec<Item>> = IndexMap::new();
@@ -122,6 +123,9 @@ impl Work<'_> {
                 Some(((dependencies.item(item)?, client), at))
             };
             followers.add(&dependencies, &mut indexes.into_iter().filter_map(known).collect(), desired);
+        }
+        if self.action == ActionKind::Update {
+            peers::record(self.session, &self.targets, map, &volumes, &images, desired);
         }
         if self.action.reach() == Reach::Dependencies {
             self.check_engines(map, &dependencies, &clients, &order, desired);

@@ -14,6 +14,7 @@ mod maker;
 mod mounts;
 mod network;
 mod networking;
+mod peers;
 mod read;
 mod script;
 mod volume;
@@ -85,6 +86,9 @@ pub struct Desired {
     pub declared: BTreeMap<(ClientName, MapName), Declared>,
     /// Process lists of containers with exec commands are needed.
     pub check_exec: bool,
+    /// How the maps' containers join the networks of an update, by client and network, and by container:
+    /// those outside of the run are connected again when a network is made anew.
+    pub peers: BTreeMap<(ClientName, String), BTreeMap<String, EndpointSpec>>,
     /// Containers outside of the run that are tied to some of it, and could not be made anew.
     pub unclear: Vec<Unclear>,
 }

@@ -149,7 +149,7 @@ impl Maker<'_> {
         container.networks.iter().filter_map(|endpoint| self.endpoint(owner, endpoint)).collect()
     }
 
-    fn endpoint(&self, owner: Owner<'_>, endpoint: &Endpoint) -> Option<EndpointSpec> {
+    pub(super) fn endpoint(&self, owner: Owner<'_>, endpoint: &Endpoint) -> Option<EndpointSpec> {
         let path = format!("networks.{}", endpoint.network_name);
         if matches!(&*endpoint.network_name, "host" | "none") {
             let hint = format!("use `network_mode: {}`", endpoint.network_name);

@@ -46,7 +46,8 @@ pub(super) fn forward(
     }
 }
 
-/// Connects the containers again that are not part of this run, with the settings that are known.
+/// Connects the containers again that are not part of this run, with the settings that they had or, where
+/// they were not inspected, that the map gives them.
 /// Those of this run are connected by steps of their own.
 fn strangers(
     builder: &mut Builder<'_>,
@@ -62,9 +63,11 @@ fn strangers(
     };
     let strangers: Vec<&String> = connected.iter().copied().filter(|name| !known(name)).collect();
     let mut all = Vec::new();
+    let peers = builder.desired.peers.get(&(entry.client.clone(), entry.name.clone()));
     for name in strangers {
         let detail = observed.containers.get(name).and_then(|container| container.detail.as_ref());
-        let endpoint = detail.and_then(|detail| detail.endpoints.get(&entry.name)).cloned();
+        let as_it_was = detail.and_then(|detail| detail.endpoints.get(&entry.name));
+        let endpoint = as_it_was.or_else(|| peers?.get(name)).cloned();
         let bare = endpoint.is_none();
         let endpoint = endpoint
             .unwrap_or_else(|| EndpointSpec { network: entry.name.clone(), ..EndpointSpec::default() });
