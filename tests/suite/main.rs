@@ -8,6 +8,7 @@ mod errors;
 mod generations;
 mod interruption;
 mod jump;
+mod limits;
 mod one_run_per_example;
 mod session;
 mod setup;

@@ -54,13 +54,19 @@ pub fn engine_failure(error: &dfab_client::Error) -> Failure {
 
 /// Returns what to do about a failed call, as far as the way to the engine knows.
 fn hint(error: &dfab_client::Error) -> Option<String> {
-    // What `actions.single_cmd` and `actions.script` call where the image's entrypoint is no shell.
-    if let Cause::Refused { message, .. } = &error.cause
-        && message.contains(r#"exec: "-c": executable file not found"#)
-    {
-        return Some("the image's entrypoint is no shell: add `--entrypoint /bin/sh`".to_owned());
+    let doctor = match error.host.as_str() {
+        dfab_client::local::LOCAL => "`dfab doctor`".to_owned(),
+        host => format!("`dfab doctor {host}`"),
+    };
+    if let Cause::Refused { status, message } = &error.cause {
+        return refused_hint(*status, message, &doctor);
     }
-    let source = error.connector_error()?;
+    let look = format!("{doctor} looks for the cause");
+    let source = match (&error.cause, error.connector_error()) {
+        (_, Some(source)) => source,
+        (Cause::Unreachable(_) | Cause::Timeout(_), None) => return Some(look),
+        (_, None) => return None,
+    };
     if source.is::<dfab_client::local::Unreachable>() {
         return Some(
             "`-H HOST` names a host behind SSH, DOCKER_HOST or docker_base_url another engine".to_owned(),
@@ -70,6 +76,26 @@ fn hint(error: &dfab_client::Error) -> Option<String> {
         return Some(error.hint().to_owned());
     }
     source.downcast_ref::<dfab_tunnel::Error>()?.hint()
+}
+
+/// Returns what to do about an engine's refusal, where its words leave that open.
+fn refused_hint(status: u16, message: &str, doctor: &str) -> Option<String> {
+    // What `actions.single_cmd` and `actions.script` call where the image's entrypoint is no shell.
+    if message.contains(r#"exec: "-c": executable file not found"#) {
+        return Some("the image's entrypoint is no shell: add `--entrypoint /bin/sh`".to_owned());
+    }
+    if message.contains("no space left on device") {
+        return Some(format!(
+            "the disk of the engine's host is full: {doctor} measures it, `dfab docker.cleanup_images` and \
+             `docker system prune` there make room"
+        ));
+    }
+    // The name was free when the engine was looked at.
+    (status == 409 && message.contains("already in use by container")).then(|| {
+        "somebody else has made it meanwhile, perhaps another run of dfab: run the command again when that is done, \
+         it continues from what it finds"
+            .to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -86,6 +112,13 @@ mod tests {
         let shell = r#"unable to start container process: exec: "-c": executable file not found in $PATH"#;
         assert!(hint(refused(shell)).is_some_and(|hint| hint.contains("--entrypoint")));
         assert_eq!(hint(refused("no such image")), None);
+        let full = hint(refused("write /layer.tar: no space left on device")).unwrap();
+        assert!(full.contains("full") && full.contains("`dfab doctor web1`"), "{full}");
+        let taken = "Conflict. The container name \"/m.a\" is already in use by container \"1\".".to_owned();
+        let taken = hint(Cause::Refused { status: 409, message: taken });
+        assert!(taken.is_some_and(|hint| hint.contains("another run of dfab")));
+        let late = hint(Cause::Timeout(std::time::Duration::from_secs(1)));
+        assert_eq!(late.as_deref(), Some("`dfab doctor web1` looks for the cause"));
         let socket = dfab_client::local::Unreachable::NoSocket("/s".into());
         assert!(hint(Cause::Unreachable(socket.into())).is_some_and(|hint| hint.contains("`-H HOST`")));
     }
