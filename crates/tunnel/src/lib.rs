@@ -23,8 +23,10 @@
 //!
 //! * **Unix only**, and a tokio runtime with I/O and time is needed.
 //! * **Opening is serial.** libssh2 opens one channel of a connection at a time, a round trip each.
-//!   A target that takes its time, such as a TCP port behind a firewall that drops packets, keeps the
-//!   others of this connection waiting until the server gives up. Keep streams and use them again.
+//!   A TCP port that takes its time, for example behind a firewall that drops packets, keeps others waiting
+//!   for a second; then Unix sockets and commands go by a second connection, which is made for that where
+//!   nobody needs to be asked, and other TCP ports wait until the server gives up. Keep streams and use
+//!   them again.
 //! * **Commands are counted by the server** (`MaxSessions`, 10 by default). Eight at a time run on a
 //!   connection, others wait; where the server allows fewer, they wait for each other. Streams by socat
 //!   and `dial-stdio` are commands; `direct-streamlocal` and `direct-tcpip` are not.

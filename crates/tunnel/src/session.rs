@@ -11,7 +11,7 @@ use crate::known_hosts::Key;
 use crate::options::ConnectOptions;
 use crate::owner::link::Link;
 use crate::owner::login::{self, Refusal};
-use crate::owner::{Job, OpenFailure, Order, Owner, Target};
+use crate::owner::{Job, OpenFailure, OpenTurn, Order, Owner, Target, TcpOpen};
 use crate::port::Handle;
 use crate::wake::Wake;
 use crate::{Error, Process, Stream, Way, dial, lock, unix};
@@ -60,6 +60,9 @@ pub struct Session {
     /// Why the thread ended, once it has.
     end: Arc<OnceLock<Error>>,
     execs: Arc<Semaphore>,
+    tcp_open: Arc<TcpOpen>,
+    /// A second connection, for what would have to wait for a slow TCP port on this one.
+    side: tokio::sync::OnceCell<Option<Box<Session>>>,
     arrival: Arrival,
     pub(crate) ways: unix::Ways,
 }
@@ -115,8 +118,10 @@ impl Session {
         let (orders, inbox) = mpsc::channel();
         let (ready, connected) = oneshot::channel();
         let end = Arc::new(OnceLock::new());
+        let tcp_open = Arc::<TcpOpen>::default();
         let thread = {
             let (options, wake, end) = (options.clone(), Arc::clone(&wake), Arc::clone(&end));
+            let slow = Arc::clone(&tcp_open);
             move || {
                 // Dropped last: the connection says goodbye through it.
                 let _guard = guard;
@@ -137,7 +142,7 @@ impl Session {
                 let server = link.session.banner().unwrap_or_default().to_owned();
                 let arrival = Arrival { peer, server, host_key: key.unwrap_or_default(), login };
                 let host = options.label().to_owned();
-                let owner = Owner::new(link, inbox, host, options.keepalive);
+                let owner = Owner::new(link, inbox, host, options.keepalive, slow);
                 if ready.send(Ok(arrival)).is_ok() {
                     owner.run(&end);
                 }
@@ -158,6 +163,8 @@ impl Session {
         drop(ring);
         Ok(Self {
             execs: Arc::new(Semaphore::new(options.max_exec_channels.max(1))),
+            tcp_open,
+            side: tokio::sync::OnceCell::new(),
             options: options.clone(),
             orders: Mutex::new(orders),
             wake,
@@ -278,26 +285,69 @@ impl Session {
     /// Opens a channel. The inner error is the server's reason to refuse it.
     async fn open(&self, target: Target, doing: &str) -> Result<Result<Handle, String>, Error> {
         let limit = self.options.open_timeout;
-        let late = || Error::Timeout { host: self.host().to_owned(), doing: doing.to_owned(), after: limit };
+        let turn = Arc::<OpenTurn>::default();
         let opened = async {
-            let permit = match &target {
-                Target::Exec { .. } => {
-                    let permit = Arc::clone(&self.execs).acquire_owned().await;
-                    Some(permit.expect("the semaphore is never closed"))
+            let here = self.open_here(target.clone(), limit, &turn);
+            if matches!(target, Target::Tcp(..)) {
+                return here.await;
+            }
+            tokio::select! {
+                opened = here => opened,
+                side = self.way_round(&turn) => {
+                    tracing::debug!(host = self.host(), doing, "a TCP port is slow; by a second connection");
+                    side.open_here(target.clone(), limit, &Arc::default()).await
                 }
-                Target::Streamlocal(_) | Target::Tcp(..) => None,
-            };
-            let (reply, answer) = oneshot::channel();
-            let deadline = Instant::now() + limit.mul_f64(0.95);
-            self.order(Order::Open(Job { target, reply: Some(reply), permit, deadline }))?;
-            match answer.await {
-                Ok(Ok(handle)) => Ok(Ok(handle)),
-                Ok(Err(OpenFailure::Refused(why))) => Ok(Err(why)),
-                Ok(Err(OpenFailure::Failed(error))) => Err(error),
-                Err(_) => Err(self.gone()),
             }
         };
-        tokio::time::timeout(limit, opened).await.unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout(limit, opened).await.unwrap_or_else(|_| {
+            Err(Error::Timeout { host: self.host().to_owned(), doing: doing.to_owned(), after: limit })
+        })
+    }
+
+    async fn open_here(
+        &self,
+        target: Target,
+        limit: Duration,
+        turn: &Arc<OpenTurn>,
+    ) -> Result<Result<Handle, String>, Error> {
+        let permit = match &target {
+            Target::Exec { .. } => {
+                let permit = Arc::clone(&self.execs).acquire_owned().await;
+                Some(permit.expect("the semaphore is never closed"))
+            }
+            Target::Streamlocal(_) | Target::Tcp(..) => None,
+        };
+        let (reply, answer) = oneshot::channel();
+        let deadline = Instant::now() + limit.mul_f64(0.95);
+        let job = Job { target, reply: Some(reply), permit, deadline, turn: Arc::clone(turn), begun: false };
+        self.order(Order::Open(job))?;
+        match answer.await {
+            Ok(Ok(handle)) => Ok(Ok(handle)),
+            Ok(Err(OpenFailure::Refused(why))) => Ok(Err(why)),
+            Ok(Err(OpenFailure::Failed(error))) => Err(error),
+            Err(_) => Err(self.gone()),
+        }
+    }
+
+    /// Waits until an open stands behind a TCP port that does not answer, has it taken from this
+    /// connection, and returns the second one. Never returns for one that this connection has begun with.
+    async fn way_round(&self, turn: &OpenTurn) -> &Session {
+        loop {
+            tokio::time::sleep(SLOW_TCP).await;
+            if !self.tcp_open.takes_longer_than(SLOW_TCP) {
+                continue;
+            }
+            let side = self.side.get_or_init(|| async {
+                let mut options = self.options.clone();
+                // Nobody is asked for the same once more; without it, the open waits as it must.
+                options.auth.prompt = None;
+                Box::pin(Self::connect(options)).await.ok().map(Box::new)
+            });
+            match side.await {
+                Some(side) if side.is_alive() && turn.take() => return side,
+                _ => std::future::pending().await,
+            }
+        }
     }
 
     fn order(&self, order: Order) -> Result<(), Error> {
@@ -329,6 +379,10 @@ impl Session {
     /// thread does not answer within 20 s. The connection is gone in any case.
     pub async fn close(&self) -> Result<(), Error> {
         const LIMIT: Duration = Duration::from_secs(20);
+        if let Some(Some(side)) = self.side.get() {
+            // What it reports is not what was asked for.
+            let _ = Box::pin(side.close()).await;
+        }
         let (reply, answer) = oneshot::channel();
         match self.order(Order::Close(reply)) {
             Err(Error::Closed { .. }) => return Ok(()),
@@ -357,6 +411,9 @@ impl Drop for Session {
         let _ = self.order(Order::Close(reply));
     }
 }
+
+/// After this long without an answer about a TCP port, others go round it.
+const SLOW_TCP: Duration = Duration::from_secs(1);
 
 /// Wakes the thread when the caller gives up, so that it notices.
 struct RingOnDrop(Arc<Wake>);

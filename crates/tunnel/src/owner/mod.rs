@@ -21,8 +21,8 @@ mod opens;
 mod rules;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -31,7 +31,7 @@ use self::channel::{Live, Turn};
 use self::kill::kill_command;
 use self::link::Link;
 use self::opens::Opening;
-pub(crate) use self::opens::{Job, OpenFailure, Target};
+pub(crate) use self::opens::{Job, OpenFailure, OpenTurn, Target, TcpOpen};
 use crate::Error;
 use crate::options::Keepalive;
 use crate::process::KILL_WAIT;
@@ -63,6 +63,7 @@ pub(crate) struct Owner {
     /// Dropped before `link`: channels belong to the session.
     channels: BTreeMap<u32, Live>,
     opening: Option<Opening>,
+    tcp_open: Arc<TcpOpen>,
     queue: VecDeque<Job>,
     /// Exec channels that the server refused while others were open; tried again when one is freed.
     parked: VecDeque<Job>,
@@ -97,10 +98,12 @@ impl Owner {
         orders: Receiver<Order>,
         host: String,
         keepalive: Option<Keepalive>,
+        tcp_open: Arc<TcpOpen>,
     ) -> Self {
         Self {
             channels: BTreeMap::new(),
             opening: None,
+            tcp_open,
             queue: VecDeque::new(),
             parked: VecDeque::new(),
             ask_again: None,
@@ -280,6 +283,8 @@ impl Owner {
                 reply: None,
                 permit: None,
                 deadline: Instant::now() + KILL_WAIT,
+                turn: Arc::default(),
+                begun: false,
             });
             again = true;
         }

@@ -1,7 +1,8 @@
 //! What is to be opened: the queue, the one open at a time, and what the server refuses for now.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -9,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::channel::Live;
 use super::{End, Owner, PACKET, WINDOW};
 use crate::port::{Handle, Port};
-use crate::{Error, Pty, raw};
+use crate::{Error, Pty, lock, raw};
 
 /// After refusing a session the server is asked again this much later: it counts those that end only
 /// when it gets round to it.
@@ -27,6 +28,36 @@ pub(crate) struct Job {
     /// The place among the exec channels, held until the channel is freed.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) deadline: Instant,
+    pub(crate) turn: Arc<OpenTurn>,
+    /// The owner has begun with it before.
+    pub(crate) begun: bool,
+}
+
+/// Whose an order is: the caller may take it elsewhere until the owner begins with it.
+#[derive(Debug, Default)]
+pub(crate) struct OpenTurn(AtomicBool);
+
+impl OpenTurn {
+    /// Takes the order. Returns whether it was still to be had.
+    pub(crate) fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// Since when a connection waits for an answer about a TCP port, which may take minutes: until it comes,
+/// nothing else can be opened there.
+#[derive(Debug, Default)]
+pub(crate) struct TcpOpen(Mutex<Option<Instant>>);
+
+impl TcpOpen {
+    pub(super) fn note(&self, since: Option<Instant>) {
+        *lock(&self.0) = since;
+    }
+
+    /// Whether it has waited for longer than `limit`.
+    pub(crate) fn takes_longer_than(&self, limit: Duration) -> bool {
+        lock(&self.0).is_some_and(|since| since.elapsed() > limit)
+    }
 }
 
 impl Job {
@@ -96,14 +127,23 @@ impl Owner {
                         job => break job,
                     }
                 };
-                let Some(job) = job else { return Ok(()) };
+                let Some(mut job) = job else { return Ok(()) };
+                if !job.begun && !job.turn.take() {
+                    continue;
+                }
+                job.begun = true;
                 let (kind, message) = job.target.request();
-                self.opening = Some(Opening { job: Some(job), kind, message, since: Instant::now() });
+                let since = Instant::now();
+                self.tcp_open.note(matches!(job.target, Target::Tcp(..)).then_some(since));
+                self.opening = Some(Opening { job: Some(job), kind, message, since });
             }
             let Some(opening) = &mut self.opening else { return Ok(()) };
             let result =
                 raw::Channel::open(&self.link.session, opening.kind, WINDOW, PACKET, &opening.message);
             let took = opening.since.elapsed();
+            if !matches!(&result, Err(failure) if failure.would_block()) {
+                self.tcp_open.note(None);
+            }
             match result {
                 Err(failure) if failure.would_block() => return Ok(()),
                 Err(failure) if failure.is_of_channel() => {

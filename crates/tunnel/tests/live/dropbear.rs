@@ -72,6 +72,9 @@ impl Dropbear {
 
 impl Drop for Dropbear {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default());
+        }
         let _ = Command::new("pkill").args(["-KILL", "-P", &self.child.id().to_string()]).status();
         let _ = self.child.kill();
         let _ = self.child.wait();

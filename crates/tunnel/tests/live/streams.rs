@@ -56,6 +56,55 @@ async fn many_opens_at_once_reach_their_own_sockets() {
     session.close().await.unwrap();
 }
 
+/// A port of this machine that answers nobody: its queue is full.
+struct Blackhole {
+    listener: std::net::TcpListener,
+    _waiting: Vec<std::net::TcpStream>,
+}
+
+impl Blackhole {
+    fn new() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
+            waiting.push(stream);
+        }
+        Self { listener, _waiting: waiting }
+    }
+}
+
+/// libssh2 opens one channel at a time, and a server may take minutes to answer about a TCP port.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_port_does_not_hold_up_sockets_and_commands() {
+    if !enabled("a_slow_port_does_not_hold_up_sockets_and_commands") {
+        return;
+    }
+    let sshd = Sshd::start("");
+    let echo = Echo::start(sshd.path("echo"), "hello\n");
+    let blackhole = Blackhole::new();
+    let port = blackhole.listener.local_addr().unwrap().port();
+    let session = Arc::new(Session::connect(sshd.options()).await.unwrap());
+    let slow = Arc::clone(&session);
+    let slow = tokio::spawn(async move { slow.open_tcp("127.0.0.1", port).await });
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..10 {
+        let (session, path) = (Arc::clone(&session), echo.path().to_owned());
+        tasks.spawn(async move {
+            let mut stream = session.open_unix(&path).await.unwrap();
+            stream.read_exact(&mut [0; 6]).await.unwrap();
+            let finished = session.exec(&format!("echo {n}")).await.unwrap().success().await.unwrap();
+            assert_eq!(finished.text(), n.to_string());
+        });
+    }
+    tasks.join_all().await;
+    assert!(!slow.is_finished(), "the port was not slow");
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 2);
+    slow.abort();
+    session.close().await.unwrap();
+}
+
 pub async fn download(session: &Session, path: &str, length: u64) {
     let mut stream = session.open_unix(path).await.unwrap();
     stream.write_all(b"<").await.unwrap();
