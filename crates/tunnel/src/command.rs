@@ -130,13 +130,14 @@ impl Command {
         // as the target user: it says so, and from there on standard input is its.
         // The word stands there in two parts: sudo shows the command that it refuses.
         let (head, rest) = READY.split_at(5);
-        let announce = format!("{GROUP}echo {head}\"\"{rest} $3 >&2; ");
+        let ready = format!("echo {head}\"\"{rest}");
+        let begin = format!("{GROUP}{ready} $group >&2; exec $own");
         match &self.sudo {
             None if self.shell.is_some() || self.is_wrapped() => {
-                Ok(format!("sh -c {}", quote::shell(&format!("{announce}exec {line}"))))
+                Ok(format!("sh -c {}", quote::shell(&format!("{begin} {line}"))))
             }
             None => {
-                let inner = format!(r#"{announce}exec "${{SHELL:-/bin/sh}}" -c {}"#, quote::shell(&line));
+                let inner = format!(r#"{begin} "${{SHELL:-/bin/sh}}" -c {}"#, quote::shell(&line));
                 Ok(format!("sh -c {}", quote::shell(&inner)))
             }
             Some(sudo) => {
@@ -146,7 +147,8 @@ impl Command {
                         words.extend([flag, value]);
                     }
                 }
-                let inner = quote::shell(&format!("{announce}exec {line}")).into_owned();
+                // The processes of another user are not ours to end.
+                let inner = quote::shell(&format!("{ready} >&2; exec {line}")).into_owned();
                 Ok(format!("{} -- sh -c {inner}", quote::command(words)))
             }
         }
@@ -188,11 +190,16 @@ impl Command {
 /// Written by a command when it has begun, with its process group; taken out of its output.
 const READY: &str = "dfab-ready-9f3a61c7";
 
-/// Has a shell find its process group, as `$3`, with nothing but what it has built in. In
-/// `/proc/PID/stat` that is the third field after the name, which ends with the last `)`. It is asked
-/// for at the start: later the leader may be gone and leave processes of its group behind. Where there
-/// is no `/proc`, the group stays unknown.
-const GROUP: &str = r#"stat=; read -r stat 2>/dev/null </proc/$$/stat; set -- ${stat##*) }; "#;
+/// Has a shell find its process group, as `$group`, and what gives it one, as `$own`, with what it has
+/// built in.
+///
+/// OpenSSH makes each command the leader of a group. Dropbear leaves all commands of a connection in one, its
+/// own, and a signal to that would end them all; so the command gets one by `setsid`, which keeps the
+/// process number of what is no leader. A command with a terminal has its own in either case, and would lose
+/// the terminal. In `/proc/PID/stat` the group is the third field after the name, which ends with the last
+/// `)`. Where there is no `/proc`, or no `setsid`, the group stays unknown. It is asked for at the start: later
+/// the leader may be gone and leave processes of its group behind.
+const GROUP: &str = r#"own=; stat=; read -r stat 2>/dev/null </proc/$$/stat; set -- ${stat##*) }; group=$3; if [ "$3" != $$ ] && [ ! -t 0 ]; then if command -v setsid >/dev/null 2>&1; then own=setsid group=$$; else group=; fi; fi; "#;
 
 impl Session {
     /// Starts a command. Under sudo it returns when sudo has let it begin: the password was asked for
@@ -254,8 +261,7 @@ impl Session {
                 // What was heard besides is the command's, or sudo's lecture: it is not lost.
                 heard.drain(at..=at + end);
                 output.put_back(&heard);
-                // The processes of another user are not ours to end.
-                if let (Some(group), None) = (group, sudo) {
+                if let Some(group) = group {
                     process.set_group(group);
                 }
                 return Ok(process);
@@ -335,8 +341,8 @@ mod tests {
         for (command, expected) in cases {
             assert_eq!(command.wrapped().unwrap(), expected);
             let full = command.full().unwrap();
-            assert!(full.starts_with("sh -c 'stat=; read -r stat "), "{full}");
-            assert!(full.contains(r#"echo dfab-""ready-9f3a61c7 $3 >&2; exec "#), "{full}");
+            assert!(full.starts_with("sh -c 'own=; stat=; read -r stat "), "{full}");
+            assert!(full.contains(r#"echo dfab-""ready-9f3a61c7 $group >&2; exec $own "#), "{full}");
         }
         assert!(Command::line("x").env("A B", "").full().is_err());
         assert!(Command::line("x").env("1A", "").full().is_err());
@@ -355,11 +361,19 @@ mod tests {
     #[test]
     fn wrapped_lines_mean_the_same_to_a_shell() {
         let command = Command::line(r#"printf '%s|' "$A" "$PWD" 'it'"'"'s'"#).dir("/").env("A", "x 'y' $z");
-        let output =
-            std::process::Command::new("sh").args(["-c", &command.full().unwrap()]).output().unwrap();
+        let child = std::process::Command::new("sh")
+            .args(["-c", &command.full().unwrap()])
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "x 'y' $z|/|it's|");
         let ready = String::from_utf8_lossy(&output.stderr).into_owned();
         let group: Option<i32> = ready.trim().strip_prefix(READY).and_then(|text| text.trim().parse().ok());
-        assert_eq!(group, Some(rustix::process::getpgrp().as_raw_nonzero().get()), "{ready}");
+        // This test's own group, as it would be dropbear's, is not the command's to be ended.
+        let ours = rustix::process::getpgrp().as_raw_nonzero().get();
+        assert!(group.is_some_and(|group| group != ours), "{ready}");
     }
 }

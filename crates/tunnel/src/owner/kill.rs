@@ -12,7 +12,8 @@ pub(super) type Kill = (u32, Signal, bool);
 /// The signal is sent twice, because a shell that is about to become another program forgets it.
 pub(super) fn kill_command((group, signal, force): Kill) -> Vec<u8> {
     const KILL: &str = r#"
-kill -s "$2" -- "-$1" 2>/dev/null || exit 0
+# A group that is about to be made is there a moment later.
+kill -s "$2" -- "-$1" 2>/dev/null || { sleep 1; kill -s "$2" -- "-$1" 2>/dev/null; } || exit 0
 for turn in 1 2 3 4 5 6 7 8 9 10; do
   sleep 0.2 2>/dev/null || sleep 1
   kill -s 0 -- "-$1" 2>/dev/null || exit 0
