@@ -6,6 +6,8 @@
 //! * `startup` of 20 independent containers against the limit of the engine: the same create and start calls from
 //!   a bare client, eight at once.
 //!
+//! * The SSH transport by itself against `ssh`: `transport.rs`.
+//!
 //! Rounds alternate between the things that are compared, so that a busy machine disturbs all alike.
 
 use std::fs;
@@ -22,7 +24,7 @@ use clap::Args;
 
 use crate::lab::{Generation, Host, Lab, Temporary, Wanted, read_on, setup};
 use crate::run::Runs as _;
-use crate::{delay, interrupt, project, site};
+use crate::{delay, interrupt, project, site, transport};
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Args)]
@@ -46,6 +48,7 @@ const ROUND_TRIP: Duration = Duration::from_millis(50);
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     setup::install_if_allowed()?;
     setup::check()?;
+    transport::run()?;
     let dfab = project::build_dfab(true)?;
     let temporary = Temporary::up(&Wanted {
         name: "bench".to_owned(),

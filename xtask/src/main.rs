@@ -23,6 +23,7 @@ mod project;
 mod run;
 mod site;
 mod soak;
+mod transport;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Project chores of dfab", version)]
