@@ -10,6 +10,7 @@ mod interruption;
 mod jump;
 mod limits;
 mod one_run_per_example;
+mod registry;
 mod session;
 mod setup;
 mod several_hosts;

@@ -26,6 +26,7 @@ pub mod local;
 pub mod maintenance;
 pub mod memory;
 pub mod observe;
+pub mod registry;
 pub mod shortcuts;
 pub mod streams;
 pub mod tls;

@@ -174,7 +174,8 @@ impl Engines {
         if let Some(backend) = backends.get(&key) {
             return Ok(Arc::clone(backend));
         }
-        let options = ApiOptions { version, timeout, ..ApiOptions::default() };
+        let credentials = Some(Arc::new(self.settings.credentials.clone()) as _);
+        let options = ApiOptions { version, timeout, credentials, ..ApiOptions::default() };
         let connector: Arc<dyn Connector> = match endpoint {
             Endpoint { host: Some(host), address } => {
                 let local_port = config.tunnel_local_port.or(self.settings.tunnel_local_port);

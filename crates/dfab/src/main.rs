@@ -4,10 +4,12 @@
 //! [`settings`] (what is configured), [`run`] (what calls share), [`tasks`] (what they do),
 //! [`console`] and [`report`] (what comes out), [`exit`] (how it ends).
 
+mod archive;
 mod cli;
 mod complete;
 mod console;
 mod course;
+mod credentials;
 mod endpoint;
 mod engines;
 mod exit;

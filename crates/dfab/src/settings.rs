@@ -10,6 +10,7 @@ use dfab_map::value::Value;
 use dfab_tunnel::{Secret, Way};
 
 use crate::cli::options::{BackendKind, Options};
+use crate::credentials::DockerCredentials;
 use crate::failure::{Failure, Result};
 use crate::project::Variables;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub docker_tls_verify: Option<bool>,
     /// `docker_cert_path`: a folder with `ca.pem`, `cert.pem` and `key.pem`.
     pub docker_cert_path: Option<PathBuf>,
+    /// Where logins for registries come from.
+    pub credentials: DockerCredentials,
     /// How engines are spoken to.
     pub backend: BackendKind,
     /// `shell`: what reads command lines on hosts.
@@ -135,6 +138,7 @@ impl Settings {
                 .text("docker_cert_path")?
                 .filter(|path| !path.is_empty())
                 .map(|path| variables.expand_home(&path)),
+            credentials: DockerCredentials::new(variables),
             backend,
             shell: options
                 .shell

@@ -16,6 +16,7 @@ use super::transport::Body;
 use super::{ApiBackend, encoded, failure, message, request};
 use crate::backend::{PullProgress, Result};
 use crate::error::Cause;
+use crate::registry::TOKEN_USER;
 
 impl ApiBackend {
     pub(super) async fn pull(
@@ -30,8 +31,8 @@ impl ApiBackend {
         let repository = encoded(&image.repository);
         let path = format!("/images/create?fromImage={repository}&tag={}", encoded(version));
         let mut request = request(Method::POST, &path, None).map_err(failed)?;
-        if let Some(auth) = auth {
-            let header = registry_auth(auth, image.registry()).map_err(failed)?;
+        if let Some(auth) = self.login_for(&operation, image, auth).await? {
+            let header = registry_auth(&auth, image.registry()).map_err(failed)?;
             request.headers_mut().insert("X-Registry-Auth", header);
         }
         self.lines(&operation, request, None, |line| {
@@ -42,6 +43,21 @@ impl ApiBackend {
             Ok(())
         })
         .await
+    }
+
+    /// Returns the login that was given, else the one that is found.
+    pub(super) async fn login_for(
+        &self,
+        operation: &str,
+        image: &ImageName,
+        given: Option<&Auth>,
+    ) -> Result<Option<Auth>> {
+        if let Some(given) = given {
+            return Ok(Some(given.clone()));
+        }
+        let Some(credentials) = &self.options.credentials else { return Ok(None) };
+        let found = credentials.find(image.registry()).await;
+        found.map_err(|error| self.error(operation, Cause::Input(said(error.as_ref()))))
     }
 
     /// Sends a request and hands each line of the answer, a JSON value, to `each`.
@@ -154,12 +170,26 @@ fn pull_progress(line: &Value) -> PullProgress {
     PullProgress { layer: text("id"), status: text("status"), bytes: bytes("current").zip(bytes("total")) }
 }
 
+/// An error with its sources as one sentence.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(&format!(": {source}"));
+        next = source.source();
+    }
+    text
+}
+
 /// A registry login as the Engine API's `AuthConfig`.
 pub(super) fn credentials(auth: &Auth, registry: Option<&str>) -> std::result::Result<Value, Cause> {
     let registry = registry.unwrap_or("https://index.docker.io/v1/");
     let (Some(username), Some(password)) = (auth.username.known(), auth.password.known()) else {
         return Err(Cause::Input(format!("the login for `{registry}` was not looked up")));
     };
+    if username == TOKEN_USER {
+        return Ok(json!({"identitytoken": password, "serveraddress": registry}));
+    }
     let mut login = json!({"username": username, "password": password, "serveraddress": registry});
     if let Some(email) = &auth.email {
         login["email"] = email.clone().into();

@@ -30,6 +30,7 @@ use crate::backend::Result;
 use crate::connector::Connector;
 use crate::engine_json;
 use crate::error::{Cause, Error};
+use crate::registry::Credentials;
 
 /// The oldest API version that is spoken (design §4, O-02).
 pub const OLDEST_API: (u32, u32) = (1, 40);
@@ -48,6 +49,8 @@ pub struct ApiOptions {
     pub stream_timeout: Duration,
     /// Connections at a time. Over SSH ways that use one exec channel each, 8 at most.
     pub connections: usize,
+    /// Where logins for registries come from when a pull or push is given none.
+    pub credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl Default for ApiOptions {
@@ -58,6 +61,7 @@ impl Default for ApiOptions {
             timeout: Duration::from_secs(60),
             stream_timeout: Duration::from_secs(300),
             connections: 16,
+            credentials: None,
         }
     }
 }

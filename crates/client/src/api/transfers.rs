@@ -49,8 +49,8 @@ impl ApiBackend {
         let path = format!("/images/{}/push?tag={}", image.repository, encoded(tag));
         let mut request = request(Method::POST, &path, None).map_err(failed)?;
         // Without the header, an engine refuses the request itself; an empty login is anonymous.
-        let header = match auth {
-            Some(auth) => registry_auth(auth, image.registry()).map_err(failed)?,
+        let header = match self.login_for(&operation, image, auth).await? {
+            Some(auth) => registry_auth(&auth, image.registry()).map_err(failed)?,
             None => http::HeaderValue::from_static("e30="),
         };
         request.headers_mut().insert("X-Registry-Auth", header);

@@ -1,9 +1,6 @@
 //! `docker.login`, `pull`, `push`, `save_image`, `load_image`: images and registries
 //! (clients-tasks §1.3, §4.6, §4.7, §8.9).
 
-use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dfab_client::backend::PullProgress;
@@ -13,10 +10,9 @@ use dfab_map::model::Auth;
 use dfab_map::value::{Late, Value};
 use futures_util::FutureExt;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
-use tokio_util::io::InspectReader;
 
 use super::engine_failure;
+use crate::archive;
 use crate::cli::Arguments;
 use crate::console::transfer::Transfer;
 use crate::failure::{Failure, Kind, Result};
@@ -91,7 +87,8 @@ pub const TASKS: &[Task] = &[
         name: "save_image",
         aliases: &[],
         about: "Download an image as a compressed archive.",
-        help: "Runs on the first host only. `/` and `:` of the image's name are `_` in the file's.",
+        help: "Runs on the first host only. `/` and `:` of the image's name are `_` in the file's. A file whose name ends \
+               in `.tar` is not compressed.",
         parameters: &[&[
             IMAGE,
             Parameter::optional("filename", TEXT, "IMAGE.tar.gz", "file on this machine"),
@@ -114,24 +111,31 @@ fn variable(run: &Run, name: &str) -> Option<String> {
     }
 }
 
-/// Returns the login for a registry: the client's `auth_configs`, else the registry variables when
-/// they are for this registry.
+/// Returns the login for a registry: the client's `auth_configs`, else the registry variables when they
+/// are for this registry, else what the `docker` program of this machine knows.
 async fn auth(run: &Run, registry: Option<&str>) -> Result<Option<Auth>> {
     let target = run.target().await?;
-    let host = registry.unwrap_or("docker.io");
-    if let Some(auth) = target.config.auth_configs.get(host) {
+    if let Some(auth) = target.config.auth_configs.get(registry.unwrap_or("docker.io")) {
         return Ok(Some(auth.clone()));
     }
-    if variable(run, "docker_registry_repository").as_deref() != registry {
-        return Ok(None);
+    let found = run.settings.credentials.login(registry).await;
+    found.map_err(|error| {
+        let shown = registry.unwrap_or("Docker Hub");
+        Failure::configuration(format!("failed to find a login for the registry {shown}"))
+            .because(&error)
+            .hint("set `docker_registry_repository`, `docker_registry_user` and `docker_registry_password` instead")
+    })
+}
+
+/// The engine alone decides how a registry is spoken to (D-11).
+fn warn_insecure(run: &Run) {
+    if let Some(value) = run.variables.get("docker_registry_insecure")
+        && !matches!(value, Value::Null | Value::Bool(false))
+    {
+        let text = "`docker_registry_insecure` has no effect: the engine decides, by `insecure-registries` in its \
+                    daemon.json";
+        run.console.warn(run.host_text(), text);
     }
-    let (Some(username), Some(password)) =
-        (variable(run, "docker_registry_user"), variable(run, "docker_registry_password"))
-    else {
-        return Ok(None);
-    };
-    let email = variable(run, "docker_registry_mail");
-    Ok(Some(Auth { username: Late::Known(username), password: Late::Known(password), email }))
 }
 
 async fn login(run: &Run, arguments: &Arguments) -> Result<Report> {
@@ -155,10 +159,11 @@ async fn login(run: &Run, arguments: &Arguments) -> Result<Report> {
                 .hint("give `--username`, set `docker_registry_user`, or name the registry in the client's `auth_configs`")
         })?,
     };
+    warn_insecure(run);
     let backend = run.backend().await?;
     if !backend.login(registry.as_deref(), &auth).await.map_err(|error| engine_failure(&error))? {
         return Err(Failure::new(Kind::Engine, format!("the registry {shown} refuses the login"))
-            .hint("check user name and password"));
+            .hint("check user name and password; a registry that locks accounts may have done so"));
     }
     run.result_line(&format!("Login at {shown} succeeded."));
     let rows = vec![json!({"host": run.host_text(), "registry": registry, "ok": true})];
@@ -172,6 +177,7 @@ async fn pull(run: &Run, arguments: &Arguments) -> Result<Report> {
         run.result_line(&format!("would pull {image}"));
         return Ok(Report { rows: Some(rows), would_change: true, ..Report::done("docker.pull") });
     }
+    warn_insecure(run);
     let backend = run.backend().await?;
     let auth = auth(run, image.registry()).await?;
     let transfer = Transfer::new(&run.console, run.host_text(), &format!("pull {image}"));
@@ -190,6 +196,7 @@ async fn push(run: &Run, arguments: &Arguments) -> Result<Report> {
         run.result_line(&format!("would push {image}"));
         return Ok(Report { rows: Some(rows), would_change: true, ..Report::done("docker.push") });
     }
+    warn_insecure(run);
     let backend = run.backend().await?;
     let auth = auth(run, image.registry()).await?;
     let transfer = Transfer::new(&run.console, run.host_text(), &format!("push {image}"));
@@ -215,29 +222,19 @@ async fn save_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     }
     let backend = run.backend().await?;
     let transfer = Transfer::new(&run.console, run.host_text(), &format!("save {image}"));
-    let mut archive = backend.save_image(image).await.map_err(|error| engine_failure(&error))?;
-    let failed = |error: &std::io::Error| {
-        Failure::new(Kind::Task, format!("failed to save image `{image}` to `{name}`")).because(error)
-    };
-    // A half of an archive never has the file's name.
-    let parent = path.parent().unwrap_or(&run.directory);
-    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(|error| failed(&error))?;
-    let mut encoder = flate2::write::GzEncoder::new(&mut file, flate2::Compression::fast());
-    let mut block = vec![0; 1 << 16];
-    let mut bytes = 0_u64;
-    loop {
-        let length = archive.read(&mut block).await.map_err(|error| failed(&error))?;
-        if length == 0 {
-            break;
-        }
-        encoder.write_all(&block[..length]).map_err(|error| failed(&error))?;
-        bytes += length as u64;
-        transfer.bytes(bytes, None);
-    }
-    encoder.finish().map_err(|error| failed(&error))?;
-    file.persist(&path).map_err(|error| failed(&error.error))?;
+    let stream = backend.save_image(image).await.map_err(|error| engine_failure(&error))?;
+    let tell = |bytes: u64| transfer.bytes(bytes, None);
+    let saved = archive::write(stream, &path, archive::Format::of(&name), &tell).await.map_err(|error| {
+        let kind = if matches!(error, archive::Failed::File(_)) { Kind::Task } else { Kind::Connection };
+        Failure::new(kind, format!("failed to save image `{image}` to `{name}`"))
+            .because(&error)
+            .hint("nothing is left of it; run the task again")
+    })?;
     drop(transfer);
-    run.result_line(&format!("saved {image} to {name}"));
+    run.result_line(&format!("saved {image} to {name} ({} MiB, sha256 {})", saved.bytes >> 20, saved.sha256));
+    let rows = vec![json!({
+        "host": run.host_text(), "image": image, "file": name, "bytes": saved.bytes, "sha256": saved.sha256,
+    })];
     Ok(Report { rows: Some(rows), ..Report::done("docker.save_image") })
 }
 
@@ -256,7 +253,7 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     let seconds = seconds.or(colon_seconds).unwrap_or(120);
     let limit = u64::try_from(seconds)
         .map_err(|_| Failure::usage(format!("`{seconds}` is no number of seconds (argument `timeout`)")))?;
-    let file = tokio::fs::File::open(path(name)).await.map_err(|error| {
+    let (file, read, size) = archive::open(path(name)).await.map_err(|error| {
         Failure::usage(format!("failed to read the image archive `{name}`")).because(&error)
     })?;
     let rows = vec![json!({"host": run.host_text(), "file": name})];
@@ -265,43 +262,53 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
         return Ok(Report { rows: Some(rows), would_change: true, ..Report::done("docker.load_image") });
     }
     let backend = run.backend().await?;
-    let size = file.metadata().await.ok().map(|metadata| metadata.len());
     let transfer = Transfer::new(&run.console, run.host_text(), &format!("load {name}"));
     let progress = |progress: Progress| transfer.progress(&progress);
-    let sent = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&sent);
-    let file = InspectReader::new(file, move |block: &[u8]| {
-        count.fetch_add(block.len() as u64, Ordering::Relaxed);
-    });
     let loading = backend.load_image(Box::new(file), &progress);
-    // The engine says nothing before it has the whole archive.
-    let uploading = async {
-        let mut pause = tokio::time::interval(Duration::from_millis(100));
-        loop {
-            pause.tick().await;
-            let sent = sent.load(Ordering::Relaxed);
-            if size.is_none_or(|size| sent < size) {
-                transfer.bytes(sent, size);
-            }
-        }
-    };
+    let again = "the engine keeps no part of an image; run the task again";
     let loading = async {
         tokio::select! {
-            loaded = loading => loaded,
-            () = uploading => unreachable!("it counts for ever"),
+            result = loading => result,
+            never = show_progress(&transfer, &read, size) => match never {},
         }
     };
     match tokio::time::timeout(Duration::from_secs(limit), loading).await {
-        Ok(result) => result.map_err(|error| engine_failure(&error))?,
+        Ok(result) => result.map_err(|error| {
+            let mut failure = engine_failure(&error);
+            let how_far = format!("{} of {} MiB of `{name}` were sent", read.bytes() >> 20, size >> 20);
+            failure.causes.insert(0, how_far);
+            failure.hint(again)
+        })?,
         Err(_) => {
+            let how_far = format!("{} of {} MiB were sent", read.bytes() >> 20, size >> 20);
             return Err(Failure::new(
                 Kind::Connection,
-                format!("loading `{name}` took longer than {limit} s"),
+                format!("loading `{name}` took longer than {limit} s: {how_far}"),
             )
-            .hint("give it more time: `--timeout SECONDS`"));
+            .hint(format!("give it more time: `--timeout SECONDS`; {again}")));
         }
     }
+    let loaded = read.archive();
     drop(transfer);
-    run.result_line(&format!("loaded {name}"));
+    run.result_line(&format!("loaded {name} ({} MiB, sha256 {})", loaded.bytes >> 20, loaded.sha256));
+    let rows = vec![json!({
+        "host": run.host_text(), "file": name, "bytes": loaded.bytes, "sha256": loaded.sha256,
+    })];
     Ok(Report { rows: Some(rows), ..Report::done("docker.load_image") })
+}
+
+/// Shows how far an upload is, again and again: the engine says nothing before it has the whole archive.
+async fn show_progress(
+    transfer: &Transfer<'_>,
+    read: &archive::Progress,
+    size: u64,
+) -> std::convert::Infallible {
+    let mut pause = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        pause.tick().await;
+        let sent = read.bytes();
+        if sent < size {
+            transfer.bytes(sent, Some(size));
+        }
+    }
 }

@@ -47,7 +47,10 @@ pub fn engine_failure(error: &dfab_client::Error) -> Failure {
     } else {
         Kind::Engine
     };
-    let mut failure = Failure::new(kind, error.to_string()).because(&error.cause);
+    let mut failure = Failure::new(kind, error.to_string());
+    // Scripts and people look for these words; the engine's own differ from one generation to the next.
+    failure.causes.extend(dfab_client::registry::problem(error).map(|problem| problem.to_string()));
+    failure = failure.because(&error.cause);
     failure.hints.extend(hint(error));
     failure
 }
@@ -58,6 +61,9 @@ fn hint(error: &dfab_client::Error) -> Option<String> {
         dfab_client::local::LOCAL => "`dfab doctor`".to_owned(),
         host => format!("`dfab doctor {host}`"),
     };
+    if let Some(problem) = dfab_client::registry::problem(error) {
+        return Some(problem.hint().to_owned());
+    }
     if let Cause::Refused { status, message } = &error.cause {
         return refused_hint(*status, message, &doctor);
     }
