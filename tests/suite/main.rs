@@ -1,11 +1,13 @@
 //! Tests of the `dfab` binary over all crates, most of them in the lab.
 
 mod actions;
+mod cleanup;
 mod completion;
 mod contract;
 mod doctor;
 mod errors;
 mod generations;
+mod image_transfer;
 mod interruption;
 mod jump;
 mod limits;

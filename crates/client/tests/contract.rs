@@ -3,17 +3,16 @@
 //! The engine in memory always; a real one where `DFAB_LIVE_ENGINE` gives its socket (an image
 //! `busybox:latest` must be there).
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as a test does")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
+#[path = "common/engine.rs"]
+mod engine;
+
+use dfab_client::MemoryBackend;
 use dfab_client::contract::{Fixture, Outcome, run};
 use dfab_client::memory::Behaviour;
-use dfab_client::{ApiBackend, ApiOptions, LocalConnector, MemoryBackend};
-use dfab_map::image::ImageName;
 use dfab_map::spec::Properties;
-
-fn image(name: &str) -> ImageName {
-    ImageName::expand(name, None, None).unwrap()
-}
+use engine::{engine, image};
 
 fn assert_kept(outcomes: &[Outcome]) {
     assert!(outcomes.len() > 15);
@@ -38,10 +37,6 @@ async fn the_engine_in_memory_keeps_the_contract() {
 
 #[tokio::test]
 async fn the_api_backend_keeps_the_contract() {
-    let Ok(socket) = std::env::var("DFAB_LIVE_ENGINE") else {
-        println!("skipped: DFAB_LIVE_ENGINE does not name an engine's socket");
-        return;
-    };
-    let engine = ApiBackend::new(std::sync::Arc::new(LocalConnector::unix(socket)), ApiOptions::default());
-    assert_kept(&run(&engine, &Fixture::with_shell(image("busybox"), "contract")).await);
+    let Some(engine) = engine() else { return };
+    assert_kept(&run(engine.as_ref(), &Fixture::with_shell(image("busybox"), "contract")).await);
 }

@@ -5,33 +5,23 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
+#[path = "common/engine.rs"]
+mod engine;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dfab_client::apply::{ApplyOptions, Backends, Report, ScriptOutcome};
 use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector, apply};
-use dfab_map::image::ImageName;
 use dfab_map::item::Kind;
 use dfab_map::names::ClientName;
 use dfab_map::plan::{Action, Call, Plan, Step, StepId};
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, PrepareSpec, Properties, ScriptSpec, StopSpec, VolumeSpec};
+use engine::{engine, image};
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
-
-/// The engine, unless the environment gives none.
-fn engine() -> Option<Arc<dyn Backend>> {
-    let Ok(socket) = std::env::var("DFAB_LIVE_ENGINE") else {
-        println!("skipped: DFAB_LIVE_ENGINE does not name an engine's socket");
-        return None;
-    };
-    Some(Arc::new(ApiBackend::new(Arc::new(LocalConnector::unix(socket)), ApiOptions::default())))
-}
-
-fn image(name: &str) -> ImageName {
-    ImageName::expand(name, None, None).unwrap()
-}
 
 fn container(name: &str, command: &[&str]) -> ContainerSpec {
     ContainerSpec {

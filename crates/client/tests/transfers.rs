@@ -5,32 +5,23 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
+#[path = "common/engine.rs"]
+mod engine;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use dfab_client::Backend;
 use dfab_client::maintenance::{CleanupContainers, CleanupImages, cleanup_containers, cleanup_images};
 use dfab_client::transfer::{BuildOptions, Progress, Reader};
-use dfab_client::{ApiBackend, ApiOptions, Backend, LocalConnector};
-use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, Properties};
 use dfab_map::value::Late;
+use engine::{engine, image};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
-
-fn engine() -> Option<Arc<dyn Backend>> {
-    let Ok(socket) = std::env::var("DFAB_LIVE_ENGINE") else {
-        println!("skipped: DFAB_LIVE_ENGINE does not name an engine's socket");
-        return None;
-    };
-    Some(Arc::new(ApiBackend::new(Arc::new(LocalConnector::unix(socket)), ApiOptions::default())))
-}
-
-fn image(name: &str) -> ImageName {
-    ImageName::expand(name, None, None).unwrap()
-}
 
 fn tar(files: &[(&str, &str)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
