@@ -41,9 +41,9 @@ const CONTAINERS: &str = r#"
     docker create --name init busybox true >/dev/null
     docker run -d --name paused busybox sh -c "$keep" >/dev/null
     docker pause paused >/dev/null
-    docker run -d --name r --restart always busybox sh -c 'sleep 0.1; exit 1' >/dev/null
+    docker run -d --name again --restart always busybox sh -c 'sleep 0.1; exit 1' >/dev/null
     docker wait db old >/dev/null
-    for n in web old init db paused r; do echo "$n $(docker inspect --format '{{.Id}}' $n)"; done
+    for n in web old init db paused again; do echo "$n $(docker inspect --format '{{.Id}}' $n)"; done
 "#;
 
 #[test]
@@ -70,9 +70,14 @@ fn containers_that_have_ended_are_chosen_as_the_worked_example_says() {
             }
             assert_eq!(host.containers().len(), 6, "a list removes nothing");
             chosen(&["--exclude", "db"]);
-            assert_eq!(host.containers(), ["db", "init", "paused", "r", "web"], "{} {backend}", host.name);
+            assert_eq!(
+                host.containers(),
+                ["again", "db", "init", "paused", "web"],
+                "{} {backend}",
+                host.name
+            );
             chosen(&["--include-initial"]);
-            assert_eq!(host.containers(), ["paused", "r", "web"], "{} {backend}", host.name);
+            assert_eq!(host.containers(), ["again", "paused", "web"], "{} {backend}", host.name);
         }
     }
 }

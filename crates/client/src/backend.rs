@@ -293,6 +293,40 @@ pub trait Backend: Send + Sync {
         Err(self.unsupported(format!("unpause container `{name}`")))
     }
 
+    /// Asks whether the engine answers at all. Mirrors `GET /_ping`.
+    async fn ping(&self) -> Result<()> {
+        self.engine_info().await.map(drop)
+    }
+
+    /// Stops and starts a container as one call; `timeout` as for [`Backend::stop_container`].
+    ///
+    /// Mirrors `POST /containers/{id}/restart?t=` and `docker restart`.
+    async fn restart_container(&self, name: &str, timeout: Option<Duration>) -> Result<()> {
+        self.stop_container(name, timeout).await?;
+        self.start_container(name).await
+    }
+
+    /// Gives a container another name. One that is taken is [`Error::is_conflict`].
+    ///
+    /// Mirrors `POST /containers/{id}/rename?name=` and `docker rename`.
+    async fn rename_container(&self, name: &str, new_name: &str) -> Result<()> {
+        Err(self.unsupported(format!("rename container `{name}` to `{new_name}`")))
+    }
+
+    /// Makes an image of a container's file system and returns its ID.
+    ///
+    /// Mirrors `POST /commit` and `docker commit`.
+    async fn commit_container(&self, name: &str, repository: &str, tag: &str) -> Result<String> {
+        Err(self.unsupported(format!("commit container `{name}` as `{repository}:{tag}`")))
+    }
+
+    /// Returns the layers of an image, the newest first, as the engine tells of them.
+    ///
+    /// Mirrors `GET /images/{name}/history` and `docker history`.
+    async fn image_history(&self, image: &str) -> Result<serde_json::Value> {
+        Err(self.unsupported(format!("ask for the history of image `{image}`")))
+    }
+
     /// Makes the error of a call that this backend cannot make.
     fn unsupported(&self, operation: String) -> Error {
         let cause = Cause::Unsupported("this backend cannot do that".to_owned());

@@ -185,3 +185,40 @@ async fn a_registry_takes_the_right_login_only() {
     assert!(absent.cause.to_string().contains("not found"), "{}", absent.cause);
     engine.remove_image(&name.to_string(), false).await.unwrap();
 }
+
+#[tokio::test]
+async fn containers_are_renamed_restarted_and_committed() {
+    let Some(engine) = engine() else { return };
+    let (name, other) = ("dfab-test.renamed", "dfab-test.other");
+    for name in [name, other] {
+        let _ = engine.remove_container(name, true, true).await;
+    }
+    engine.ping().await.unwrap();
+    let command = json!(["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]);
+    let spec = |name: &str| ContainerSpec {
+        name: name.into(),
+        image: image("busybox"),
+        properties: Properties::from([(Property::Command, command.clone())]),
+        first_endpoint: None,
+        own_labels: BTreeMap::new(),
+    };
+    engine.create_container(&spec("dfab-test.before")).await.unwrap();
+    engine.rename_container("dfab-test.before", name).await.unwrap();
+    assert!(engine.rename_container("dfab-test.before", other).await.unwrap_err().is_not_found());
+    engine.create_container(&spec(other)).await.unwrap();
+    assert!(engine.rename_container(other, name).await.unwrap_err().is_conflict());
+    engine.start_container(name).await.unwrap();
+    let started = engine.inspect_container(name).await.unwrap().unwrap();
+    engine.restart_container(name, Some(Duration::from_secs(5))).await.unwrap();
+    assert_eq!(engine.inspect_container(name).await.unwrap().unwrap().id, started.id);
+    assert!(engine.restart_container("dfab-test.none", None).await.unwrap_err().is_not_found());
+    let id = engine.commit_container(name, "dfab-test/committed", "1").await.unwrap();
+    assert_eq!(engine.image_id(&image("dfab-test/committed:1")).await.unwrap(), Some(id));
+    let history = engine.image_history("dfab-test/committed:1").await.unwrap();
+    assert!(history.as_array().is_some_and(|layers| layers.len() >= 2), "{history}");
+    assert!(engine.image_history("dfab-test/none:1").await.unwrap_err().is_not_found());
+    for name in [name, other] {
+        engine.remove_container(name, true, true).await.unwrap();
+    }
+    engine.remove_image("dfab-test/committed:1", false).await.unwrap();
+}

@@ -17,9 +17,10 @@ use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
 use futures_util::StreamExt;
 use http::Method;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
-use super::{ApiBackend, encoded};
+use super::{ApiBackend, encoded, request};
 use crate::backend::{Backend, Health, Listed, LogOptions, PullProgress, Result};
 use crate::engine_json;
 use crate::error::{Cause, Error};
@@ -342,6 +343,57 @@ impl Backend for ApiBackend {
 
     async fn copy_to_container(&self, name: &str, path: &str, data: Reader) -> Result<()> {
         self.copy_to(name, path, data).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let operation = "ask whether the engine answers";
+        let request = request(Method::GET, "/_ping", None).map_err(|cause| self.error(operation, cause))?;
+        let body = self.within(operation, Some(self.options.timeout), self.opened(request)).await?;
+        // Read to its end, so that the connection can be used again.
+        let read = body.collect().await;
+        read.map(drop).map_err(|error| self.error(operation, Cause::Unreachable(Box::new(error))))
+    }
+
+    async fn restart_container(&self, name: &str, timeout: Option<Duration>) -> Result<()> {
+        let operation = format!("restart container `{name}`");
+        self.engine().await?;
+        let mut path = format!("/containers/{}/restart", encoded(name));
+        if let Some(timeout) = timeout {
+            path.push_str(&format!("?t={}", whole_seconds(timeout)));
+        }
+        let request = request(Method::POST, &path, None).map_err(|cause| self.error(&*operation, cause))?;
+        let deadline = self.options.timeout + timeout.unwrap_or(DEFAULT_STOP_TIMEOUT);
+        self.within(&operation, Some(deadline), self.opened(request)).await.map(drop)
+    }
+
+    async fn rename_container(&self, name: &str, new_name: &str) -> Result<()> {
+        let operation = format!("rename container `{name}` to `{new_name}`");
+        let path = format!("/containers/{}/rename?name={}", encoded(name), encoded(new_name));
+        self.json(&operation, Method::POST, &path, None).await.map(drop)
+    }
+
+    async fn commit_container(&self, name: &str, repository: &str, tag: &str) -> Result<String> {
+        let operation = format!("commit container `{name}` as `{repository}:{tag}`");
+        let (container, repo, label) = (encoded(name), encoded(repository), encoded(tag));
+        let path = format!("/commit?container={container}&repo={repo}&tag={label}");
+        self.engine().await?;
+        let request =
+            request(Method::POST, &path, Some(&json!({}))).map_err(|cause| self.error(&*operation, cause))?;
+        // Every file of the container is read: this takes its time.
+        let commit = async {
+            let body = self.opened(request).await?.collect().await;
+            let body = body.map_err(|error| Cause::Unreachable(Box::new(error)))?.to_bytes();
+            let answer: Value =
+                serde_json::from_slice(&body).map_err(|error| Cause::Answer(error.to_string()))?;
+            let id = answer.get("Id").and_then(Value::as_str).map(str::to_owned);
+            id.ok_or_else(|| Cause::Answer("the new image has no ID".to_owned()))
+        };
+        self.within(&operation, Some(self.options.stream_timeout), commit).await
+    }
+
+    async fn image_history(&self, image: &str) -> Result<Value> {
+        let operation = format!("ask for the history of image `{image}`");
+        self.json(&operation, Method::GET, &format!("/images/{image}/history"), None).await
     }
 
     async fn unpause_container(&self, name: &str) -> Result<()> {
