@@ -1,6 +1,8 @@
 //! Tests of the `dfab` binary over all crates, most of them in the lab.
 
 mod actions;
+#[path = "../../crates/client/tests/common/certificates.rs"]
+mod certificates;
 mod cleanup;
 mod completion;
 mod contract;

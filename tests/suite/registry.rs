@@ -7,10 +7,7 @@ use std::time::{Duration, Instant};
 use dfab_tests::lab::REGISTRY;
 use dfab_tests::{Host, Outcome, Project, lab_or_skip};
 
-#[path = "../../crates/client/tests/common/certificates.rs"]
-mod certificates;
-
-use certificates::{authority, signed};
+use crate::certificates::{authority, signed};
 
 /// The lab's registry with a login.
 const WITH_LOGIN: &str = "registry.example.com:5000";

@@ -6,10 +6,7 @@ use std::time::{Duration, Instant};
 
 use dfab_tests::{Host, Outcome, Project, lab_or_skip};
 
-#[path = "../../crates/client/tests/common/certificates.rs"]
-mod certificates;
-
-use certificates::{Pair, authority, signed};
+use crate::certificates::{Pair, authority, signed};
 
 /// Certificates for an engine and for those who may speak to it.
 struct Files {

@@ -1,5 +1,7 @@
 //! Authorities and certificates, made for one test.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as a test does")]
+
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
