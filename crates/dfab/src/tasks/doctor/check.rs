@@ -67,8 +67,8 @@ impl Check {
         Self { name, status: Status::Skipped, evidence: format!("because {because}"), fix: None }
     }
 
-    /// Returns the row of the document.
-    pub fn row(&self, host: &str) -> Value {
+    /// Returns the row of the document. `host` is `None` for the local engine.
+    pub fn row(&self, host: Option<&str>) -> Value {
         json!({
             "host": host, "check": self.name, "status": self.status.as_str(), "evidence": self.evidence,
             "fix": self.fix,

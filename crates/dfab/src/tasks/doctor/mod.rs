@@ -68,10 +68,11 @@ async fn doctor(run: &Run, arguments: &Arguments) -> Result<Report> {
     let mut examining = futures_util::stream::iter(hosts.into_iter().map(examine)).buffered(count);
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     while let Some((host, checks)) = examining.next().await {
-        let name = host.map_or(dfab_client::local::LOCAL.to_owned(), |host| host.text);
+        let text = host.as_ref().map(|host| host.text.as_str());
+        let name = text.unwrap_or(dfab_client::local::LOCAL);
         let checks = checks?;
-        show(run, &name, &checks);
-        rows.extend(checks.iter().map(|check| check.row(&name)));
+        show(run, name, &checks);
+        rows.extend(checks.iter().map(|check| check.row(text)));
         let failed: Vec<&str> =
             checks.iter().filter(|check| check.status == Status::Failed).map(|check| check.name).collect();
         if !failed.is_empty() {
