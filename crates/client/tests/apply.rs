@@ -298,6 +298,26 @@ async fn a_container_that_ignores_its_stop_signal_is_killed() {
     assert_eq!(signals[..2], expected);
 }
 
+/// An engine starts a container again that a signal has ended which is not its own (seen on 20.10, 26.1, 28.5).
+#[tokio::test(start_paused = true)]
+async fn a_container_that_restarts_by_itself_is_stopped_by_any_signal() {
+    let engine = engine("a");
+    let mut spec = container("m.1");
+    spec.properties.insert(Property::StopSignal, json!("SIGHUP"));
+    spec.properties.insert(Property::RestartPolicy, json!({"Name": "always"}));
+    let calls = vec![
+        Call::CreateContainer(Box::new(spec)),
+        Call::StartContainer { name: "m.1".into(), delay: None },
+        Call::StopContainer {
+            name: "m.1".into(),
+            stop: StopSpec { signal: Some("SIGINT".into()), timeout: None },
+        },
+        Call::RemoveContainer { name: "m.1".into(), volumes: false, force: false },
+    ];
+    let report = run(&plan(vec![("a", "m.1", &[], calls)]), &engine, &ApplyOptions::default()).await;
+    assert_eq!(results(&report), ["done"], "{:?}", report.steps);
+}
+
 #[tokio::test]
 async fn removing_what_is_gone_is_no_error() {
     let engine = engine("a");

@@ -29,7 +29,9 @@ impl Run<'_> {
         }
         let timeout = stop.timeout.unwrap_or(PATIENCE);
         if has_ended(backend.wait_container(name, Some(timeout)).await)? {
-            return Ok(());
+            // An engine takes a signal that is not the container's own for an accident, and starts it again
+            // where its restart policy says so. A stop ends that; one that stays down answers at once.
+            return ended(backend.stop_container(name, stop.timeout).await);
         }
         self.log(step.id, format!("container `{name}` did not end after {signal}; sending SIGKILL"));
         match backend.kill_container(name, None).await {

@@ -153,8 +153,10 @@ impl Backend for MemoryBackend {
                 changed.as_mut().enable();
                 let state = self.lock().world.container(name).map(|container| container.state);
                 match state.map_err(|cause| self.error(&operation, cause))? {
-                    ContainerState::Running | ContainerState::Restarting => changed.await,
+                    ContainerState::Running => changed.await,
                     ContainerState::Exited(code) => return Ok(code),
+                    // It has ended, and will be started again.
+                    ContainerState::Restarting => return Ok(143),
                     ContainerState::Created | ContainerState::Dead => return Ok(0),
                 }
             }

@@ -260,11 +260,17 @@ impl World {
             let id = &container.id;
             return refuse(409, format!("Cannot kill container: {name}: Container {id} is not running"));
         }
-        let stops = ["SIGTERM", "SIGINT", "SIGQUIT"].contains(&signal)
-            || container.text(Property::StopSignal) == signal;
+        let own = container.text(Property::StopSignal);
+        let stops = ["SIGTERM", "SIGINT", "SIGQUIT"].contains(&signal) || own == signal;
+        // A signal that is not the container's own is an accident to Docker.
+        let accident = !own.is_empty() && own != signal && signal != "SIGKILL";
+        let policy = container.properties.get(&Property::RestartPolicy);
+        let policy = policy.and_then(|policy| policy.get("Name")?.as_str());
+        let again = accident && matches!(policy, Some("always" | "unless-stopped" | "on-failure"));
         match (&container.behaviour, signal) {
             (_, "SIGKILL") => self.end(name, 137),
             (Behaviour::IgnoresSignals, _) => {}
+            _ if stops && again => container.state = ContainerState::Restarting,
             _ if stops => self.end(name, 143),
             _ => {}
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Call, Plan, PlanError, PlanOptions, Reason, Step, StepId, Unchanged};
 use crate::desired::{BindingKind, Container, Desired, Entry, Object};
+use crate::item::Kind;
 use crate::names::ClientName;
 use crate::observed::{Observed, ObservedContainer};
 
@@ -178,6 +179,7 @@ impl<'a> Builder<'a> {
         }
         let entry = &self.desired.entries[index];
         after.extend(self.of_entry.get(&index).into_iter().flatten().copied());
+        after.extend(self.steps_of_renewed_networks(entry));
         after.sort_unstable();
         after.dedup();
         let id =
@@ -191,7 +193,7 @@ impl<'a> Builder<'a> {
     pub(super) fn free_step(
         &mut self,
         client: &ClientName,
-        kind: crate::item::Kind,
+        kind: Kind,
         name: &str,
         action: Action,
         reasons: Vec<Reason>,
@@ -278,6 +280,33 @@ impl<'a> Builder<'a> {
     pub(super) fn extend_step(&mut self, step: StepId, call: Call) {
         let found = self.steps.iter_mut().find(|known| known.id == step);
         found.expect("it is a step of this plan").calls.push(call);
+    }
+
+    /// Returns the steps so far of those of the named containers that are part of the run.
+    pub(super) fn steps_of_containers(&self, client: &ClientName, names: &BTreeSet<String>) -> Vec<StepId> {
+        let is_meant = |step: &&Step| {
+            step.client == *client && step.kind == Kind::Container && names.contains(&step.name)
+        };
+        self.steps.iter().filter(is_meant).map(|step| step.id).collect()
+    }
+
+    /// Returns the steps that make networks anew to which a container is connected now: they disconnect it,
+    /// whether or not it is to be connected again.
+    fn steps_of_renewed_networks(&self, entry: &Entry) -> Vec<StepId> {
+        let networks = self.renewed.get(&entry.client).map(|renewed| &renewed.networks);
+        let Some(networks) = networks.filter(|networks| !networks.is_empty()) else { return Vec::new() };
+        let observed = self.observed.get(&entry.client).map(|observed| &observed.networks);
+        let is_member = |network: &String| {
+            let current = observed.and_then(|observed| observed.get(network));
+            current.is_some_and(|current| current.containers.contains(&entry.name))
+        };
+        let is_meant = |step: &&Step| {
+            step.client == entry.client
+                && step.kind == Kind::Network
+                && networks.contains(&step.name)
+                && is_member(&step.name)
+        };
+        self.steps.iter().filter(is_meant).map(|step| step.id).collect()
     }
 
     /// Returns the last step of an entry.

@@ -5,6 +5,7 @@ use super::{Call, PlanOptions};
 use crate::compare::EndpointChanges;
 use crate::desired::{Container, Exec, Lifecycle, Networking, Volume};
 use crate::model::ExecPolicy;
+use crate::observed::ObservedContainer;
 use crate::property::Property;
 use crate::spec::{EndpointSpec, StopSpec};
 
@@ -70,6 +71,14 @@ fn has_health_check(container: &Container) -> bool {
 
 pub(super) fn stop(name: &str, stop: &StopSpec) -> Call {
     Call::StopContainer { name: name.to_owned(), stop: stop.clone() }
+}
+
+/// Stops a container by the signal that it was made with, where it was made with one: the map's may be a
+/// new one, which it does not listen to.
+pub(super) fn stop_own(name: &str, stop: &StopSpec, current: &ObservedContainer) -> Call {
+    let own = current.detail.as_ref().and_then(|detail| detail.properties.get(&Property::StopSignal));
+    let signal = stop.signal.clone().filter(|signal| own.is_none_or(|own| own == signal));
+    Call::StopContainer { name: name.to_owned(), stop: StopSpec { signal, timeout: stop.timeout } }
 }
 
 /// Removes a container. Its anonymous volumes stay: no data goes without being asked for.

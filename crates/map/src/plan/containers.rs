@@ -190,7 +190,7 @@ pub(super) fn recreate(
         all.extend(mark(builder, item.index, item.observed));
     }
     if current.state.is_running() && !stopped {
-        all.push(calls::stop(name, &item.container.lifecycle.stop));
+        all.push(calls::stop_own(name, &item.container.lifecycle.stop, current));
     }
     all.push(Call::RemoveContainer {
         name: name.clone(),

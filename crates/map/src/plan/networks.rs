@@ -32,8 +32,9 @@ pub(super) fn forward(
     if reasons.is_empty() {
         return builder.unchanged(index);
     }
-    let removed = builder.renewed(&entry.client).removed.clone();
-    let connected: BTreeSet<&String> = current.containers.difference(&removed).collect();
+    let renewed = builder.renewed(&entry.client);
+    let gone: BTreeSet<String> = renewed.removed.union(&renewed.containers).cloned().collect();
+    let connected: BTreeSet<&String> = current.containers.difference(&gone).collect();
     let mut all: Vec<Call> =
         connected.iter().map(|container| calls::disconnect(container, &entry.name)).collect();
     all.push(Call::RemoveNetwork { name: entry.name.clone() });
@@ -41,6 +42,9 @@ pub(super) fn forward(
     all.extend(strangers(builder, entry, &connected, observed));
     let mut after = builder.prerequisites(index);
     after.extend(builder.orphan_steps(&entry.client, &current.containers));
+    // What is connected now and is changed by a step of its own, without needing this network: an engine
+    // refuses to disconnect a container that is being removed.
+    after.extend(builder.steps_of_containers(&entry.client, &current.containers));
     if builder.step_after(index, Action::Recreate, reasons, all, after).is_some() {
         builder.renewed(&entry.client).networks.insert(entry.name.clone());
     }
