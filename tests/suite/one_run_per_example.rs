@@ -12,7 +12,7 @@ fn update(project: &Project, host: &Host<'_>, more: &[&str]) -> Outcome {
 }
 
 /// Runs a test on one host of each generation that the lab has.
-fn on_each_generation(lab: &Lab, test: impl Fn(&Host<'_>)) {
+pub(crate) fn on_each_generation(lab: &Lab, test: impl Fn(&Host<'_>)) {
     let mut seen = Vec::new();
     for number in 1..=lab.host_count() {
         let host = lab.take(number);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dfab_tests::{Host, Lab, Project, lab_or_skip};
+use dfab_tests::{Host, Lab, Outcome, Project, lab_or_skip};
 
 /// Takes the first `count` hosts of the lab, or none when it has fewer.
 fn take(lab: &Lab, count: usize) -> Option<Vec<Host<'_>>> {
@@ -52,18 +52,13 @@ fn a_map_over_clients_reaches_each_of_them() {
     let Some(hosts) = take(&lab, 4) else { return };
     let project = Project::example();
     let (web, apps) = hosts.split_first().unwrap();
-    web.install_site();
+    let settings = install(web, apps);
     let upstream: String = apps.iter().map(|app| format!("server {}:8443;\n", app.address)).collect();
     fs::write(project.path().join("app_hosts.conf"), &upstream).unwrap();
     web.run(&format!(
         "printf '{}' > /var/lib/site/config/nginx-proxy/app_hosts.conf",
         upstream.replace('\n', "\\n")
     ));
-    let mut settings = Vec::new();
-    for (number, app) in apps.iter().enumerate() {
-        app.install_site();
-        settings.extend(["--set".to_owned(), format!("app{}_private_address={}", number + 1, app.address)]);
-    }
     let run = |config: &str| {
         let mut words = settings.clone();
         words.extend(["--output=json", "actions.startup", "example_hosts", config].map(str::to_owned));
@@ -87,4 +82,72 @@ fn a_map_over_clients_reaches_each_of_them() {
         (0..12).map(|_| web.ask().split(", request").next().unwrap().to_owned()).collect();
     assert_eq!(answers.len(), 3, "all three application hosts answer: {answers:?}");
     assert_eq!(run("app_server").plan(), [""; 0]);
+}
+
+/// Puts the example's files on the hosts of `example_hosts`, and returns the options with their addresses.
+fn install(web: &Host<'_>, apps: &[Host<'_>]) -> Vec<String> {
+    web.install_site();
+    let mut settings = Vec::new();
+    for (number, app) in apps.iter().enumerate() {
+        app.install_site();
+        settings.extend(["--set".to_owned(), format!("app{}_private_address={}", number + 1, app.address)]);
+    }
+    settings
+}
+
+/// Starts `app_server` on the three hosts of `apps`.
+fn start_apps(project: &Project, lab: &Lab, settings: &[String]) -> Outcome {
+    let mut words = settings.to_vec();
+    words.extend(["--output=json", "actions.startup", "example_hosts", "app_server"].map(str::to_owned));
+    project.dfab_in(lab, &words).run()
+}
+
+const APP: &str = "example_hosts.app_server";
+
+#[test]
+fn the_hosts_of_a_map_work_at_the_same_time() {
+    let lab = lab_or_skip!();
+    let Some(hosts) = take(&lab, 4) else { return };
+    let project = Project::example();
+    let (web, apps) = hosts.split_first().unwrap();
+    let settings = install(web, apps);
+    // Each host is busy for so long after its container has started; one after the other, the third container
+    // would start two such times after the first.
+    project.edit("example_hosts.yaml", "  image: app\n", "  image: app\n  start_delay: 10\n");
+    start_apps(&project, &lab, &settings).expect_code(0);
+    let started = |app: &Host<'_>| -> i64 {
+        let time = app.container(APP, "{{.State.StartedAt}}").unwrap();
+        app.run(&format!("date -d {time} +%s")).parse().unwrap()
+    };
+    let started: Vec<i64> = apps.iter().map(started).collect();
+    let spread = started.iter().max().unwrap() - started.iter().min().unwrap();
+    assert!(spread < 20, "the containers were started at {started:?}");
+}
+
+#[test]
+fn one_application_host_that_is_down_does_not_stop_the_others() {
+    let lab = lab_or_skip!();
+    let Some(hosts) = take(&lab, 4) else { return };
+    let project = Project::example();
+    let (web, apps) = hosts.split_first().unwrap();
+    let settings = install(web, apps);
+    let dead = format!("deploy@{}.250", lab.address(1).rsplit_once('.').unwrap().0);
+    project.edit("example_clients.yaml", "fabric_host: app_host2", &format!("fabric_host: {dead}"));
+
+    let outcome = start_apps(&project, &lab, &settings).expect_code(1).expect_error(&[&dead[7..]]);
+    let json = outcome.json();
+    assert_eq!(json["ok"], false, "{outcome}");
+    let done = json["results"].as_array().unwrap().iter().filter(|result| result["status"] == "done");
+    assert_eq!(done.count(), json["plan"].as_array().unwrap().len(), "{outcome}");
+    for (app, expected) in apps.iter().zip([&[APP][..], &[], &[APP]]) {
+        assert_eq!(app.containers(), expected, "{}: {outcome}", app.name);
+    }
+
+    // When it is back, it alone is left to do.
+    project.edit("example_clients.yaml", &format!("fabric_host: {dead}"), "fabric_host: app_host2");
+    let outcome = start_apps(&project, &lab, &settings).expect_code(0);
+    let json = outcome.json();
+    let steps = json["plan"].as_array().unwrap();
+    assert!(!steps.is_empty() && steps.iter().all(|step| step["client"] == "apps2"), "{outcome}");
+    assert_eq!(apps[1].containers(), [APP]);
 }

@@ -15,7 +15,7 @@ use dfab_map::item::Kind;
 use dfab_map::names::ClientName;
 use dfab_map::plan::{Action, Call, Plan, Step, StepId};
 use dfab_map::property::Property;
-use dfab_map::spec::{ContainerSpec, PrepareSpec, Properties, ScriptSpec, StopSpec, VolumeSpec};
+use dfab_map::spec::{ContainerSpec, NetworkSpec, PrepareSpec, Properties, ScriptSpec, StopSpec, VolumeSpec};
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -316,6 +316,39 @@ async fn a_container_that_restarts_by_itself_is_stopped_by_any_signal() {
     ];
     let report = run(&plan(vec![("a", "m.1", &[], calls)]), &engine, &ApplyOptions::default()).await;
     assert_eq!(results(&report), ["done"], "{:?}", report.steps);
+}
+
+/// The request under way when a run is killed goes on: what it makes is there after the next run has looked.
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_run_made_too_late_is_made_anew() {
+    let engine = engine("a");
+    let labelled = |map: &str| {
+        let mut spec = container("m.1");
+        spec.own_labels.insert("dfab.map".into(), map.into());
+        spec
+    };
+    let network = |digest: &str| NetworkSpec {
+        name: "m.n".into(),
+        driver: "bridge".into(),
+        own_labels: [("dfab.map".to_owned(), "m".to_owned()), ("dfab.desired".to_owned(), digest.to_owned())]
+            .into(),
+        ..NetworkSpec::default()
+    };
+    engine.create_container(&labelled("m")).await.unwrap();
+    engine.create_network(&network("one")).await.unwrap();
+    let calls = vec![Call::CreateNetwork(network("one")), Call::CreateContainer(Box::new(labelled("m")))];
+    let report = run(&plan(vec![("a", "m.1", &[], calls)]), &engine, &ApplyOptions::default()).await;
+    assert_eq!(results(&report), ["done"], "{:?}", report.steps);
+
+    // What is another's, or runs, or is made from something else, stays as it is.
+    for call in [Call::CreateContainer(Box::new(labelled("other"))), Call::CreateNetwork(network("two"))] {
+        let report = run(&plan(vec![("a", "m.1", &[], vec![call])]), &engine, &ApplyOptions::default()).await;
+        assert_eq!(results(&report), ["failed"], "{:?}", report.steps);
+    }
+    engine.start_container("m.1").await.unwrap();
+    let calls = vec![Call::CreateContainer(Box::new(labelled("m")))];
+    let report = run(&plan(vec![("a", "m.1", &[], calls)]), &engine, &ApplyOptions::default()).await;
+    assert_eq!(results(&report), ["failed"], "{:?}", report.steps);
 }
 
 #[tokio::test]

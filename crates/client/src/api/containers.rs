@@ -34,6 +34,9 @@ const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time in which a command that an engine reports as started gets its command line.
 const STARTING: Duration = Duration::from_millis(20);
 
+/// The API version since when an engine never holds two networks of one name (Docker 25).
+const NETWORK_NAMES_ARE_UNIQUE: (u32, u32) = (1, 44);
+
 #[async_trait]
 impl Backend for ApiBackend {
     fn host(&self) -> &str {
@@ -240,7 +243,28 @@ impl Backend for ApiBackend {
     async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
         let operation = format!("create network `{}`", spec.name);
         let body = engine_json::network_body(spec);
-        self.json(&operation, Method::POST, "/networks/create", Some(&body)).await.map(drop)
+        let created = self.json(&operation, Method::POST, "/networks/create", Some(&body)).await?;
+        if self.engine().await?.api_version >= NETWORK_NAMES_ARE_UNIQUE {
+            return Ok(());
+        }
+        // Two that were asked for at once are both made, and neither can be used by its name.
+        let answer = self.json("list networks", Method::GET, "/networks", None).await?;
+        let id = |network: &Value| network.get("Id").and_then(Value::as_str).map(str::to_owned);
+        let own = id(&created);
+        let is_namesake = |network: &&Value| network.get("Name").and_then(Value::as_str) == Some(&spec.name);
+        let mut namesakes = answer.as_array().into_iter().flatten().filter(is_namesake).map(id);
+        if let Some(own) = &own
+            && namesakes.any(|other| other.as_ref() != Some(own))
+        {
+            self.remove_network(own).await?;
+            let message = format!("network with name {} already exists", spec.name);
+            return Err(Error {
+                operation,
+                host: self.host.clone(),
+                cause: Cause::Refused { status: 409, message },
+            });
+        }
+        Ok(())
     }
 
     async fn remove_network(&self, name: &str) -> Result<()> {

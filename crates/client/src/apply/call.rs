@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dfab_map::image::ImageName;
 use dfab_map::plan::{Call, Step};
 
-use super::{Event, Run};
+use super::{Event, Run, contended};
 use crate::backend::{Backend, Result};
 
 impl Run<'_> {
@@ -22,13 +22,13 @@ impl Run<'_> {
     async fn call(&self, backend: &Arc<dyn Backend>, step: &Step, call: &Call) -> Result<()> {
         match call {
             Call::PullImage { image, .. } => self.pull(backend, step, image).await,
-            Call::CreateNetwork(spec) => backend.create_network(spec).await,
+            Call::CreateNetwork(spec) => contended::create_network(backend, spec).await,
             Call::RemoveNetwork { name } => gone(backend.remove_network(name).await),
             Call::CreateVolume(spec) => backend.create_volume(spec).await,
             Call::RemoveVolume { name } => gone(backend.remove_volume(name).await),
             Call::PrepareVolume(spec) => self.prepare_volume(backend, step, spec).await,
             Call::CreateContainer(spec) => {
-                let warnings = backend.create_container(spec).await?;
+                let warnings = contended::create_container(backend, spec).await?;
                 warnings.into_iter().for_each(|warning| self.log(step.id, warning));
                 Ok(())
             }
@@ -42,7 +42,7 @@ impl Run<'_> {
             Call::StopContainer { name, stop } => self.stop_container(backend, step, name, stop).await,
             Call::KillContainer { name, signal } => backend.kill_container(name, signal.as_deref()).await,
             Call::RemoveContainer { name, volumes, force } => {
-                gone(backend.remove_container(name, *volumes, *force).await)
+                contended::remove_container(backend, name, *volumes, *force).await
             }
             Call::UpdateContainer { name, properties } => backend.update_container(name, properties).await,
             Call::Connect { container, endpoint } => backend.connect_network(container, endpoint).await,

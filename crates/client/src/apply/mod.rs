@@ -4,6 +4,7 @@
 //! step skips what depends on it; independent branches go on, unless the options say otherwise.
 
 mod call;
+mod contended;
 mod health;
 mod prepare;
 mod report;

@@ -1,0 +1,528 @@
+//! The table of `docs/comparison.md` on each engine generation: every property is changed in the map, the difference is
+//! named in the plan, handled in the way that the table announces, and nothing else is touched.
+//!
+//! One map has a container for each property, so that all changes are one update.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use dfab_map::property::{OnChange, Property};
+use dfab_tests::{Host, Outcome, Project, lab_or_skip};
+use serde_json::Value;
+
+/// What an engine and this machine can show of a property.
+enum Row {
+    /// (lines of the configuration before, and after)
+    Change(&'static str, &'static str),
+    /// As `Change`, on engines where the predicate holds; the text says why not on others.
+    Where(fn(&Host<'_>) -> bool, &'static str, &'static str, &'static str),
+    /// No engine of the lab can make such a container; planner and in-memory tests cover it.
+    Never(&'static str),
+}
+
+use Row::{Change, Never, Where};
+
+/// One row for each property: a new one does not compile until it has its row here.
+fn row(property: Property) -> Row {
+    match property {
+        Property::User => Change("user: 1000", "user: 1001"),
+        Property::Hostname => Change("create_options: {hostname: one}", "create_options: {hostname: two}"),
+        Property::Domainname => {
+            Change("create_options: {domainname: a.example}", "create_options: {domainname: b.example}")
+        }
+        Property::Environment => {
+            Change("create_options: {environment: {A: 1}}", "create_options: {environment: {A: 2}}")
+        }
+        Property::Command => Change("", "create_options: {command: sleep 200000}"),
+        Property::Entrypoint => Change("", "create_options: {entrypoint: [/bin/busybox]}"),
+        Property::WorkingDir => {
+            Change("create_options: {working_dir: /tmp}", "create_options: {working_dir: /etc}")
+        }
+        Property::Labels => Change("create_options: {labels: {a: 1}}", "create_options: {labels: {a: 2}}"),
+        Property::Shares => Change("shares: /one", "shares: /two"),
+        Property::ExposedPorts => Change("exposes: [80]", "exposes: [81]"),
+        Property::StopSignal => Change("stop_signal: SIGKILL", "stop_signal: SIGQUIT"),
+        Property::StopTimeout => Change("stop_timeout: 1", "stop_timeout: 2"),
+        Property::Healthcheck => Change(
+            "healthcheck: {test: 'true', interval: 30s}",
+            "healthcheck: {test: 'true', interval: 40s, retries: 2}",
+        ),
+        Property::Tty => Change("create_options: {tty: false}", "create_options: {tty: true}"),
+        Property::StdinOpen => {
+            Change("create_options: {stdin_open: false}", "create_options: {stdin_open: true}")
+        }
+        // The map's word is the network mode `none`.
+        Property::NetworkDisabled => Change("network_mode: none", ""),
+        Property::MacAddress => Change(
+            "create_options: {mac_address: '02:42:0a:00:00:01'}",
+            "create_options: {mac_address: '02:42:0a:00:00:02'}",
+        ),
+        Property::Binds => Change("binds: [[/mnt, /var/lib/site/one]]", "binds: [[/mnt, /var/lib/site/two]]"),
+        Property::Mounts => Change(
+            "host_config: {mounts: [{target: /mnt, source: all_map.one, type: volume}]}",
+            "host_config: {mounts: [{target: /mnt, source: all_map.one, type: volume, read_only: true}]}",
+        ),
+        Property::VolumesFrom => Change("uses: [still]", "uses: [[still, ro]]"),
+        Property::VolumeDriver => Change("", "host_config: {volume_driver: local}"),
+        Property::Links => Change("links: {still: one}", "links: {still: two}"),
+        Property::PortBindings => Change("exposes: {80: 18080}", "exposes: {80: 18081}"),
+        Property::PublishAllPorts => {
+            Change("host_config: {publish_all_ports: false}", "host_config: {publish_all_ports: true}")
+        }
+        Property::NetworkMode => Change("network_mode: host", "network_mode: still"),
+        Property::RestartPolicy => Change(
+            "host_config: {restart_policy: {Name: on-failure, MaximumRetryCount: 2}}",
+            "host_config: {restart_policy: {Name: always}}",
+        ),
+        Property::AutoRemove => {
+            Change("host_config: {auto_remove: false}", "host_config: {auto_remove: true}")
+        }
+        Property::Init => Change("host_config: {init: false}", "host_config: {init: true}"),
+        Property::Runtime => {
+            Change("host_config: {runtime: runc}", "host_config: {runtime: io.containerd.runc.v2}")
+        }
+        Property::Privileged => Where(
+            |host| host.engine != "20.10",
+            "engine 20.10 asks for every capability that it knows, of which a machine in a container lacks some",
+            "host_config: {privileged: false}",
+            "host_config: {privileged: true}",
+        ),
+        Property::ReadOnly => Change("host_config: {read_only: false}", "host_config: {read_only: true}"),
+        Property::CapAdd => {
+            Change("host_config: {cap_add: [NET_ADMIN]}", "host_config: {cap_add: [SYS_TIME]}")
+        }
+        Property::CapDrop => Change("host_config: {cap_drop: [MKNOD]}", "host_config: {cap_drop: [CHOWN]}"),
+        Property::SecurityOpt => Change("", "host_config: {security_opt: [no-new-privileges]}"),
+        Property::Devices => Change(
+            "host_config: {devices: ['/dev/null:/dev/one']}",
+            "host_config: {devices: ['/dev/null:/dev/one:r']}",
+        ),
+        Property::DeviceRequests => {
+            Never("an engine starts no container with a device that it has no driver for")
+        }
+        Property::Dns => Change("host_config: {dns: [192.0.2.1]}", "host_config: {dns: [192.0.2.2]}"),
+        Property::DnsSearch => {
+            Change("host_config: {dns_search: [a.example]}", "host_config: {dns_search: [b.example]}")
+        }
+        Property::DnsOptions => {
+            Change("host_config: {dns_opt: ['ndots:1']}", "host_config: {dns_opt: ['ndots:2']}")
+        }
+        Property::ExtraHosts => Change(
+            "host_config: {extra_hosts: {gw: 192.0.2.1}}",
+            "host_config: {extra_hosts: {gw: 192.0.2.2}}",
+        ),
+        Property::GroupAdd => Change("host_config: {group_add: [44]}", "host_config: {group_add: [45]}"),
+        Property::CgroupParent => {
+            Change("host_config: {cgroup_parent: CGROUP/one}", "host_config: {cgroup_parent: CGROUP/two}")
+        }
+        Property::PidMode => Change("", "host_config: {pid_mode: host}"),
+        Property::IpcMode => Change("host_config: {ipc_mode: private}", "host_config: {ipc_mode: shareable}"),
+        Property::UtsMode => Change("", "host_config: {uts_mode: host}"),
+        Property::UsernsMode => Change("", "host_config: {userns_mode: host}"),
+        Property::Sysctls => Change(
+            "host_config: {sysctls: {net.core.somaxconn: 512}}",
+            "host_config: {sysctls: {net.core.somaxconn: 1024}}",
+        ),
+        Property::Tmpfs => {
+            Change("host_config: {tmpfs: {/run: size=1m}}", "host_config: {tmpfs: {/run: size=2m}}")
+        }
+        Property::Ulimits => Change(
+            "host_config: {ulimits: [{name: nofile, soft: 512, hard: 1024}]}",
+            "host_config: {ulimits: [{name: nofile, soft: 512, hard: 2048}]}",
+        ),
+        Property::LogConfig => Change(
+            "host_config: {log_config: {type: json-file, config: {max-size: 1m}}}",
+            "host_config: {log_config: {type: json-file, config: {max-size: 2m}}}",
+        ),
+        Property::StorageOpt => {
+            Never("the storage driver of the lab takes sizes on xfs with project quotas only")
+        }
+        Property::ShmSize => Change("host_config: {shm_size: 16m}", "host_config: {shm_size: 32m}"),
+        Property::OomScoreAdj => {
+            Change("host_config: {oom_score_adj: 100}", "host_config: {oom_score_adj: 200}")
+        }
+        Property::OomKillDisable => Where(
+            |host| limit(host, "OomKillDisable"),
+            "the kernel cannot keep its killer from a control group",
+            "host_config: {oom_kill_disable: false, mem_limit: 64m}",
+            "host_config: {oom_kill_disable: true, mem_limit: 64m}",
+        ),
+        Property::MemSwappiness => Where(
+            cgroup_v1,
+            "control groups of version 2 have no swappiness",
+            "host_config: {mem_swappiness: 10}",
+            "host_config: {mem_swappiness: 0}",
+        ),
+        Property::MemLimit => Where(
+            |host| limit(host, "MemoryLimit"),
+            "the kernel limits no memory",
+            "host_config: {mem_limit: 64m, memswap_limit: 256m}",
+            "host_config: {mem_limit: 128m, memswap_limit: 256m}",
+        ),
+        Property::MemReservation => Where(
+            |host| limit(host, "MemoryLimit"),
+            "the kernel limits no memory",
+            "host_config: {mem_reservation: 32m}",
+            "host_config: {mem_reservation: 48m}",
+        ),
+        Property::MemswapLimit => Where(
+            |host| limit(host, "SwapLimit"),
+            "the kernel limits no swap space",
+            "host_config: {mem_limit: 64m, memswap_limit: 128m}",
+            "host_config: {mem_limit: 64m, memswap_limit: 256m}",
+        ),
+        // Engines since API 1.42 ignore it; the digest shows the change all the same.
+        Property::KernelMemory => Where(
+            |host| host.engine != "20.10" || limit(host, "KernelMemory"),
+            "engine 20.10 refuses it where the kernel has no such limit",
+            "host_config: {kernel_memory: 64m}",
+            "host_config: {kernel_memory: 128m}",
+        ),
+        Property::CpuShares => Where(
+            |host| limit(host, "CPUShares"),
+            "the kernel has no shares of processors",
+            "host_config: {cpu_shares: 512}",
+            "host_config: {cpu_shares: 256}",
+        ),
+        Property::CpuPeriod => Where(
+            |host| limit(host, "CPUCfsPeriod"),
+            "the kernel limits no processor time",
+            "host_config: {cpu_period: 50000}",
+            "host_config: {cpu_period: 60000}",
+        ),
+        Property::CpuQuota => Where(
+            |host| limit(host, "CPUCfsQuota"),
+            "the kernel limits no processor time",
+            "host_config: {cpu_quota: 25000}",
+            "host_config: {cpu_quota: 30000}",
+        ),
+        Property::CpusetCpus => Where(
+            |host| limit(host, "CPUSet") && host.run("nproc") != "1",
+            "the kernel binds to no processors, or there is only one",
+            "host_config: {cpuset_cpus: '0'}",
+            "host_config: {cpuset_cpus: '0-1'}",
+        ),
+        Property::CpusetMems => Where(
+            |host| limit(host, "CPUSet"),
+            "the kernel binds to no memory nodes",
+            "",
+            "host_config: {cpuset_mems: '0'}",
+        ),
+        Property::NanoCpus => Where(
+            |host| limit(host, "CPUCfsQuota"),
+            "the kernel limits no processor time",
+            "host_config: {nano_cpus: 500000000}",
+            "host_config: {nano_cpus: 700000000}",
+        ),
+        Property::BlkioWeight => Where(
+            |host| weight(host),
+            "the kernel weighs no disk access",
+            "host_config: {blkio_weight: 300}",
+            "host_config: {blkio_weight: 400}",
+        ),
+        Property::PidsLimit => Where(
+            |host| limit(host, "PidsLimit"),
+            "the kernel counts no processes",
+            "host_config: {pids_limit: 100}",
+            "host_config: {pids_limit: 200}",
+        ),
+        Property::CpuRtPeriod => Never("no kernel of a distribution schedules real time by control groups"),
+        Property::CpuRtRuntime => Never("no kernel of a distribution schedules real time by control groups"),
+        Property::BlkioWeightDevice => Where(
+            |host| weight(host) && disk(host),
+            "the kernel weighs no disk access",
+            "host_config: {blkio_weight_device: [{Path: DISK, Weight: 200}]}",
+            "host_config: {blkio_weight_device: [{Path: DISK, Weight: 300}]}",
+        ),
+        Property::DeviceReadBps => Where(
+            disk,
+            NO_DISK,
+            "host_config: {device_read_bps: [{Path: DISK, Rate: 1048576}]}",
+            "host_config: {device_read_bps: [{Path: DISK, Rate: 2097152}]}",
+        ),
+        Property::DeviceReadIops => Where(
+            disk,
+            NO_DISK,
+            "host_config: {device_read_iops: [{Path: DISK, Rate: 100}]}",
+            "host_config: {device_read_iops: [{Path: DISK, Rate: 200}]}",
+        ),
+        Property::DeviceWriteBps => Where(
+            disk,
+            NO_DISK,
+            "host_config: {device_write_bps: [{Path: DISK, Rate: 1048576}]}",
+            "host_config: {device_write_bps: [{Path: DISK, Rate: 2097152}]}",
+        ),
+        Property::DeviceWriteIops => Where(
+            disk,
+            NO_DISK,
+            "host_config: {device_write_iops: [{Path: DISK, Rate: 100}]}",
+            "host_config: {device_write_iops: [{Path: DISK, Rate: 200}]}",
+        ),
+        Property::DeviceCgroupRules => Change(
+            "host_config: {device_cgroup_rules: ['c 1:3 r']}",
+            "host_config: {device_cgroup_rules: ['c 1:3 rw']}",
+        ),
+        Property::CgroupnsMode => Change("host_config: {cgroupns: host}", "host_config: {cgroupns: private}"),
+    }
+}
+
+const NO_DISK: &str = "there is no disk, or the kernel does not throttle it";
+
+/// Tells whether the engine says that the kernel holds a limit.
+fn limit(host: &Host<'_>, field: &str) -> bool {
+    host.run(&format!("docker info --format '{{{{.{field}}}}}' 2>/dev/null || echo false")) == "true"
+}
+
+fn cgroup_v1(host: &Host<'_>) -> bool {
+    host.run("docker info --format '{{.CgroupVersion}}'") == "1"
+}
+
+fn weight(host: &Host<'_>) -> bool {
+    host.run("ls /sys/fs/cgroup/blkio/blkio.weight /sys/fs/cgroup/system.slice/io.weight 2>/dev/null || true")
+        != ""
+}
+
+fn disk(host: &Host<'_>) -> bool {
+    disk_path(host).is_some()
+        && host.run("ls /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device 2>/dev/null || true") != ""
+}
+
+fn disk_path(host: &Host<'_>) -> Option<String> {
+    let found = host.run("ls -d /dev/vda /dev/sda /dev/nvme0n1 2>/dev/null | head -n 1");
+    Some(found).filter(|path| !path.is_empty())
+}
+
+/// The name of the configuration that changes a property.
+fn config(property: Property) -> String {
+    format!("p-{}", property.name().replace('_', "-"))
+}
+
+/// A property on this host: (before, after), or why not.
+fn cells(host: &Host<'_>, property: Property) -> Result<(String, String), &'static str> {
+    let (before, after) = match row(property) {
+        Change(before, after) => (before, after),
+        Where(can, _, before, after) if can(host) => (before, after),
+        Where(_, why_not, ..) | Never(why_not) => return Err(why_not),
+    };
+    let disk = disk_path(host).unwrap_or_default();
+    // Groups of a lab are below the lab's own, so that they go with it.
+    let group = host.run("sed -n 's/.*--cgroup-parent.//p' /proc/$(pgrep -x dockerd | head -n 1)/cmdline | tr '\\0' ' ' | cut -d' ' -f1");
+    let fill = |text: &str| text.replace("DISK", &disk).replace("CGROUP", &group);
+    Ok((fill(before), fill(after)))
+}
+
+/// Networks and volumes besides the containers: (name, before, after).
+const NETWORKS: [(&str, &str, &str); 7] = [
+    (
+        "n-driver-options",
+        "{driver_options: {com.docker.network.bridge.enable_icc: 'true'}}",
+        "{driver_options: {com.docker.network.bridge.enable_icc: 'false'}}",
+    ),
+    ("n-internal", "{internal: false}", "{internal: true}"),
+    ("n-labels", "{create_options: {labels: {a: 1}}}", "{create_options: {labels: {a: 2}}}"),
+    (
+        "n-ipam",
+        "{create_options: {ipam: {Config: [{Subnet: 10.78.1.0/24}]}}}",
+        "{create_options: {ipam: {Config: [{Subnet: 10.78.2.0/24}]}}}",
+    ),
+    ("n-attachable", "{create_options: {attachable: false}}", "{create_options: {attachable: true}}"),
+    (
+        "n-enable-ipv6",
+        "{create_options: {enable_ipv6: false, ipam: {Config: [{Subnet: 10.78.3.0/24}, {Subnet: 'fd00:78::/64'}]}}}",
+        "{create_options: {enable_ipv6: true, ipam: {Config: [{Subnet: 10.78.3.0/24}, {Subnet: 'fd00:78::/64'}]}}}",
+    ),
+    ("n-removed", "{driver_options: {com.docker.network.bridge.enable_icc: 'true'}}", "{}"),
+];
+
+/// Endpoints of a container, changed in place: (configuration, before, after, the reason's field).
+const ENDPOINTS: [(&str, &str, &str, &str); 5] = [
+    ("e-connect", "[still]", "[still, other]", "networks.other"),
+    ("e-disconnect", "[still, other]", "[still]", "networks.other"),
+    ("e-aliases", "[{still: {aliases: one}}]", "[{still: {aliases: two}}]", "networks.still.aliases"),
+    (
+        "e-address",
+        "[{still: {ipv4_address: 10.78.9.10}}]",
+        "[{still: {ipv4_address: 10.78.9.11}}]",
+        "networks.still.ipv4_address",
+    ),
+    (
+        "e-links",
+        "[{still: {links: {still: one}}}]",
+        "[{still: {links: {still: two}}}]",
+        "networks.still.links",
+    ),
+];
+
+/// Writes the map. `after` chooses the second value of everything.
+fn map(rows: &BTreeMap<Property, (String, String)>, after: bool) -> String {
+    let pick = |pair: (&str, &str)| if after { pair.1.to_owned() } else { pair.0.to_owned() };
+    let mut text = String::from("name: all_map\nhost_root: /tmp\nnetworks:\n");
+    text.push_str("  still: {create_options: {ipam: {Config: [{Subnet: 10.78.9.0/24}]}}}\n  other: {}\n");
+    for (name, before, then) in NETWORKS {
+        writeln!(text, "  {name}: {}", pick((before, then))).unwrap();
+    }
+    text.push_str(
+        "base:\n  abstract: true\n  image: busybox\n  stop_timeout: 1\n  create_options: {command: [sleep, '100000']}\n\
+         still:\n  extends: base\n  shares: /data\n  networks: [bridge, still]\n",
+    );
+    for (property, (before, then)) in rows {
+        writeln!(text, "{}:\n  extends: base\n  {}", config(*property), pick((before, then))).unwrap();
+    }
+    for (name, before, then, _) in ENDPOINTS {
+        writeln!(text, "{name}:\n  extends: base\n  networks: {}", pick((before, then))).unwrap();
+    }
+    for (name, ..) in NETWORKS {
+        writeln!(text, "c-{name}:\n  extends: base\n  networks: [{name}]").unwrap();
+    }
+    text
+}
+
+fn update(project: &Project, host: &Host<'_>, more: &[&str]) -> Outcome {
+    let call = [&["--output=json", "actions.update", "all_map", "__all__"], more].concat();
+    project.dfab(&call).env("DOCKER_HOST", &host.docker_host()).run()
+}
+
+/// ID and start of every container by name.
+fn containers(host: &Host<'_>) -> BTreeMap<String, (String, String)> {
+    let text = host.run(
+        "docker ps -aq --no-trunc | xargs docker inspect --format '{{.Name}} {{.Id}} {{.State.StartedAt}}'",
+    );
+    let line = |line: &str| {
+        let mut words = line.trim_start_matches('/').split(' ').map(str::to_owned);
+        Some((words.next()?, (words.next()?, words.next()?)))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// What should be planned for an object: an action, and fields of which one is named.
+struct Announced {
+    action: &'static str,
+    fields: Vec<String>,
+    /// What may be named as well, because it follows.
+    also: &'static str,
+}
+
+fn announced(rows: &BTreeMap<Property, (String, String)>) -> BTreeMap<String, Announced> {
+    let mut all = BTreeMap::new();
+    for property in rows.keys() {
+        let action = if property.on_change() == OnChange::Update { "update" } else { "recreate" };
+        // What the map says by words of its own is named by them.
+        let fields = match property {
+            Property::NetworkDisabled => vec!["network_mode"],
+            Property::VolumesFrom => vec!["uses"],
+            Property::PortBindings => vec!["exposes", "port_bindings"],
+            Property::Mounts => vec!["mounts", "uses", "binds"],
+            other => vec![other.name()],
+        };
+        let fields = fields.into_iter().map(str::to_owned).collect();
+        // Who shares the host's name has none of their own.
+        let shared_name = matches!(property, Property::NetworkMode | Property::UtsMode);
+        let also = if shared_name { "hostname" } else { "" };
+        all.insert(format!("all_map.{}", config(*property)), Announced { action, fields, also });
+    }
+    for (name, _, _, field) in ENDPOINTS {
+        all.insert(
+            format!("all_map.{name}"),
+            Announced { action: "update", fields: vec![field.to_owned()], also: "" },
+        );
+    }
+    for (name, ..) in NETWORKS {
+        let field = name.trim_start_matches("n-").replace('-', "_").replace("removed", "driver_options");
+        all.insert(
+            format!("all_map.{name}"),
+            Announced { action: "recreate", fields: vec![field], also: "" },
+        );
+        let connected_again = Announced { action: "update", fields: vec!["dependency".to_owned()], also: "" };
+        all.insert(format!("all_map.c-{name}"), connected_again);
+    }
+    all
+}
+
+/// Compares a plan with what was announced, and returns all that differs.
+fn differences(plan: &Value, announced: &BTreeMap<String, Announced>) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut wrong = Vec::new();
+    let mut planned: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
+    for step in plan.as_array().into_iter().flatten() {
+        let reasons = step["reasons"].as_array().into_iter().flatten();
+        let fields = reasons.map(|reason| text(&reason["field"])).collect();
+        let name = text(&step["name"]);
+        if planned.insert(name.clone(), (text(&step["action"]), fields)).is_some() {
+            wrong.push(format!("{name}: two steps"));
+        }
+    }
+    for (name, Announced { action, fields, also }) in announced {
+        match planned.remove(name) {
+            None => wrong.push(format!("{name}: nothing is planned, not {action}")),
+            Some((other, found)) => {
+                let is_named = |named: &String| {
+                    fields.iter().any(|field| named == field || named.starts_with(&format!("{field}.")))
+                };
+                if other != *action || !found.iter().any(is_named) {
+                    wrong.push(format!("{name}: {other} for {found:?}, not {action} for {fields:?}"));
+                }
+                // Nothing else was changed, so nothing else is named.
+                let others: Vec<&String> =
+                    found.iter().filter(|named| !is_named(named) && named != also).collect();
+                if !others.is_empty() {
+                    wrong.push(format!("{name}: {others:?} differ as well"));
+                }
+            }
+        }
+    }
+    wrong
+        .extend(planned.into_iter().map(|(name, step)| format!("{name}: {step:?} is planned for no reason")));
+    wrong
+}
+
+fn every_property_is_handled(host: &Host<'_>) {
+    let mut rows = BTreeMap::new();
+    for &property in Property::ALL {
+        match cells(host, property) {
+            Ok(pair) => drop(rows.insert(property, pair)),
+            Err(why) => eprintln!("engine {}, not shown live: {property}: {why}", host.engine),
+        }
+    }
+    assert!(rows.len() > 55, "hardly anything can be shown here");
+    let when = format!("engine {}", host.engine);
+    let project = Project::new(&[
+        ("dfab.yaml", "maps: {all_map: all_map.yaml}\n"),
+        ("all_map.yaml", &map(&rows, false)),
+    ]);
+    host.run("docker run -d --name other_map.bystander busybox sleep 100000");
+    update(&project, host, &[]).expect_code(0);
+    let again = update(&project, host, &[]).expect_code(0);
+    assert_eq!(again.json()["plan"], serde_json::json!([]), "{when}, after creation: {again}");
+    let before = containers(host);
+
+    std::fs::write(project.path().join("all_map.yaml"), map(&rows, true)).unwrap();
+    let announced = announced(&rows);
+    let dry = update(&project, host, &["--dry-run"]).expect_code(0);
+    let wrong = differences(&dry.json()["plan"], &announced);
+    assert!(wrong.is_empty(), "{when}:\n{}", wrong.join("\n"));
+    assert_eq!(containers(host), before, "{when}: a dry run changes nothing");
+
+    let run = update(&project, host, &[]).expect_code(0);
+    assert_eq!(run.json()["plan"], dry.json()["plan"], "{when}: {run}");
+    let after = containers(host);
+    let mut wrong = Vec::new();
+    for (name, container) in &before {
+        let recreated = announced.get(name).is_some_and(|announced| announced.action == "recreate");
+        match after.get(name) {
+            None => wrong.push(format!("{name} is gone")),
+            Some(now) if recreated && now.0 == container.0 => wrong.push(format!("{name} is the same")),
+            Some(now) if !recreated && now != container => wrong.push(format!("{name} was touched")),
+            Some(_) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{when}: {wrong:?}\n{run}");
+    let again = update(&project, host, &[]).expect_code(0);
+    assert_eq!(again.json()["plan"], serde_json::json!([]), "{when}, after the changes: {again}");
+    host.expect_no_leftovers();
+}
+
+#[test]
+fn every_property_is_compared_and_handled_as_the_table_says() {
+    let lab = lab_or_skip!();
+    crate::one_run_per_example::on_each_generation(&lab, every_property_is_handled);
+}
