@@ -34,6 +34,11 @@ macro_rules! lab_or_skip {
     };
 }
 
+/// Says what a live test could not show, or what it measured.
+pub fn note(text: &str) {
+    eprintln!("note: {text}");
+}
+
 /// Says that a live test was skipped.
 pub fn skipped(subject: &str) {
     eprintln!("skipped: a test of `{subject}` needs a lab; `cargo xtask integration` makes one (DFAB_LAB)");

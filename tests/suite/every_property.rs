@@ -4,10 +4,9 @@
 //! One map has a container for each property, so that all changes are one update.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use dfab_map::property::{OnChange, Property};
-use dfab_tests::{Host, Outcome, Project, lab_or_skip};
+use dfab_tests::{Host, Outcome, Project, lab_or_skip, note};
 use serde_json::Value;
 
 /// What an engine and this machine can show of a property.
@@ -215,7 +214,7 @@ fn row(property: Property) -> Row {
             "host_config: {nano_cpus: 700000000}",
         ),
         Property::BlkioWeight => Where(
-            |host| weight(host),
+            weight,
             "the kernel weighs no disk access",
             "host_config: {blkio_weight: 300}",
             "host_config: {blkio_weight: 400}",
@@ -278,13 +277,14 @@ fn cgroup_v1(host: &Host<'_>) -> bool {
 }
 
 fn weight(host: &Host<'_>) -> bool {
-    host.run("ls /sys/fs/cgroup/blkio/blkio.weight /sys/fs/cgroup/system.slice/io.weight 2>/dev/null || true")
-        != ""
+    !host
+        .run("ls /sys/fs/cgroup/blkio/blkio.weight /sys/fs/cgroup/system.slice/io.weight 2>/dev/null || true")
+        .is_empty()
 }
 
 fn disk(host: &Host<'_>) -> bool {
     disk_path(host).is_some()
-        && host.run("ls /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device 2>/dev/null || true") != ""
+        && !host.run("ls /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device 2>/dev/null || true").is_empty()
 }
 
 fn disk_path(host: &Host<'_>) -> Option<String> {
@@ -359,20 +359,20 @@ fn map(rows: &BTreeMap<Property, (String, String)>, after: bool) -> String {
     let mut text = String::from("name: all_map\nhost_root: /tmp\nnetworks:\n");
     text.push_str("  still: {create_options: {ipam: {Config: [{Subnet: 10.78.9.0/24}]}}}\n  other: {}\n");
     for (name, before, then) in NETWORKS {
-        writeln!(text, "  {name}: {}", pick((before, then))).unwrap();
+        text += &format!("  {name}: {}\n", pick((before, then)));
     }
     text.push_str(
         "base:\n  abstract: true\n  image: busybox\n  stop_timeout: 1\n  create_options: {command: [sleep, '100000']}\n\
          still:\n  extends: base\n  shares: /data\n  networks: [bridge, still]\n",
     );
     for (property, (before, then)) in rows {
-        writeln!(text, "{}:\n  extends: base\n  {}", config(*property), pick((before, then))).unwrap();
+        text += &format!("{}:\n  extends: base\n  {}\n", config(*property), pick((before, then)));
     }
     for (name, before, then, _) in ENDPOINTS {
-        writeln!(text, "{name}:\n  extends: base\n  networks: {}", pick((before, then))).unwrap();
+        text += &format!("{name}:\n  extends: base\n  networks: {}\n", pick((before, then)));
     }
     for (name, ..) in NETWORKS {
-        writeln!(text, "c-{name}:\n  extends: base\n  networks: [{name}]").unwrap();
+        text += &format!("c-{name}:\n  extends: base\n  networks: [{name}]\n");
     }
     text
 }
@@ -480,7 +480,7 @@ fn every_property_is_handled(host: &Host<'_>) {
     for &property in Property::ALL {
         match cells(host, property) {
             Ok(pair) => drop(rows.insert(property, pair)),
-            Err(why) => eprintln!("engine {}, not shown live: {property}: {why}", host.engine),
+            Err(why) => note(&format!("engine {}, not shown live: {property}: {why}", host.engine)),
         }
     }
     assert!(rows.len() > 55, "hardly anything can be shown here");
@@ -495,7 +495,7 @@ fn every_property_is_handled(host: &Host<'_>) {
     assert_eq!(again.json()["plan"], serde_json::json!([]), "{when}, after creation: {again}");
     let before = containers(host);
 
-    std::fs::write(project.path().join("all_map.yaml"), map(&rows, true)).unwrap();
+    std::fs::write(project.path().join("all_map.yaml"), map(&rows, true)).expect("the map can be written");
     let announced = announced(&rows);
     let dry = update(&project, host, &["--dry-run"]).expect_code(0);
     let wrong = differences(&dry.json()["plan"], &announced);

@@ -1,7 +1,7 @@
 //! `kill -9` at the n-th engine request, for every n of an update: the same command again always completes the
 //! job, data stays, and nothing is left behind.
 
-use dfab_tests::{Ending, Host, Outcome, Project, Proxy, lab_or_skip};
+use dfab_tests::{Ending, Host, Outcome, Project, Proxy, lab_or_skip, note};
 
 /// What a real update is made of: a network and all containers made anew, an owner and a mode for a new volume,
 /// commands after the start, a link, an alias, a change in place.
@@ -68,8 +68,9 @@ fn inventory(host: &Host<'_>) -> Vec<String> {
     lines
 }
 
-fn mountpoint(host: &Host<'_>, volume: &str) -> String {
-    host.run(&format!("docker volume inspect --format '{{{{.Mountpoint}}}}' {volume}"))
+/// Where an engine keeps the content of a volume.
+fn mountpoint(volume: &str) -> String {
+    format!("/var/lib/docker/volumes/{volume}/_data")
 }
 
 fn bystander(host: &Host<'_>) -> Option<String> {
@@ -83,7 +84,7 @@ fn killed_anywhere(host: &Host<'_>) {
     host.run("docker run -d --name other_map.bystander busybox sleep 100000");
     let stands_by = bystander(host);
     update(&project, &host.docker_host()).expect_code(0);
-    let data = mountpoint(host, "cut_map.data");
+    let data = mountpoint("cut_map.data");
     host.run(&format!("echo precious > {data}/precious"));
 
     let mut number = 0;
@@ -92,7 +93,8 @@ fn killed_anywhere(host: &Host<'_>) {
         let mut interrupted = 0;
         // There and back: each is the same update, but for what is made for the first time.
         for (version, ending) in [("two", Ending::AtOnce), ("one", Ending::Finished)] {
-            std::fs::write(project.path().join("cut_map.yaml"), map(version)).unwrap();
+            std::fs::write(project.path().join("cut_map.yaml"), map(version))
+                .expect("the map can be written");
             let when =
                 format!("engine {}, to `{version}`, killed at request {number} ({ending:?})", host.engine);
             proxy.kill_at(number, ending);
@@ -125,7 +127,7 @@ fn killed_anywhere(host: &Host<'_>) {
             );
             assert_eq!(host.run(&format!("stat -c '%u:%g %a' {data}")), "2000:2000 750", "{when}, `{last}`");
             if version == "two" {
-                let log = mountpoint(host, "cut_map.log");
+                let log = mountpoint("cut_map.log");
                 assert_eq!(
                     host.run(&format!("stat -c '%u:%g %a' {log}")),
                     "2000:2000 750",
@@ -138,7 +140,7 @@ fn killed_anywhere(host: &Host<'_>) {
             break;
         }
     }
-    eprintln!("engine {}: killed at each of {} requests, there and back", host.engine, number - 1);
+    note(&format!("engine {}: killed at each of {} requests, there and back", host.engine, number - 1));
     assert!(number > 30, "the update was killed only {number} times");
     host.expect_no_leftovers();
 }

@@ -17,6 +17,7 @@ mod killed_anywhere;
 mod limits;
 mod one_run_per_example;
 mod registry;
+mod requests;
 mod session;
 mod setup;
 mod several_hosts;

@@ -6,7 +6,7 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use crate::lab::{Generation, Temporary, Wanted, bare, engine, setup};
+use crate::lab::{Generation, Lab, Temporary, Wanted, bare, engine, setup};
 use crate::project;
 use crate::run::wait;
 
@@ -66,6 +66,8 @@ pub fn run(args: IntegrationArgs) -> Result<ExitCode> {
         test.args(&args.test);
     }
     // `DFAB_LIVE` lets the tests of `dfab-tunnel` start servers of their own on the loopback address.
+    // `DFAB_LIVE_ENGINES`: one engine of each generation for the tests of `dfab-client`, which run before the suite.
+    test.env("DFAB_LIVE_ENGINES", sockets(lab));
     test.env("DFAB_LAB", &lab.folder).env("DFAB_BIN", &dfab).env("DFAB_LIVE", "1").stdout(Stdio::piped());
     let mut child = test.spawn().context("cannot start `cargo test`")?;
     let output = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
@@ -84,6 +86,19 @@ pub fn run(args: IntegrationArgs) -> Result<ExitCode> {
     let status = status?;
     println!("\n{} passed, {} failed", sum.passed, sum.failed);
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The sockets of one engine of each generation, separated by commas.
+fn sockets(lab: &Lab) -> String {
+    let mut seen = Vec::new();
+    let mut sockets = Vec::new();
+    for host in lab.hosts.iter().filter(|host| host.machine.is_running()) {
+        if !seen.contains(&host.engine) {
+            seen.push(host.engine);
+            sockets.push(format!("/proc/{}/root/run/docker.sock", host.machine.init.pid));
+        }
+    }
+    sockets.join(",")
 }
 
 /// Each generation once, and 20.10 for the rest. One that cannot be had is left out loudly.

@@ -124,7 +124,7 @@ fn start(test: &PathBuf, host: &Host, args: &SoakArgs) -> Result<Child> {
     let socket = format!("/proc/{}/root/run/docker.sock", host.machine.init.pid);
     Command::new(test)
         .args(["--exact", "--nocapture", TEST])
-        .env("DFAB_LIVE_ENGINE", socket)
+        .env("DFAB_LIVE_ENGINES", socket)
         .env("DFAB_LIVE_ROUNDS", args.rounds.to_string())
         .env("DFAB_LIVE_SEED", args.seed.to_string())
         .env("RUST_BACKTRACE", "0")

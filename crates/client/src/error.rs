@@ -70,6 +70,11 @@ impl Error {
         matches!(self.cause, Cause::Refused { status: 404, .. })
     }
 
+    /// The engine answered with an error status.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.cause, Cause::Refused { .. })
+    }
+
     /// A name is taken, or an object is in use.
     pub fn is_conflict(&self) -> bool {
         matches!(self.cause, Cause::Refused { status: 409, .. })

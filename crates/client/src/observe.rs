@@ -4,10 +4,16 @@
 //! five requests and one for each wanted container that exists (process lists and limits, where a
 //! plan asks for them, are further requests of the third and second round).
 
+use std::time::Duration;
+
 use dfab_map::observed::{Observed, ObservedContainer, Wanted};
 use futures_util::{StreamExt, TryStreamExt, future, stream, try_join};
+use tokio::time::Instant;
 
 use crate::backend::{Backend, Result};
+
+/// How long an engine may need to notice that a container has ended.
+const ENDING: Duration = Duration::from_secs(3);
 
 /// Reads the state of one engine.
 ///
@@ -68,11 +74,18 @@ async fn inspect(backend: &dyn Backend, name: &str, processes: bool) -> Result<O
         if !processes {
             return Ok(None);
         }
-        match backend.container_processes(name).await {
-            Ok(processes) => Ok(Some(processes)),
-            // It ended or vanished meanwhile; the inspection says which.
-            Err(error) if error.is_conflict() || error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
+        let deadline = Instant::now() + ENDING;
+        loop {
+            match backend.container_processes(name).await {
+                Ok(processes) => return Ok(Some(processes)),
+                // It ended or vanished meanwhile; the inspection says which.
+                Err(error) if error.is_conflict() || error.is_not_found() => return Ok(None),
+                // While it ends, an engine answers with errors of its own parts (`ttrpc: closed`).
+                Err(error) if error.is_refused() && Instant::now() < deadline => {
+                    tokio::time::sleep(ENDING / 20).await;
+                }
+                Err(error) => return Err(error),
+            }
         }
     };
     let (inspected, processes) = try_join!(backend.inspect_container(name), list)?;

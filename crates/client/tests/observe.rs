@@ -80,3 +80,28 @@ async fn an_engine_that_cannot_be_reached_is_one_error() {
     assert!(error.is_unreachable());
     assert_eq!(error.host, "a");
 }
+
+/// Seen with 20.10 on a container that was being stopped.
+#[tokio::test(start_paused = true)]
+async fn a_container_that_ends_while_its_processes_are_listed_has_ended() {
+    let (engine, mut wanted) = engine(1).await;
+    wanted.processes = BTreeSet::from(["m.0".into()]);
+    engine.fail_calls("list the processes", Failure::Refused(500, "ttrpc: closed: unknown".into()));
+    let engine = std::sync::Arc::new(engine);
+    let ending = std::sync::Arc::clone(&engine);
+    let ends = tokio::spawn(async move {
+        // The version, the lists and the first try take a second each.
+        tokio::time::sleep(Duration::from_millis(3500)).await;
+        ending.recover();
+        ending.end_container("m.0", 0);
+    });
+    let observed = observe(engine.as_ref(), &wanted).await.unwrap();
+    assert_eq!(observed.containers["m.0"].detail.as_ref().unwrap().processes, None);
+    ends.await.unwrap();
+
+    // One that goes on is an error of the engine.
+    let (engine, _) = self::engine(1).await;
+    engine.fail_calls("list the processes", Failure::Refused(500, "`ps` is not installed".into()));
+    let error = observe(&engine, &wanted).await.unwrap_err();
+    assert!(error.cause.to_string().contains("`ps`"), "{error}");
+}

@@ -1,7 +1,7 @@
 //! Maps brought to an engine, disturbed, and brought back: after every successful run the next plan is
 //! empty.
 //!
-//! On the engine in memory always; on real ones where `DFAB_LIVE_ENGINE` gives their sockets (an image
+//! On the engine in memory always; on real ones where `DFAB_LIVE_ENGINES` gives their sockets (an image
 //! `busybox:latest` must be there). `cargo xtask soak` does many rounds on all engine generations.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
@@ -118,11 +118,11 @@ async fn a_change_that_is_killed_anywhere_is_completed_by_the_next_run() {
     }
 }
 
-/// `DFAB_LIVE_ENGINE` names the sockets of engines, separated by commas.
+/// `DFAB_LIVE_ENGINES` names the sockets of engines, separated by commas.
 #[tokio::test]
 async fn real_engines_converge_and_drift_is_repaired() {
-    let Some(sockets) = std::env::var_os("DFAB_LIVE_ENGINE") else {
-        println!("skipped: DFAB_LIVE_ENGINE does not name an engine's socket");
+    let Some(sockets) = std::env::var_os("DFAB_LIVE_ENGINES") else {
+        println!("skipped: DFAB_LIVE_ENGINES does not name an engine's socket");
         return;
     };
     let number = |name: &str, default| {

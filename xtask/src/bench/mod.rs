@@ -1,0 +1,130 @@
+//! `cargo xtask bench`: the figures that the project promises, as ratios within one run on one host.
+//!
+//! [`no_op`] the example's no-op update and what SSH costs of it · [`startup`] 20 containers against the limit of the
+//! engine · [`compose`] no-op updates and shutdown against `docker compose`. A further part is a file with a method of
+//! [`Bench`], and a line in [`run`]; [`Bench::promise`] prints a figure and remembers one that misses its limit.
+//!
+//! Rounds alternate between the things that are compared, so that a busy machine disturbs all alike.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::lab::{Generation, Host, Lab, Temporary, Wanted, setup};
+use crate::project;
+use crate::run::Runs as _;
+
+mod compose;
+mod no_op;
+mod startup;
+
+/// Arguments of `cargo xtask bench`.
+#[derive(Args)]
+pub struct BenchArgs {
+    /// Engine generation of the host
+    #[arg(long, default_value = "20.10", value_name = "GENERATION")]
+    engine: Generation,
+    /// How often each thing is measured; the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
+    rounds: u8,
+    /// Measure this binary instead of building one
+    #[arg(long, value_name = "PATH")]
+    dfab: Option<PathBuf>,
+    /// Parts to run, instead of all
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Part::ALL, value_name = "PART")]
+    part: Vec<Part>,
+}
+
+/// A part of the measurements.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The example's no-op update
+    NoOp,
+    /// Startup of 20 containers against the engine's limit
+    Startup,
+    /// No-op update and shutdown against docker compose
+    Compose,
+}
+
+impl Part {
+    const ALL: [Part; 3] = [Part::NoOp, Part::Startup, Part::Compose];
+}
+
+/// Runs all measurements.
+pub fn run(args: &BenchArgs) -> Result<ExitCode> {
+    setup::install_if_allowed()?;
+    setup::check()?;
+    let dfab = match &args.dfab {
+        Some(path) => path.canonicalize().with_context(|| format!("there is no `{}`", path.display()))?,
+        None => project::build_dfab(true)?,
+    };
+    let temporary =
+        Temporary::up(&Wanted { name: "bench".to_owned(), hosts: 1, engines: vec![args.engine], bare: false })?;
+    let lab = &temporary.lab;
+    let bench =
+        Bench { dfab, lab, host: &lab.hosts[0], rounds: usize::from(args.rounds), missed: Cell::new(0) };
+    println!("engine {}, median of {} rounds\n", args.engine, bench.rounds);
+    for part in &args.part {
+        match part {
+            Part::NoOp => bench.no_op_update()?,
+            Part::Startup => bench.startup_of_many()?,
+            Part::Compose => bench.against_compose()?,
+        }
+    }
+    Ok(if bench.missed.get() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Bench<'a> {
+    dfab: PathBuf,
+    lab: &'a Lab,
+    host: &'a Host,
+    rounds: usize,
+    /// Figures that missed their limit.
+    missed: Cell<usize>,
+}
+
+impl Bench<'_> {
+    /// The engine's socket as seen from outside the host.
+    fn socket(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root/run/docker.sock", self.host.machine.init.pid))
+    }
+
+    fn docker_host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Prints a figure against what it is compared with. `limit` is what was promised: at most so many times that.
+    fn promise(&self, name: &str, seconds: f64, reference: f64, limit: f64) {
+        let ratio = seconds / reference;
+        let verdict = if ratio <= limit { "" } else { "   MISSED" };
+        println!("  {name:<29} {seconds:8.3} s   ratio {ratio:.2}   promised {limit:.2}{verdict}");
+        if ratio > limit {
+            self.missed.set(self.missed.get() + 1);
+        }
+    }
+}
+
+/// Checks that a run changed nothing, and returns how many requests it sent.
+fn unchanged(output: &str) -> Result<u64> {
+    let json: serde_json::Value = serde_json::from_str(output).context("dfab's JSON cannot be read")?;
+    if json["plan"].as_array().is_none_or(|plan| !plan.is_empty()) {
+        bail!("the update was not a no-op: {}", json["plan"]);
+    }
+    json["requests"].as_u64().context("dfab's JSON has no `requests`")
+}
+
+/// Runs a command and returns the seconds it took, and its output.
+fn timed(mut command: Command) -> Result<(f64, String)> {
+    let started = Instant::now();
+    let output = command.read()?;
+    Ok((started.elapsed().as_secs_f64(), output))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
