@@ -48,6 +48,8 @@ struct State {
     quiet: Option<Duration>,
     /// When the last request came.
     last: Option<Instant>,
+    /// Connections that are open.
+    connections: usize,
     /// Answers that were let through together so far.
     rounds: usize,
 }
@@ -64,7 +66,12 @@ impl Proxy {
         std::thread::spawn(move || {
             for caller in listener.incoming().map_while(Result::ok) {
                 let shared = Arc::clone(&accepting);
-                std::thread::spawn(move || shared.serve(caller));
+                std::thread::spawn(move || {
+                    shared.lock().connections += 1;
+                    shared.serve(caller);
+                    let mut state = shared.lock();
+                    state.connections = state.connections.saturating_sub(1);
+                });
             }
         });
         Proxy { folder, shared }
@@ -90,6 +97,14 @@ impl Proxy {
     pub fn caller(&self, pid: u32) {
         self.shared.lock().caller = Pid::from_raw(pid.cast_signed());
         self.shared.changed.notify_all();
+    }
+
+    /// Waits until no connection is left: with [`Ending::Finished`], until the engine has answered.
+    pub fn settle(&self) {
+        let deadline = Instant::now() + FINISHED;
+        while self.shared.lock().connections > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Returns whether the caller was killed.

@@ -57,7 +57,7 @@ pub async fn observe(backend: &dyn Backend, wanted: &Wanted) -> Result<Observed>
             return Ok(Some((name, listed.container)));
         }
         let runs = listed.container.state.is_running();
-        let inspected = inspect(backend, &name, runs && wanted.processes.contains(&name)).await?;
+        let inspected = inspect(backend, &name, wanted.processes.contains(&name), runs).await?;
         Ok(inspected.map(|container| (name, container)))
     });
     let containers = stream::iter(inspections)
@@ -68,31 +68,40 @@ pub async fn observe(backend: &dyn Backend, wanted: &Wanted) -> Result<Observed>
     Ok(Observed { engine, containers, networks, volumes, images })
 }
 
-async fn inspect(backend: &dyn Backend, name: &str, processes: bool) -> Result<Option<ObservedContainer>> {
+/// Inspects a container. `runs` is what the list says.
+async fn inspect(
+    backend: &dyn Backend,
+    name: &str,
+    with_processes: bool,
+    runs: bool,
+) -> Result<Option<ObservedContainer>> {
     // The process list is asked for beside the inspection, not after it: one round.
-    let list = async {
-        if !processes {
-            return Ok(None);
-        }
-        let deadline = Instant::now() + ENDING;
-        loop {
-            match backend.container_processes(name).await {
-                Ok(processes) => return Ok(Some(processes)),
-                // It ended or vanished meanwhile; the inspection says which.
-                Err(error) if error.is_conflict() || error.is_not_found() => return Ok(None),
-                // While it ends, an engine answers with errors of its own parts (`ttrpc: closed`).
-                Err(error) if error.is_refused() && Instant::now() < deadline => {
-                    tokio::time::sleep(ENDING / 20).await;
-                }
-                Err(error) => return Err(error),
+    let list = async { if with_processes && runs { processes(backend, name).await } else { Ok(None) } };
+    let (inspected, mut list) = try_join!(backend.inspect_container(name), list)?;
+    let Some(mut container) = inspected else { return Ok(None) };
+    if with_processes && !runs && container.state.is_running() {
+        // It was started after the list, for example by the last request of a run that was killed.
+        list = processes(backend, name).await?;
+    }
+    if let Some(detail) = &mut container.detail {
+        detail.processes = list;
+    }
+    Ok(Some(container))
+}
+
+/// Returns the processes of a container; `None` when it does not run any more.
+async fn processes(backend: &dyn Backend, name: &str) -> Result<Option<Vec<(String, String)>>> {
+    let deadline = Instant::now() + ENDING;
+    loop {
+        match backend.container_processes(name).await {
+            Ok(processes) => return Ok(Some(processes)),
+            // It ended or vanished meanwhile; the inspection says which.
+            Err(error) if error.is_conflict() || error.is_not_found() => return Ok(None),
+            // While it ends, an engine answers with errors of its own parts (`ttrpc: closed`).
+            Err(error) if error.is_refused() && Instant::now() < deadline => {
+                tokio::time::sleep(ENDING / 20).await;
             }
+            Err(error) => return Err(error),
         }
-    };
-    let (inspected, processes) = try_join!(backend.inspect_container(name), list)?;
-    Ok(inspected.map(|mut container| {
-        if let Some(detail) = &mut container.detail {
-            detail.processes = processes;
-        }
-        container
-    }))
+    }
 }

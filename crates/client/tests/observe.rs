@@ -105,3 +105,22 @@ async fn a_container_that_ends_while_its_processes_are_listed_has_ended() {
     let error = observe(&engine, &wanted).await.unwrap_err();
     assert!(error.cause.to_string().contains("`ps`"), "{error}");
 }
+
+/// The start may be the last request of a run that was killed.
+#[tokio::test(start_paused = true)]
+async fn a_container_that_starts_after_the_list_shows_its_processes() {
+    let (engine, mut wanted) = engine(1).await;
+    wanted.processes = BTreeSet::from(["m.0".into()]);
+    engine.stop_container("m.0", None).await.unwrap();
+    let engine = std::sync::Arc::new(engine);
+    let starting = std::sync::Arc::clone(&engine);
+    let starts = tokio::spawn(async move {
+        // The lists are answered after two seconds, the inspection after three.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        starting.start_container("m.0").await.unwrap();
+    });
+    let observed = observe(engine.as_ref(), &wanted).await.unwrap();
+    let detail = observed.containers["m.0"].detail.as_ref().unwrap();
+    assert!(detail.processes.as_ref().is_some_and(|processes| !processes.is_empty()));
+    starts.await.unwrap();
+}

@@ -62,8 +62,12 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
         Some(path) => path.canonicalize().with_context(|| format!("there is no `{}`", path.display()))?,
         None => project::build_dfab(true)?,
     };
-    let temporary =
-        Temporary::up(&Wanted { name: "bench".to_owned(), hosts: 1, engines: vec![args.engine], bare: false })?;
+    let temporary = Temporary::up(&Wanted {
+        name: "bench".to_owned(),
+        hosts: 1,
+        engines: vec![args.engine],
+        bare: false,
+    })?;
     let lab = &temporary.lab;
     let bench =
         Bench { dfab, lab, host: &lab.hosts[0], rounds: usize::from(args.rounds), missed: Cell::new(0) };
