@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the figures that the project promises, as ratios within one run on one host.
 //!
-//! [`no_op`] the example's no-op update and what SSH costs of it · [`startup`] 20 containers against the limit of the
+//! [`crate::transport`] SSH against `ssh` · [`no_op`] the example's no-op update and what SSH costs of it · [`startup`] 20 containers against the limit of the
 //! engine · [`compose`] no-op updates and shutdown against `docker compose`. A further part is a file with a method of
 //! [`Bench`], and a line in [`run`]; [`Bench::promise`] prints a figure and remembers one that misses its limit.
 //!
@@ -42,6 +42,8 @@ pub struct BenchArgs {
 /// A part of the measurements.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
+    /// The SSH transport by itself against `ssh`
+    Transport,
     /// The example's no-op update
     NoOp,
     /// Startup of 20 containers against the engine's limit
@@ -51,7 +53,7 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 3] = [Part::NoOp, Part::Startup, Part::Compose];
+    const ALL: [Part; 4] = [Part::Transport, Part::NoOp, Part::Startup, Part::Compose];
 }
 
 /// Runs all measurements.
@@ -74,6 +76,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     println!("engine {}, median of {} rounds\n", args.engine, bench.rounds);
     for part in &args.part {
         match part {
+            Part::Transport => crate::transport::run()?,
             Part::NoOp => bench.no_op_update()?,
             Part::Startup => bench.startup_of_many()?,
             Part::Compose => bench.against_compose()?,
