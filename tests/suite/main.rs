@@ -10,6 +10,7 @@ mod doctor;
 mod errors;
 mod every_property;
 mod generations;
+mod guides;
 mod image_transfer;
 mod interruption;
 mod jump;
