@@ -112,8 +112,9 @@ pub(super) fn path(name: &str, is_source: bool) -> String {
         match char {
             '*' | '?' | '[' if is_source => path.extend(['[', char, ']']),
             '$' | '"' | '\'' => path.extend(['\\', char]),
-            // Once for the replacement of variables, and for a source once more for the pattern.
-            '\\' if is_source => path.push_str(r"\\\\"),
+            // Once for the replacement of variables, and once more in a pattern; the builder reads a source as
+            // one only where something else than a backslash makes it one.
+            '\\' if is_source => path.push_str(r"[\\\\]"),
             '\\' => path.push_str(r"\\"),
             other => path.push(other),
         }

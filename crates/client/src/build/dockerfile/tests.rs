@@ -123,7 +123,7 @@ fn files() {
         (add("dir/sub/", None, None), "sub sub", "sub", "dir/sub/"),
         (expanded, "/another /new/x", "/another", "/home/me/x"),
         (variable, "value.txt value.txt", "value.txt", "value/value.txt"),
-        (add("a", Some("/$x[1]\\"), None), r"/\$x[[]1]\\\\ /\$x[1]\\", r"/$x[1]\", "a"),
+        (add("a", Some("/$x[1]\\"), None), r"/\$x[[]1][\\\\] /\$x[1]\\", r"/$x[1]\", "a"),
         (add("a", Some("--x"), None), r#"["--x", "--x"]"#, "--x", "a"),
     ] {
         let mut docker_file = DockerFile::new("b");
