@@ -12,6 +12,7 @@ mod every_property;
 mod generations;
 mod guides;
 mod image_transfer;
+mod images;
 mod interruption;
 mod jump;
 mod killed_anywhere;
