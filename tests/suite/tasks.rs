@@ -255,6 +255,7 @@ fn images_come_and_go() {
         let run = |words: &[&str]| on(&project, &host, &[&[backend], words].concat()).expect_code(0);
         let image = format!("{REGISTRY}/app:latest");
         run(&["docker.pull", &image]);
+        let id = host.run(&format!("docker inspect --format '{{{{.Id}}}}' {image}"));
         run(&["docker.save_image", &image, "app.tar.gz"]);
         host.run(&format!("docker rmi {image} >/dev/null"));
         run(&["docker.load_image:app.tar.gz,60"]);
