@@ -201,7 +201,8 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
-        let _ = Command::new("/usr/sbin/userdel").arg(&self.name).stderr(Stdio::null()).status();
+        // Also while its last processes are ending; accounts were left behind on busy machines.
+        let _ = Command::new("/usr/sbin/userdel").args(["-f", &self.name]).stderr(Stdio::null()).status();
     }
 }
 
