@@ -43,6 +43,10 @@ const CONTAINERS: &str = r#"
     docker pause paused >/dev/null
     docker run -d --name again --restart always busybox sh -c 'sleep 0.1; exit 1' >/dev/null
     docker wait db old >/dev/null
+    # An engine's list lags behind its own wait.
+    for n in db old; do
+      for i in $(seq 600); do docker ps -a --format '{{.Names}} {{.Status}}' | grep -q "^$n.* Exited" && break; sleep 0.1; done
+    done
     for n in web old init db paused again; do echo "$n $(docker inspect --format '{{.Id}}' $n)"; done
 "#;
 
