@@ -45,7 +45,7 @@ const CONTAINERS: &str = r#"
     docker wait db old >/dev/null
     # An engine's list lags behind its own wait.
     for n in db old; do
-      for i in $(seq 600); do docker ps -a --format '{{.Names}} {{.Status}}' | grep -q "^$n.* Exited" && break; sleep 0.1; done
+      for i in $(seq 600); do docker ps -a --format '{{.Names}} {{.Status}}' | grep -q "$n Exited" && break; sleep 0.1; done
     done
     for n in web old init db paused again; do echo "$n $(docker inspect --format '{{.Id}}' $n)"; done
 "#;
