@@ -30,8 +30,9 @@ pub struct Place {
     pub name: String,
     /// The engine's socket as this machine sees it.
     pub socket: PathBuf,
-    /// Tells whether the program is as old or as new as its engine.
-    pub is_hosts_own: bool,
+    /// Tells whether the shell is on the engine's host, where volumes are prepared: that of a lab's host is in
+    /// another namespace.
+    pub is_on_host: bool,
     shell: Arc<dyn Shell>,
     options: CliOptions,
 }
@@ -60,7 +61,7 @@ pub async fn places() -> Vec<Place> {
             places.push(Place {
                 name: format!("{way}, {program}"),
                 socket: PathBuf::from(&socket),
-                is_hosts_own: false,
+                is_on_host: true,
                 shell: Arc::clone(&shell),
                 options: CliOptions { binary: program.to_owned(), base_url, ..CliOptions::default() },
             });
@@ -88,14 +89,14 @@ async fn of_lab(folder: &Path) -> Vec<Place> {
         places.push(Place {
             name: format!("{name}, ssh"),
             socket: PathBuf::from(&socket),
-            is_hosts_own: true,
+            is_on_host: true,
             shell: Arc::new(RemoteShell::new(address, Arc::new(session))),
             options: CliOptions::default(),
         });
         places.push(Place {
             name: format!("{name}, local"),
             socket: PathBuf::from(&socket),
-            is_hosts_own: false,
+            is_on_host: false,
             shell: Arc::new(LocalShell::new()),
             options: CliOptions { base_url: Some(format!("unix://{socket}")), ..CliOptions::default() },
         });

@@ -111,9 +111,10 @@ fn options() -> PlanOptions {
     PlanOptions { remove_attached: false, ..PlanOptions::default() }
 }
 
-/// Both backends, on every engine and by every program.
+/// Both backends, on every engine whose host the program is on.
 async fn engines() -> Vec<(String, Arc<dyn Backend>, Arc<CliBackend>)> {
-    let engines = live::places().await.into_iter().map(|place| {
+    let places = live::places().await.into_iter().filter(|place| place.is_on_host);
+    let engines = places.map(|place| {
         let api = ApiBackend::new(Arc::new(LocalConnector::unix(&place.socket)), ApiOptions::default());
         let cli = Arc::new(place.backend());
         (place.name, Arc::new(api) as Arc<dyn Backend>, cli)
