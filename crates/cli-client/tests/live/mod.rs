@@ -70,6 +70,16 @@ pub async fn places() -> Vec<Place> {
     places
 }
 
+/// As [`places`], but in a lab only with `DFAB_LIVE_ALL`: for tests that compare all of an engine, which on a busy
+/// machine shows what comes and goes.
+pub async fn places_for_comparison() -> Vec<Place> {
+    if std::env::var_os("DFAB_LAB").is_some() && std::env::var_os("DFAB_LIVE_ALL").is_none() {
+        println!("skipped: DFAB_LIVE_ALL is not set");
+        return Vec::new();
+    }
+    places().await
+}
+
 async fn of_lab(folder: &Path) -> Vec<Place> {
     let record =
         std::fs::read_to_string(folder.join("lab.json")).expect("DFAB_LAB names the folder of a lab");

@@ -72,7 +72,7 @@ impl World {
         // The containers' own loop comes and goes between two looks.
         for container in observed.containers.values_mut() {
             if let Some(processes) = container.detail.as_mut().and_then(|detail| detail.processes.as_mut()) {
-                processes.retain(|(_, command)| command != "sleep 0.1");
+                processes.retain(|(_, command)| command != "sleep 0.1" && !command.contains("<defunct>"));
             }
         }
         observed
@@ -113,7 +113,7 @@ fn options() -> PlanOptions {
 
 /// Both backends, on every engine whose host the program is on.
 async fn engines() -> Vec<(String, Arc<dyn Backend>, Arc<CliBackend>)> {
-    let places = live::places().await.into_iter().filter(|place| place.is_on_host);
+    let places = live::places_for_comparison().await.into_iter().filter(|place| place.is_on_host);
     let engines = places.map(|place| {
         let api = ApiBackend::new(Arc::new(LocalConnector::unix(&place.socket)), ApiOptions::default());
         let cli = Arc::new(place.backend());
