@@ -65,10 +65,11 @@ impl<'a> Secured<'a> {
                 fs::read_to_string(files.project.path().join("engine").join(name)).expect("it was written");
             script.push_str(&format!("cat >{name} <<'END'\n{text}END\n"));
         }
-        // No network of its own, so that it does not meet the first engine's.
+        // A bridge of its own: with `--bridge none`, an engine removes the `docker0` of the other one.
         script.push_str(&format!(
-            "nohup dockerd --data-root {FOLDER}/data --exec-root {FOLDER}/exec --pidfile {FOLDER}/pid \
-             --storage-driver vfs --bridge none --iptables=false --ip6tables=false -H tcp://0.0.0.0:2376 --tlsverify \
+            "ip link add dfab-tls type bridge; ip addr add 172.31.77.1/24 dev dfab-tls; ip link set dfab-tls up
+             nohup dockerd --data-root {FOLDER}/data --exec-root {FOLDER}/exec --pidfile {FOLDER}/pid \
+             --storage-driver vfs --bridge dfab-tls --iptables=false --ip6tables=false -H tcp://0.0.0.0:2376 --tlsverify \
              --tlscacert {FOLDER}/ca.pem --tlscert {FOLDER}/cert.pem --tlskey {FOLDER}/key.pem \
              >{FOLDER}/log 2>&1 </dev/null &"
         ));
@@ -87,6 +88,7 @@ impl Drop for Secured<'_> {
         self.host.run(&format!(
             "p=$(cat {FOLDER}/pid) && kill $p && for i in $(seq 300); do [ -e /proc/$p ] || break; sleep 0.1; done
              kill -9 $p 2>/dev/null || true
+             ip link del dfab-tls 2>/dev/null || true
              grep -o '{FOLDER}[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l; rm -rf {FOLDER}"
         ));
     }
