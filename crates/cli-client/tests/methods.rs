@@ -153,6 +153,8 @@ async fn an_image_is_built_from_a_stream() {
         assert!(log.lock().unwrap().iter().any(|line| line.contains("FROM busybox")), "{way}");
 
         let context = archive("Dockerfile", "FROM busybox:latest\nRUN exit 7\n");
+        // Without `forcerm` the engine keeps the container of the step that failed.
+        let options = BuildOptions { forcerm: true, ..options };
         let error = docker.build_image(reader(&context), &options, &|_| {}).await.unwrap_err();
         assert!(shown(&error).contains('7'), "{way}: {}", shown(&error));
         docker.remove_image(&format!("{IMAGE}:built"), true).await.unwrap();

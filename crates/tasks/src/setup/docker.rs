@@ -22,7 +22,7 @@ pub struct DockerOptions {
     pub source: Source,
     /// Leave the login user out of the group `docker`.
     pub skip_group_assignment: bool,
-    /// Packages instead of [`PACKAGES`] or the distribution's (`docker_install_packages`).
+    /// Packages instead of those of the source or the distribution's (`docker_install_packages`).
     pub packages: Vec<String>,
     /// Repository instead of Docker's (`docker_install_repository`): the URL of an apt repository, or of
     /// a `.repo` file.

@@ -1,6 +1,6 @@
 //! Setting a host up: Docker, the group that may use it, socat (clients-tasks §8.3).
 //!
-//! Three parts: [`Facts`] are what a host tells about itself, in one command. [`docker`] and [`socat`]
+//! Three parts: [`Facts`] are what a host tells about itself, in one command. [`docker`] and `socat`
 //! decide from them which steps are left to do and why; they are functions of their arguments, so that a
 //! dry run shows the very steps that would be run. [`run`] asks, decides, does the steps, and asks once
 //! more: a host that is set up has no step left.
