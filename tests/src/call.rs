@@ -144,6 +144,16 @@ impl Running {
         kill_process(pid, signal).expect("the call still runs");
     }
 
+    /// Presses Ctrl-C until it ends: two signals that come together count as one.
+    pub fn interrupt_until_it_ends(mut self) -> Outcome {
+        let deadline = Instant::now() + LIMIT;
+        while !self.has_ended() && Instant::now() < deadline {
+            self.signal(Signal::INT);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        self.end()
+    }
+
     /// Returns whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()

@@ -283,9 +283,9 @@ impl Host<'_> {
     ///
     /// # Panics
     ///
-    /// When something is still there after ten seconds.
+    /// When something is still there after thirty seconds.
     pub fn expect_no_leftovers(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             let left = self.leftovers();
             if left.is_empty() {

@@ -13,7 +13,6 @@ use dfab_map::spec::{ContainerSpec, Properties};
 use dfab_tests::{Host, Project, lab_or_skip};
 use dfab_tunnel::options::{Auth, HostKeys, KeyFile};
 use dfab_tunnel::{ConnectOptions, Session};
-use rustix::process::Signal;
 
 async fn session(host: &Host<'_>) -> Arc<Session> {
     let options = ConnectOptions {
@@ -259,9 +258,7 @@ fn ctrl_c_under_a_utility_leaves_nothing_on_the_host() {
         while host.run(sign).is_empty() && !running.has_ended() {
             assert!(std::time::Instant::now() < deadline, "{arguments:?}: nothing begins");
         }
-        running.signal(Signal::INT);
-        running.signal(Signal::INT);
-        let outcome = running.end();
+        let outcome = running.interrupt_until_it_ends();
         // One that was quick enough has ended well.
         assert!(matches!(outcome.status.code(), Some(130 | 0)), "{arguments:?}: {outcome}");
         host.expect_no_leftovers();
