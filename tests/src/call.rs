@@ -107,7 +107,7 @@ impl Dfab {
             .stderr(Stdio::piped())
             .spawn()
             .expect("`dfab` starts");
-        Running { child, line, started: Instant::now() }
+        Running { child: Some(child), line, started: Instant::now() }
     }
 
     /// Starts it with its standard output in a file, which can be read meanwhile.
@@ -116,7 +116,7 @@ impl Dfab {
         let file = fs::File::create(file).expect("a file can be made");
         let command = self.command.stdin(Stdio::null()).stdout(file).stderr(Stdio::piped());
         let child = command.spawn().expect("`dfab` starts");
-        Running { child, line, started: Instant::now() }
+        Running { child: Some(child), line, started: Instant::now() }
     }
 
     /// Runs it to its end.
@@ -127,20 +127,32 @@ impl Dfab {
 
 /// A call on its way.
 pub struct Running {
-    child: Child,
+    /// None once it is waited for.
+    child: Option<Child>,
     line: String,
     started: Instant,
+}
+
+/// A test that fails leaves nothing running: `docker.tunnel` would go on to connect to the hosts of later tests.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It may have ended this moment.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 impl Running {
     /// Its process ID.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.as_ref().expect("only the end takes it").id()
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process ID");
+        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process ID");
         kill_process(pid, signal).expect("the call still runs");
     }
 
@@ -156,7 +168,8 @@ impl Running {
 
     /// Returns whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be waited for").is_some()
+        let child = self.child.as_mut().expect("only the end takes it");
+        child.try_wait().expect("a child can be waited for").is_some()
     }
 
     /// Waits for its end.
@@ -164,11 +177,11 @@ impl Running {
     /// # Panics
     ///
     /// When it takes longer than two minutes.
-    pub fn end(self) -> Outcome {
-        let (line, started) = (self.line, self.started);
-        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process ID");
+    pub fn end(mut self) -> Outcome {
+        let (line, started) = (std::mem::take(&mut self.line), self.started);
+        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process ID");
         let (sender, receiver) = std::sync::mpsc::channel();
-        let child = self.child;
+        let child = self.child.take().expect("only the end takes it");
         std::thread::spawn(move || sender.send(child.wait_with_output()));
         let Ok(output) = receiver.recv_timeout(LIMIT) else {
             // It may have ended this moment; the test fails in any case.
