@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use dfab_client::connector::Stream;
-use dfab_client::error::Source;
 use dfab_client::streams::{EventOptions, LogOptions};
-use dfab_client::{ApiBackend, ApiOptions, Backend, Connector};
+use dfab_client::{ApiBackend, ApiOptions, Backend};
+use dfab_tests::engine::{Socket, login, login_options};
 use dfab_tests::fault::{bytes_sent_to, wait_until};
 use dfab_tests::{Fault, Host, Project, lab_or_skip};
-use dfab_tunnel::options::{Auth, HostKeys, Keepalive, KeyFile};
-use dfab_tunnel::{ConnectOptions, Session};
+use dfab_tunnel::ConnectOptions;
+use dfab_tunnel::options::Keepalive;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
@@ -59,33 +58,14 @@ impl Load {
     }
 }
 
-/// The engine's socket on a host, through its one SSH session.
-struct Socket {
-    host: String,
-    session: Arc<Session>,
-}
-
-#[async_trait::async_trait]
-impl Connector for Socket {
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
-        Ok(Box::new(self.session.open_unix("/var/run/docker.sock").await?))
-    }
-}
-
-async fn login(host: &Host<'_>) -> Arc<Session> {
-    let options = ConnectOptions {
-        auth: Auth { keys: vec![KeyFile::named(host.lab.client_key())], ..Auth::default() },
-        host_keys: HostKeys { files: vec![host.lab.known_hosts()], ..HostKeys::default() },
+/// How this test logs in: it gives up soon.
+fn impatient(host: &Host<'_>) -> ConnectOptions {
+    ConnectOptions {
         keepalive: Some(KEEPALIVE),
         open_timeout: TIMEOUT,
         label: host.name.clone(),
-        ..ConnectOptions::new(&host.address, "deploy")
-    };
-    Arc::new(Session::connect(options).await.expect("the lab lets `deploy` in"))
+        ..login_options(host)
+    }
 }
 
 /// How a call ended.
@@ -178,8 +158,8 @@ fn causes(fault: Fault) -> &'static [&'static str] {
 
 /// One cell of the table.
 async fn cell(host: &Host<'_>, fault: Fault, load: Load) {
-    let session = login(host).await;
-    let socket = Socket { host: host.name.clone(), session: Arc::clone(&session) };
+    let session = login(impatient(host)).await;
+    let socket = Socket::new(host, &session);
     let options = ApiOptions { timeout: TIMEOUT, stream_timeout: TIMEOUT, ..ApiOptions::default() };
     let engine = Arc::new(ApiBackend::new(Arc::new(socket), options));
     let progress = Arc::new(AtomicU64::new(0));

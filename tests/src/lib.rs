@@ -12,6 +12,7 @@
 )]
 
 pub mod call;
+pub mod engine;
 pub mod fault;
 pub mod lab;
 pub mod proxy;

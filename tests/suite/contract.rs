@@ -5,40 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dfab_cli_client::{CliBackend, CliOptions, RemoteShell};
-use dfab_client::connector::Stream;
 use dfab_client::contract::{Fixture, Outcome, run};
-use dfab_client::error::Source;
-use dfab_client::{ApiBackend, ApiOptions, Backend, Connector};
+use dfab_client::{ApiBackend, ApiOptions, Backend};
 use dfab_map::image::ImageName;
-use dfab_tests::{Host, lab_or_skip};
-use dfab_tunnel::options::{Auth, HostKeys, KeyFile};
-use dfab_tunnel::{ConnectOptions, Session};
-
-/// The engine's socket on a host, through its one SSH session.
-struct Socket {
-    host: String,
-    session: Arc<Session>,
-}
-
-#[async_trait::async_trait]
-impl Connector for Socket {
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
-        Ok(Box::new(self.session.open_unix("/var/run/docker.sock").await?))
-    }
-}
-
-async fn login(host: &Host<'_>) -> Arc<Session> {
-    let options = ConnectOptions {
-        auth: Auth { keys: vec![KeyFile::named(host.lab.client_key())], ..Auth::default() },
-        host_keys: HostKeys { files: vec![host.lab.known_hosts()], ..HostKeys::default() },
-        ..ConnectOptions::new(&host.address, "deploy")
-    };
-    Arc::new(Session::connect(options).await.expect("the lab lets `deploy` in"))
-}
+use dfab_tests::engine::{Socket, login, login_options};
+use dfab_tests::lab_or_skip;
 
 fn fixture(prefix: &str) -> Fixture {
     let image = ImageName::expand("busybox", None, None).expect("it is a name of an image");
@@ -57,8 +28,8 @@ async fn every_engine_keeps_the_contract_over_the_api() {
     let lab = lab_or_skip!();
     for number in 1..=lab.host_count() {
         let host = lab.take(number);
-        let session = login(&host).await;
-        let socket = Socket { host: host.name.clone(), session: Arc::clone(&session) };
+        let session = login(login_options(&host)).await;
+        let socket = Socket::new(&host, &session);
         let engine = ApiBackend::new(Arc::new(socket), ApiOptions::default());
         let broken = broken(&run(&engine, &fixture("contract-api")).await);
         assert!(broken.is_empty(), "{} ({}):\n{}", host.name, host.engine, broken.join("\n"));
@@ -72,7 +43,7 @@ async fn every_engine_keeps_the_contract_over_its_own_docker_program() {
     let lab = lab_or_skip!();
     for number in 1..=lab.host_count() {
         let host = lab.take(number);
-        let session = login(&host).await;
+        let session = login(login_options(&host)).await;
         let shell = RemoteShell::new(&host.name, Arc::clone(&session));
         let engine = CliBackend::new(Arc::new(shell), CliOptions::default());
         let broken = broken(&run(&engine, &fixture("contract-cli")).await);
@@ -89,7 +60,7 @@ async fn scripts_of_closed_sessions_leave_nothing_on_the_host() {
     let lab = lab_or_skip!();
     let host = lab.take(1);
     for round in 0..40 {
-        let session = login(&host).await;
+        let session = login(login_options(&host)).await;
         let shell = RemoteShell::new(&host.name, Arc::clone(&session));
         let engine = CliBackend::new(Arc::new(shell), CliOptions::default());
         // Given up by the caller, or cut off by the session's end: at every moment of a short script.

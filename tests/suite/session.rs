@@ -99,15 +99,22 @@ fn shows_pulls(screen: &str) -> bool {
     ["host1", "host2", "host3"].iter().filter(|host| bars(host)).count() >= 2
 }
 
-#[test]
-fn an_update_of_three_hosts_and_a_dead_one_reads_well() {
-    let lab = lab_or_skip!();
+/// Returns three hosts with the example's site, and large images in the registry.
+fn three_hosts(lab: &Lab) -> Option<Vec<Host<'_>>> {
     if lab.host_count() < 3 {
-        return dfab_tests::skipped("session (a lab of three hosts)");
+        dfab_tests::skipped("session (a lab of three hosts)");
+        return None;
     }
     let hosts: Vec<Host<'_>> = (1..=3).map(|number| lab.take(number)).collect();
     hosts.iter().for_each(Host::install_site);
     push_large_images(&hosts[0]);
+    Some(hosts)
+}
+
+#[test]
+fn an_update_of_three_hosts_and_a_dead_one_reads_well() {
+    let lab = lab_or_skip!();
+    let Some(hosts) = three_hosts(&lab) else { return };
     let project = Project::example();
     let names = format!("host1,host2,host3,{}", dead(&lab));
     for columns in [80, 140] {
@@ -132,12 +139,7 @@ fn an_update_of_three_hosts_and_a_dead_one_reads_well() {
 #[test]
 fn ctrl_c_ends_the_session_with_what_was_done() {
     let lab = lab_or_skip!();
-    if lab.host_count() < 3 {
-        return dfab_tests::skipped("session (a lab of three hosts)");
-    }
-    let hosts: Vec<Host<'_>> = (1..=3).map(|number| lab.take(number)).collect();
-    hosts.iter().for_each(Host::install_site);
-    push_large_images(&hosts[0]);
+    let Some(hosts) = three_hosts(&lab) else { return };
     forget_images(&hosts);
     let project = Project::example();
     let mut terminal =
