@@ -38,24 +38,10 @@ pub fn run(args: IntegrationArgs) -> Result<ExitCode> {
     if let Err(error) = &bare {
         eprintln!("SKIPPED: the set-up tasks are not tested on a bare host: {error:#}");
     }
-    let wanted = |name: &str| Wanted {
-        name: name.to_owned(),
-        hosts: HOSTS,
-        engines: engines.clone(),
-        bare: bare.is_ok(),
-    };
-    let temporary;
-    let kept;
-    let lab = match &args.keep {
-        Some(name) => {
-            kept = crate::lab::up(&wanted(name))?;
-            &kept
-        }
-        None => {
-            temporary = Temporary::up(&wanted("integration"))?;
-            &temporary.lab
-        }
-    };
+    let wanted =
+        Wanted { name: "integration".to_owned(), hosts: HOSTS, engines: engines.clone(), bare: bare.is_ok() };
+    let temporary = Temporary::up_or_keep(args.keep.as_deref(), wanted)?;
+    let lab = &temporary.lab;
     print!("{}", lab.describe());
 
     let mut test = project::cargo();
@@ -95,7 +81,7 @@ fn sockets(lab: &Lab) -> String {
     for host in lab.hosts.iter().filter(|host| host.machine.is_running()) {
         if !seen.contains(&host.engine) {
             seen.push(host.engine);
-            sockets.push(format!("/proc/{}/root/run/docker.sock", host.machine.init.pid));
+            sockets.push(host.socket());
         }
     }
     sockets.join(",")

@@ -43,20 +43,9 @@ pub fn run(args: &SoakArgs) -> Result<ExitCode> {
     setup::check()?;
     let test = build()?;
     let hosts = u8::try_from(args.engine.len()).context("too many engines")?;
-    let wanted =
-        |name: &str| Wanted { name: name.to_owned(), hosts, engines: args.engine.clone(), bare: false };
-    let temporary;
-    let kept;
-    let lab = match &args.keep {
-        Some(name) => {
-            kept = crate::lab::up(&wanted(name))?;
-            &kept
-        }
-        None => {
-            temporary = Temporary::up(&wanted("soak"))?;
-            &temporary.lab
-        }
-    };
+    let wanted = Wanted { name: "soak".to_owned(), hosts, engines: args.engine.clone(), bare: false };
+    let temporary = Temporary::up_or_keep(args.keep.as_deref(), wanted)?;
+    let lab = &temporary.lab;
     println!(
         "seeds {} to {}, {} rounds on each of {} engines\n",
         args.seed,
@@ -121,10 +110,9 @@ fn build() -> Result<PathBuf> {
 }
 
 fn start(test: &PathBuf, host: &Host, args: &SoakArgs) -> Result<Child> {
-    let socket = format!("/proc/{}/root/run/docker.sock", host.machine.init.pid);
     Command::new(test)
         .args(["--exact", "--nocapture", TEST])
-        .env("DFAB_LIVE_ENGINES", socket)
+        .env("DFAB_LIVE_ENGINES", host.socket())
         .env("DFAB_LIVE_ROUNDS", args.rounds.to_string())
         .env("DFAB_LIVE_SEED", args.seed.to_string())
         .env("RUST_BACKTRACE", "0")

@@ -97,7 +97,7 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// The engine's socket as seen from outside the host.
     fn socket(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root/run/docker.sock", self.host.machine.init.pid))
+        PathBuf::from(self.host.socket())
     }
 
     fn docker_host(&self) -> String {

@@ -240,10 +240,11 @@ pub fn down(folder: &std::path::Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Takes a lab down when it goes out of scope, also after an error.
+/// Takes a lab down when it goes out of scope, also after an error, unless it was there to be kept.
 pub struct Temporary {
     /// The lab.
     pub lab: Lab,
+    is_kept: bool,
 }
 
 impl Temporary {
@@ -254,12 +255,26 @@ impl Temporary {
             let _lock = state::lock(&folder)?;
             down(&folder)?;
         }
-        Ok(Temporary { lab: up(wanted)? })
+        Ok(Temporary { lab: up(wanted)?, is_kept: false })
+    }
+
+    /// Uses the lab called `keep`, completed, and leaves it; without a name, as [`Temporary::up`].
+    pub fn up_or_keep(keep: Option<&str>, wanted: Wanted) -> Result<Temporary> {
+        match keep {
+            Some(name) => {
+                let lab = up(&Wanted { name: name.to_owned(), ..wanted })?;
+                Ok(Temporary { lab, is_kept: true })
+            }
+            None => Temporary::up(&wanted),
+        }
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         let was_requested = interrupt::suspend();
         if let Err(error) = down(&self.lab.folder) {
             eprintln!("warning: the lab could not be removed whole: {error:#}");

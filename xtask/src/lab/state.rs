@@ -45,6 +45,13 @@ pub struct Host {
     pub engine: Generation,
 }
 
+impl Host {
+    /// The engine's socket as seen from outside the host.
+    pub fn socket(&self) -> String {
+        format!("/proc/{}/root/run/docker.sock", self.machine.init.pid)
+    }
+}
+
 /// Returns the folder that holds all labs of this checkout and their caches.
 ///
 /// `DFAB_LAB_STATE` moves it, for a checkout on a file system that Docker cannot use.
