@@ -74,9 +74,13 @@ impl Engines {
     pub fn remote(&self, target: &Target) -> Result<Option<Remote>> {
         let endpoint = self.endpoint(target)?;
         let Endpoint { host: Some(host), address } = endpoint else { return Ok(None) };
+        Ok(Some(self.remote_at(target, host, address)))
+    }
+
+    fn remote_at(&self, target: &Target, host: Host, address: Address) -> Remote {
         let name = shown_name(target, Some(&host));
         let local_port = target.config.tunnel_local_port.or(self.settings.tunnel_local_port);
-        Ok(Some(Remote { host, address, name, local_port }))
+        Remote { host, address, name, local_port }
     }
 
     /// Opens a port on 127.0.0.1 that leads to a remote engine, for other programs (clients-tasks §2.5, design
@@ -136,8 +140,7 @@ impl Engines {
     /// As [`Engines::remote`].
     pub fn endpoint(&self, target: &Target) -> Result<Endpoint> {
         let config = &target.config;
-        let host =
-            config.fabric_host.as_deref().filter(|host| !host.is_empty()).map(Host::parse).transpose()?;
+        let host = ssh_host(target)?;
         let url = config.base_url.as_deref().or(self.settings.docker_base_url.as_deref());
         let docker_host = std::env::var("DOCKER_HOST").ok();
         let remote_port = config.tunnel_remote_port.or(self.settings.tunnel_remote_port);
@@ -178,9 +181,8 @@ impl Engines {
         let options = ApiOptions { version, timeout, credentials, ..ApiOptions::default() };
         let connector: Arc<dyn Connector> = match endpoint {
             Endpoint { host: Some(host), address } => {
-                let local_port = config.tunnel_local_port.or(self.settings.tunnel_local_port);
-                let remote = Remote { host, address, name, local_port };
-                if let Some(start) = local_port {
+                let remote = self.remote_at(target, host, address);
+                if let Some(start) = remote.local_port {
                     self.offer_port(&remote, start);
                 }
                 Arc::new(self.connector(&remote))
@@ -209,8 +211,7 @@ impl Engines {
     /// A configuration failure when the target's settings are none for the program.
     pub fn program(&self, target: &Target) -> Result<Arc<CliBackend>> {
         let config = &target.config;
-        let host = config.fabric_host.as_deref().filter(|host| !host.is_empty());
-        let host = host.map(Host::parse).transpose()?;
+        let host = ssh_host(target)?;
         if config.version.is_some() || self.settings.docker_api_version.is_some() {
             self.console
                 .warn(None, "the `docker` program chooses the API version; `version` has no effect on it");
@@ -240,6 +241,16 @@ impl Engines {
         let commands: u64 = programs.values().map(|program| program.requests()).sum();
         commands + backends.values().map(|backend| backend.requests()).sum::<u64>()
     }
+}
+
+/// Returns the SSH host of a target, where it has one.
+///
+/// # Errors
+///
+/// When its `fabric_host` is no host.
+pub fn ssh_host(target: &Target) -> Result<Option<Host>> {
+    let host = target.config.fabric_host.as_deref().filter(|host| !host.is_empty());
+    host.map(Host::parse).transpose()
 }
 
 /// Returns how messages call an engine: the host as it was given, else the client's name, else that

@@ -519,6 +519,7 @@ pub fn judge(mut report: Report, outcome: &Outcome, run: &Run) -> Report {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::tests::step;
     use super::*;
 
     #[test]
@@ -571,16 +572,6 @@ mod tests {
     fn steps_that_have_not_ended_are_under_way() {
         let options = crate::cli::options::Options { hide: vec!["everything".into()], ..Default::default() };
         let console = Console::new(&options);
-        let step = |number: u32| Step {
-            id: StepId(number),
-            client: ClientName::default_client(),
-            kind: dfab_map::item::Kind::Container,
-            name: format!("m.{number}"),
-            action: Action::Create,
-            reasons: Vec::new(),
-            after: Vec::new(),
-            calls: Vec::new(),
-        };
         let mut printer = PlanPrinter::new(&console, false, false);
         let plan = Arc::new(Plan { steps: vec![step(1), step(2), step(3)], ..Plan::default() });
         printer.happening(Happening::Planned { plan, pulls_first: false });

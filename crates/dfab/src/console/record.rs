@@ -128,14 +128,14 @@ impl Recorded {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use dfab_map::plan::Action;
 
     use super::*;
 
-    #[test]
-    fn an_action_that_is_given_up_has_its_plan_and_how_far_it_came() {
-        let step = |number: u32| Step {
+    /// A step that creates the container `m.NUMBER`.
+    pub(in super::super) fn step(number: u32) -> Step {
+        Step {
             id: StepId(number),
             client: ClientName::default_client(),
             kind: dfab_map::item::Kind::Container,
@@ -144,7 +144,11 @@ mod tests {
             reasons: Vec::new(),
             after: Vec::new(),
             calls: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn an_action_that_is_given_up_has_its_plan_and_how_far_it_came() {
         let plan = |numbers: &[u32]| {
             let steps = numbers.iter().map(|number| step(*number)).collect();
             Happening::Planned { plan: Arc::new(Plan { steps, ..Plan::default() }), pulls_first: false }

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::script;
 use crate::cli::Arguments;
 use crate::console::plan::PlanPrinter;
+use crate::engines::ssh_host;
 use crate::failure::{Failure, Kind, Result};
 use crate::project::Host;
 use crate::registry::{Scope, Task};
@@ -206,8 +207,7 @@ pub async fn selected_hosts(
 ) -> Result<Vec<Option<Host>>> {
     let mut hosts = Vec::new();
     for (target, _) in selected(run, selection, action, options).await? {
-        let text = target.config.fabric_host.as_deref().filter(|text| !text.is_empty());
-        let host = text.map(Host::parse).transpose()?;
+        let host = ssh_host(&target)?;
         if !hosts.contains(&host) {
             hosts.push(host);
         }
