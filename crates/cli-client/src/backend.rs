@@ -407,6 +407,24 @@ impl Backend for CliBackend {
         self.call(&operation, || command::disconnect_network(container, network, false)).await.map(drop)
     }
 
+    async fn network_endpoints(&self, network: &str) -> Result<BTreeMap<String, String>> {
+        let operation = format!("list the endpoints of network `{network}`");
+        let command = command::inspect_network(network).map_err(|cause| self.error(&operation, cause))?;
+        let found = self.inspected(command).await?;
+        match found.first() {
+            Some(network) => Ok(engine_json::endpoints_by_name(network)),
+            None => {
+                let message = format!("network {network} not found");
+                Err(self.error(operation, Cause::Refused { status: 404, message }))
+            }
+        }
+    }
+
+    async fn remove_endpoint(&self, name: &str, network: &str) -> Result<()> {
+        let operation = format!("remove the endpoint `{name}` from network `{network}`");
+        self.call(&operation, || command::disconnect_network(name, network, true)).await.map(drop)
+    }
+
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
         let operation = format!("create volume `{}`", spec.name);
         self.call(&operation, || command::create_volume(spec)).await.map(drop)

@@ -59,6 +59,7 @@
 //! | `create_network`, `remove_network` | `docker network create … NAME`, `docker network rm NAME` |
 //! | `connect_network` | `docker network connect --alias=… --ip=… NETWORK NAME` |
 //! | `disconnect_network` | `docker network disconnect NETWORK NAME` |
+//! | `network_endpoints`, `remove_endpoint` | `docker network inspect NETWORK`, `docker network disconnect --force=true NETWORK NAME` |
 //! | `create_volume`, `remove_volume` | `docker volume create … NAME`, `docker volume rm NAME` |
 //! | `prepare_volume_on_host` | `docker volume inspect --format={{.Mountpoint}} NAME`, `chown -R`, `chmod -R` |
 //! | `pull_image` | `docker pull IMAGE`, with credentials in a configuration of its own |

@@ -183,6 +183,18 @@ pub trait Backend: Send + Sync {
     /// Disconnects a container. One that is not connected is [`Error::is_not_found`].
     async fn disconnect_network(&self, container: &str, network: &str) -> Result<()>;
 
+    /// Returns the name of every endpoint in a network, with the ID of its container: of running ones, and of those
+    /// that are gone without the engine having released it.
+    ///
+    /// Mirrors `Containers` of `GET /networks/{id}` and `docker network inspect`.
+    async fn network_endpoints(&self, network: &str) -> Result<BTreeMap<String, String>>;
+
+    /// Removes an endpoint whose container is gone. Where a container has this name, that one is disconnected
+    /// instead. One that is not there is [`Error::is_not_found`].
+    ///
+    /// Mirrors `POST /networks/{id}/disconnect` with `Force`, and `docker network disconnect --force`.
+    async fn remove_endpoint(&self, name: &str, network: &str) -> Result<()>;
+
     /// Creates a volume. Idempotent when driver and options are equal.
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<()>;
 

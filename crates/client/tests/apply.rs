@@ -15,7 +15,9 @@ use dfab_map::item::Kind;
 use dfab_map::names::ClientName;
 use dfab_map::plan::{Action, Call, Plan, Step, StepId};
 use dfab_map::property::Property;
-use dfab_map::spec::{ContainerSpec, NetworkSpec, PrepareSpec, Properties, ScriptSpec, StopSpec, VolumeSpec};
+use dfab_map::spec::{
+    ContainerSpec, EndpointSpec, NetworkSpec, PrepareSpec, Properties, ScriptSpec, StopSpec, VolumeSpec,
+};
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -418,4 +420,94 @@ async fn waiting_for_health_ends_well_or_says_why_not() {
         let cause = report.failures().next().map(|(_, error)| error.cause.to_string());
         assert_eq!(cause.as_deref(), expected, "{health:?}");
     }
+}
+
+/// A container without network that was connected to one by hand, and is gone: engine 20.10 keeps its endpoint.
+async fn leave_endpoint(engine: &MemoryBackend, name: &str, network: &str) {
+    let mut former = container(name);
+    former.properties.insert(Property::NetworkDisabled, json!(true));
+    engine.create_container(&former).await.unwrap();
+    engine.start_container(name).await.unwrap();
+    let endpoint = EndpointSpec { network: network.into(), ..EndpointSpec::default() };
+    engine.connect_network(name, &endpoint).await.unwrap();
+    engine.remove_container(name, false, true).await.unwrap();
+    engine.forget_changes();
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_left_of_a_former_container_is_removed_for_a_start() {
+    let engine = engine("a");
+    leave_endpoint(&engine, "m.1", "bridge").await;
+    let mut calls = create_and_start("m.1");
+    calls.push(Call::Exec { container: "m.1".into(), command: vec!["init".into()], user: None });
+    let plan = plan(vec![("a", "m.1", &[], calls)]);
+    let (events, mut told) = unbounded_channel();
+    let report = apply(&plan, &backends(&[("a", &engine)]), &ApplyOptions::default(), &events).await;
+    assert!(report.is_success(), "{:?}", report.steps);
+    assert_eq!(
+        engine.changes(),
+        [
+            "create container `m.1`",
+            "start container `m.1`",
+            "remove container `m.1`",
+            "remove the endpoint `m.1` from network `bridge`",
+            "create container `m.1`",
+            "start container `m.1`",
+            "run `init` in container `m.1`",
+        ]
+    );
+    let mut lines = Vec::new();
+    while let Ok(event) = told.try_recv() {
+        if let Event::Log { line, .. } = event {
+            lines.push(line);
+        }
+    }
+    let line = "network `bridge` still had an endpoint of a former container `m.1`; it is removed";
+    assert_eq!(lines, [line]);
+}
+
+/// Only a new container can be made anew without loss; and only a free name can be freed.
+#[tokio::test]
+async fn a_container_that_was_there_before_is_not_made_anew_for_an_endpoint() {
+    let engine = engine("a");
+    leave_endpoint(&engine, "m.1", "bridge").await;
+    engine.create_container(&container("m.1")).await.unwrap();
+    let start = Call::StartContainer { name: "m.1".into(), delay: None };
+    let plan = plan(vec![("a", "m.1", &[], vec![start])]);
+    let report = run(&plan, &engine, &ApplyOptions::default()).await;
+    let (_, error) = report.failures().next().unwrap();
+    assert!(error.cause.to_string().contains("already exists in network bridge"), "{}", error.cause);
+    assert!(engine.inspect_container("m.1").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_network_goes_with_the_endpoints_that_are_left_in_it() {
+    let engine = engine("a");
+    let spec = NetworkSpec { name: "m.net".into(), driver: "bridge".into(), ..NetworkSpec::default() };
+    engine.create_network(&spec).await.unwrap();
+    leave_endpoint(&engine, "m.1", "m.net").await;
+    leave_endpoint(&engine, "m.2", "m.net").await;
+    let plan = plan(vec![("a", "m.net", &[], vec![Call::RemoveNetwork { name: "m.net".into() }])]);
+    let report = run(&plan, &engine, &ApplyOptions::default()).await;
+    assert!(report.is_success(), "{:?}", report.steps);
+    assert!(!engine.list_networks().await.unwrap().contains_key("m.net"));
+
+    // Where a new container has the name, the engine would disconnect that one.
+    engine.create_network(&spec).await.unwrap();
+    leave_endpoint(&engine, "m.1", "m.net").await;
+    engine.create_container(&container("m.1")).await.unwrap();
+    let report = run(&plan, &engine, &ApplyOptions::default()).await;
+    let cause = report.failures().next().unwrap().1.cause.to_string();
+    assert!(cause.ends_with("remove container `m.1` and run this again"), "{cause}");
+    engine.remove_container("m.1", false, false).await.unwrap();
+    assert!(run(&plan, &engine, &ApplyOptions::default()).await.is_success());
+
+    // One that a container still has is the operator's to judge.
+    engine.create_network(&spec).await.unwrap();
+    let mut member = container("m.3");
+    member.first_endpoint = Some(EndpointSpec { network: "m.net".into(), ..EndpointSpec::default() });
+    engine.create_container(&member).await.unwrap();
+    engine.start_container("m.3").await.unwrap();
+    let report = run(&plan, &engine, &ApplyOptions::default()).await;
+    assert!(report.failures().next().unwrap().1.is_conflict());
 }

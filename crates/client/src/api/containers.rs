@@ -287,6 +287,20 @@ impl Backend for ApiBackend {
         self.call(&operation, Some(self.options.timeout), call).await
     }
 
+    async fn network_endpoints(&self, network: &str) -> Result<BTreeMap<String, String>> {
+        let operation = format!("list the endpoints of network `{network}`");
+        let path = format!("/networks/{}", encoded(network));
+        let answer = self.json(&operation, Method::GET, &path, None).await?;
+        Ok(engine_json::endpoints_by_name(&answer))
+    }
+
+    async fn remove_endpoint(&self, name: &str, network: &str) -> Result<()> {
+        let operation = format!("remove the endpoint `{name}` from network `{network}`");
+        let request = NetworkDisconnectRequest { container: name.to_owned(), force: Some(true) };
+        let call = self.docker.disconnect_network(network, request);
+        self.call(&operation, Some(self.options.timeout), call).await
+    }
+
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
         let operation = format!("create volume `{}`", spec.name);
         let body = engine_json::volume_body(spec);

@@ -12,9 +12,18 @@ impl Run<'_> {
     /// Makes the calls of a step in their order.
     pub(super) async fn calls(&self, step: &Step) -> Result<()> {
         let backend = self.backend(step)?;
-        for call in &step.calls {
+        let mut freed = false;
+        let mut position = 0;
+        while let Some(call) = step.calls.get(position) {
             self.tell(Event::CallStarted { step: step.id, call: describe(call) });
-            self.call(backend, step, call).await?;
+            let Err(error) = self.call(backend, step, call).await else {
+                position += 1;
+                continue;
+            };
+            // Once: what comes back is nothing that is left over.
+            let creation = if freed { None } else { self.free_name(backend, step, position, &error).await? };
+            let Some(creation) = creation else { return Err(error) };
+            (freed, position) = (true, creation);
         }
         Ok(())
     }
@@ -23,7 +32,7 @@ impl Run<'_> {
         match call {
             Call::PullImage { image, .. } => self.pull(backend, step, image).await,
             Call::CreateNetwork(spec) => contended::create_network(backend, spec).await,
-            Call::RemoveNetwork { name } => gone(backend.remove_network(name).await),
+            Call::RemoveNetwork { name } => self.remove_network(backend, step, name).await,
             Call::CreateVolume(spec) => backend.create_volume(spec).await,
             Call::RemoveVolume { name } => gone(backend.remove_volume(name).await),
             Call::PrepareVolume(spec) => self.prepare_volume(backend, step, spec).await,

@@ -10,6 +10,7 @@ mod prepare;
 mod report;
 mod schedule;
 mod script;
+mod stale;
 mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};

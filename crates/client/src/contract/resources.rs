@@ -19,6 +19,7 @@ pub(super) fn checks<'a>(suite: &'a Suite<'a>) -> Vec<(&'static str, BoxFuture<'
         a_network_in_use_is_a_conflict,
         containers_are_connected_and_disconnected,
         a_container_joins_its_first_network_at_creation,
+        endpoints_of_a_network_are_known_by_their_containers,
         a_mac_address_shows_in_every_state,
         a_volume_shows_what_was_asked_for,
         a_held_volume_is_a_conflict,
@@ -103,6 +104,21 @@ async fn a_container_joins_its_first_network_at_creation(suite: &Suite<'_>) -> C
     equal("endpoints", detail.endpoints.into_values().collect::<Vec<_>>(), vec![endpoint])?;
     let id = suite.backend.list_networks().await?.remove(&spec.name).map(|network| network.id);
     equal("network ID", detail.network_ids.get(&spec.name).cloned(), id)
+}
+
+async fn endpoints_of_a_network_are_known_by_their_containers(suite: &Suite<'_>) -> Checked {
+    let spec = network(suite, "ends");
+    suite.backend.create_network(&spec).await?;
+    equal("endpoints", suite.backend.network_endpoints(&spec.name).await?, BTreeMap::new())?;
+    let mut container = suite.running("end");
+    container.first_endpoint = Some(EndpointSpec { network: spec.name.clone(), ..EndpointSpec::default() });
+    suite.create_and_start(&container).await?;
+    let id = suite.backend.list_containers().await?.remove(&container.name).map(|found| found.container.id);
+    let members = id.map(|id| (container.name.clone(), id)).into_iter().collect();
+    equal("endpoints", suite.backend.network_endpoints(&spec.name).await?, members)?;
+    not_found("endpoints of nothing", suite.backend.network_endpoints(&suite.name("no-network")).await)?;
+    let nobody = suite.name("nobody");
+    not_found("an endpoint that is not there", suite.backend.remove_endpoint(&nobody, &spec.name).await)
 }
 
 async fn a_mac_address_shows_in_every_state(suite: &Suite<'_>) -> Checked {

@@ -16,7 +16,7 @@ pub use container::{
     MAC_ADDRESS_LABEL, health, inspected_container, is_starting, listed_container, primary_name, processes,
 };
 pub use create::{container_body, endpoint_body, network_body, update_body, volume_body};
-pub use network::{listed_network, networks_by_name};
+pub use network::{endpoints_by_name, listed_network, networks_by_name};
 pub use rewritten::Rewritten;
 pub use volume::{images_by_reference, listed_volume};
 

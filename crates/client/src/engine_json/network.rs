@@ -56,6 +56,12 @@ pub fn networks_by_name(answer: &Value) -> Result<BTreeMap<String, ObservedNetwo
     Ok(networks)
 }
 
+/// Reads the endpoints of `GET /networks/{id}`: the ID of the container by the endpoint's name.
+pub fn endpoints_by_name(network: &Value) -> BTreeMap<String, String> {
+    let endpoints = network.get("Containers").and_then(Value::as_object).into_iter().flatten();
+    endpoints.map(|(id, endpoint)| (text(endpoint, "Name").to_owned(), id.clone())).collect()
+}
+
 /// Driver, options and the configured ranges; what is empty is left out.
 fn ipam(ipam: &Value) -> Value {
     let mut canonical = Map::new();

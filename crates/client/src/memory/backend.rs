@@ -253,6 +253,16 @@ impl Backend for MemoryBackend {
         self.change(operation, |world| world.disconnect(container, network)).await
     }
 
+    async fn network_endpoints(&self, network: &str) -> Result<BTreeMap<String, String>> {
+        let operation = format!("list the endpoints of network `{network}`");
+        self.read(&operation, |world| world.network_endpoints(network)).await
+    }
+
+    async fn remove_endpoint(&self, name: &str, network: &str) -> Result<()> {
+        let operation = format!("remove the endpoint `{name}` from network `{network}`");
+        self.change(operation, |world| world.remove_endpoint(name, network)).await
+    }
+
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
         self.change(format!("create volume `{}`", spec.name), |world| world.create_volume(spec)).await
     }

@@ -193,6 +193,7 @@ impl World {
                 Some(found) if id.is_none_or(|id| *id == found.id) => {}
                 _ => return refuse(404, format!("network {} not found", id.unwrap_or(network))),
             }
+            self.taken_by_kept(name, &container.id, network)?;
         }
         if container.endpoints.contains_key("bridge") {
             for link in container.texts(Property::Links) {

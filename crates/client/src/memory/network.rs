@@ -1,6 +1,6 @@
 //! Networks of the engine in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dfab_map::names::PRESET_NETWORKS;
 use dfab_map::observed::ObservedNetwork;
@@ -31,7 +31,8 @@ impl World {
         let mut spec = spec.clone();
         spec.labels.append(&mut spec.own_labels);
         let id = self.fresh_id();
-        self.networks.insert(spec.name.clone(), Network { id, spec });
+        let kept_endpoints = BTreeMap::new();
+        self.networks.insert(spec.name.clone(), Network { id, spec, kept_endpoints });
         Ok(())
     }
 
@@ -43,7 +44,7 @@ impl World {
             return refuse(403, format!("{name} is a pre-defined network and cannot be removed"));
         }
         let holders: BTreeSet<String> = self.observed_network(name, network).containers;
-        if !holders.is_empty() {
+        if !holders.is_empty() || !network.kept_endpoints.is_empty() {
             return refuse(409, format!("network {name} has active endpoints"));
         }
         // Stopped containers keep their endpoint, with the ID of a network that is no more.
@@ -69,9 +70,53 @@ impl World {
                 format!("endpoint with name {container_name} already exists in network {name}"),
             );
         }
+        let kept = container.properties.get(&Property::NetworkDisabled) == Some(&Value::Bool(true))
+            && container.state.is_running();
+        let container_id = container.id.clone();
         container.endpoints.insert(name.clone(), endpoint.clone());
         container.network_ids.insert(name.clone(), id);
+        if let (true, Some(network)) = (kept, self.networks.get_mut(name)) {
+            network.kept_endpoints.insert(container_name.to_owned(), container_id);
+        }
         Ok(())
+    }
+
+    /// Returns why a container cannot have an endpoint in a network, where one of its name was kept.
+    pub(super) fn taken_by_kept(&self, container_name: &str, id: &str, network: &str) -> Refusal {
+        let kept = self.networks.get(network).and_then(|network| network.kept_endpoints.get(container_name));
+        match kept.filter(|kept| *kept != id) {
+            None => Ok(()),
+            Some(_) => refuse(
+                403,
+                format!("endpoint with name {container_name} already exists in network {network}"),
+            ),
+        }
+    }
+
+    pub(super) fn network_endpoints(&self, name: &str) -> Refusal<BTreeMap<String, String>> {
+        let Some(network) = self.networks.get(name) else {
+            return refuse(404, format!("network {name} not found"));
+        };
+        let mut endpoints = network.kept_endpoints.clone();
+        for container in self.observed_network(name, network).containers {
+            let id = self.containers[&container].id.clone();
+            endpoints.insert(container, id);
+        }
+        Ok(endpoints)
+    }
+
+    /// As Docker: a container of the name is disconnected instead.
+    pub(super) fn remove_endpoint(&mut self, endpoint_name: &str, name: &str) -> Refusal {
+        if self.containers.contains_key(endpoint_name) {
+            return self.disconnect(endpoint_name, name);
+        }
+        let Some(network) = self.networks.get_mut(name) else {
+            return refuse(404, format!("network {name} not found"));
+        };
+        match network.kept_endpoints.remove(endpoint_name) {
+            Some(_) => Ok(()),
+            None => refuse(404, format!("endpoint {endpoint_name} not found")),
+        }
     }
 
     pub(super) fn disconnect(&mut self, container_name: &str, name: &str) -> Refusal {
@@ -83,6 +128,10 @@ impl World {
             return refuse(404, format!("container {container_name} is not connected to the network {name}"));
         }
         container.network_ids.remove(name);
+        let id = container.id.clone();
+        if let Some(network) = self.networks.get_mut(name) {
+            network.kept_endpoints.retain(|_, kept| *kept != id);
+        }
         Ok(())
     }
 }

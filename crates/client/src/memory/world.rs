@@ -66,6 +66,9 @@ pub(super) struct Container {
 pub(super) struct Network {
     pub id: String,
     pub spec: NetworkSpec,
+    /// Container ID by name of the endpoints that the engine will not release by itself, as Docker 20.10 those of
+    /// containers without network.
+    pub kept_endpoints: BTreeMap<String, String>,
 }
 
 pub(super) struct Volume {
@@ -89,7 +92,7 @@ impl World {
         for (name, driver) in [("bridge", "bridge"), ("host", "host"), ("none", "null")] {
             let spec = NetworkSpec { name: name.into(), driver: driver.into(), ..NetworkSpec::default() };
             let id = world.fresh_id();
-            world.networks.insert(name.into(), Network { id, spec });
+            world.networks.insert(name.into(), Network { id, spec, kept_endpoints: BTreeMap::new() });
         }
         world
     }

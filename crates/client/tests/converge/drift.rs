@@ -29,7 +29,7 @@ pub async fn disturb(world: &World, seed: u64) -> Vec<String> {
             9 => retag(world, &mut random).await,
             10 => lose_volume(world.backend.as_ref(), &mut random).await,
             11 => impostor(world.backend.as_ref(), name).await,
-            choice => one(world.backend.as_ref(), name, choice).await,
+            choice => one(world.backend.as_ref(), name, choice, &mut random).await,
         };
         done.extend(what);
     }
@@ -37,7 +37,7 @@ pub async fn disturb(world: &World, seed: u64) -> Vec<String> {
 }
 
 /// Does one thing to a container; `None` where the engine refuses it.
-async fn one(backend: &dyn Backend, name: &str, choice: usize) -> Option<String> {
+async fn one(backend: &dyn Backend, name: &str, choice: usize, random: &mut Random) -> Option<String> {
     let second = Some(Duration::from_secs(1));
     match choice {
         0 => backend.kill_container(name, None).await.ok().map(|()| format!("kill {name}")),
@@ -57,8 +57,19 @@ async fn one(backend: &dyn Backend, name: &str, choice: usize) -> Option<String>
             done.ok().map(|()| format!("disconnect {name} from {network}"))
         }
         7 => {
-            let endpoint = EndpointSpec { network: "bridge".into(), ..EndpointSpec::default() };
-            backend.connect_network(name, &endpoint).await.ok().map(|()| format!("connect {name} to bridge"))
+            let detail = backend.inspect_container(name).await.ok()??.detail?;
+            // Engine 20.10 keeps the endpoint of one without network; in a network that goes, it cannot be removed
+            // while another container has the name.
+            let without_network = detail.properties.contains_key(&Property::NetworkDisabled);
+            let networks =
+                if without_network { &["bridge"][..] } else { &["bridge", "conv.front", "conv.back"] };
+            let network = networks[random.below(networks.len())];
+            let endpoint = EndpointSpec { network: network.into(), ..EndpointSpec::default() };
+            backend
+                .connect_network(name, &endpoint)
+                .await
+                .ok()
+                .map(|()| format!("connect {name} to {network}"))
         }
         _ => {
             // A network that is removed while stopped containers are its members.

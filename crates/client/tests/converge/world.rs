@@ -193,7 +193,14 @@ impl World {
         for name in self.backend.list_containers().await.unwrap().into_keys().filter(ours) {
             self.backend.remove_container(&name, true, true).await.unwrap();
         }
-        for name in self.backend.list_networks().await.unwrap().into_keys().filter(ours) {
+        for name in self.backend.list_networks().await.unwrap().into_keys() {
+            // Engine 20.10 keeps those of containers without network that were connected by hand.
+            for endpoint in self.backend.network_endpoints(&name).await.unwrap().into_keys().filter(ours) {
+                self.backend.remove_endpoint(&endpoint, &name).await.unwrap();
+            }
+            if !ours(&name) {
+                continue;
+            }
             self.backend.remove_network(&name).await.unwrap();
         }
         for name in self.backend.list_volumes().await.unwrap().into_keys().filter(ours) {
