@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: the figures that the project promises, as ratios within one run on one host.
 //!
 //! [`crate::transport`] SSH against `ssh` · [`no_op`] the example's no-op update and what SSH costs of it · [`startup`] 20 containers against the limit of the
-//! engine · [`compose`] no-op updates and shutdown against `docker compose`. A further part is a file with a method of
+//! engine · [`compose`] no-op updates and shutdown against `docker compose` · [`images`] an image of 1 GB against `ssh`. A further part is a file with a method of
 //! [`Bench`], and a line in [`run`]; [`Bench::promise`] prints a figure and remembers one that misses its limit.
 //!
 //! Rounds alternate between the things that are compared, so that a busy machine disturbs all alike.
@@ -19,6 +19,7 @@ use crate::project;
 use crate::run::Runs as _;
 
 mod compose;
+mod images;
 mod no_op;
 mod startup;
 
@@ -50,10 +51,12 @@ enum Part {
     Startup,
     /// No-op update and shutdown against docker compose
     Compose,
+    /// Save and load of an image of 1 GB against `ssh`
+    Images,
 }
 
 impl Part {
-    const ALL: [Part; 4] = [Part::Transport, Part::NoOp, Part::Startup, Part::Compose];
+    const ALL: [Part; 5] = [Part::Transport, Part::NoOp, Part::Startup, Part::Compose, Part::Images];
 }
 
 /// Runs all measurements.
@@ -80,6 +83,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
             Part::NoOp => bench.no_op_update()?,
             Part::Startup => bench.startup_of_many()?,
             Part::Compose => bench.against_compose()?,
+            Part::Images => bench.image_transfer()?,
         }
     }
     Ok(if bench.missed.get() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
