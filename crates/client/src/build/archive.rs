@@ -94,7 +94,7 @@ pub(super) fn top_level(path: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// Takes off the compression that the first bytes show: gzip, bzip2, xz, or none.
+/// Takes off the compression that the first bytes show: gzip, bzip2, xz, zstd, or none.
 fn decompressed<R: Read + 'static>(mut source: R) -> io::Result<Box<dyn Read>> {
     let mut start = Vec::with_capacity(6);
     (&mut source).take(6).read_to_end(&mut start)?;
@@ -103,12 +103,7 @@ fn decompressed<R: Read + 'static>(mut source: R) -> io::Result<Box<dyn Read>> {
         [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
         [b'B', b'Z', b'h', ..] => Box::new(bzip2::read::MultiBzDecoder::new(whole)),
         [0xfd, b'7', b'z', b'X', b'Z', 0] => Box::new(liblzma::read::XzDecoder::new_multi_decoder(whole)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "it is compressed with zstd; gzip, bzip2 and xz are read",
-            ));
-        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::new(whole)?),
         _ => Box::new(whole),
     })
 }
