@@ -392,6 +392,74 @@ async fn a_script_yields_its_code_and_log_and_its_container_goes() {
     assert!(engine.list_containers().await.unwrap().is_empty());
 }
 
+/// The text of an event that is a line of output.
+fn line(event: &Event) -> Option<&str> {
+    match event {
+        Event::Log { line, .. } => Some(line),
+        _ => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_of_a_script_are_told_while_it_runs() {
+    let engine = engine("a");
+    let backends = Backends::from([(ClientName::new("a").unwrap(), engine.clone() as Arc<dyn Backend>)]);
+    let (sender, mut events) = unbounded_channel();
+    let (plan, options) = (script("app", None), ApplyOptions::default());
+    let running = apply(&plan, &backends, &options, &sender);
+    let watching = async {
+        let mut next = async || loop {
+            let event = events.recv().await.unwrap();
+            if let Event::CallStarted { .. } = event {
+                return None;
+            }
+            if let Some(line) = line(&event) {
+                return Some(line.to_owned());
+            }
+        };
+        assert_eq!(next().await, None);
+        while !engine
+            .list_containers()
+            .await
+            .unwrap()
+            .get("m.script")
+            .is_some_and(|found| found.container.state.is_running())
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        engine.write_log("m.script", "one\n");
+        // It has not ended: nothing but the stream can tell of this.
+        assert_eq!(next().await.unwrap(), "one");
+        engine.write_log("m.script", "two\nthree");
+        assert_eq!((next().await.unwrap().as_str(), next().await.unwrap().as_str()), ("two", "three"));
+        engine.end_container("m.script", 0);
+    };
+    let both = async { tokio::join!(running, watching) };
+    let both = tokio::time::timeout(Duration::from_secs(60), both).await;
+    let (report, ()) = both.expect("the lines come before the end");
+    let log = b"one\ntwo\nthree".to_vec();
+    assert_eq!(report.scripts[0].outcome, ScriptOutcome::Ended { exit_code: 0, log });
+    drop(sender);
+    assert!(std::iter::from_fn(|| events.try_recv().ok()).all(|event| line(&event).is_none()), "told twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_of_a_script_come_at_the_end_where_they_cannot_be_followed() {
+    for tail in [None, Some(1)] {
+        let engine = engine("a");
+        engine.add_image_with("ending:latest", Behaviour::Ends(0, "one\ntwo\n".into()), Properties::new());
+        let backends = Backends::from([(ClientName::new("a").unwrap(), engine as Arc<dyn Backend>)]);
+        let mut plan = script("ending", None);
+        let Call::RunScript(spec) = &mut plan.steps[0].calls[0] else { unreachable!() };
+        spec.tail = tail;
+        let (sender, mut events) = unbounded_channel();
+        apply(&plan, &backends, &ApplyOptions::default(), &sender).await;
+        let events: Vec<Event> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+        let lines: Vec<&str> = events.iter().filter_map(line).collect();
+        assert_eq!(lines, if tail.is_some() { &["two"][..] } else { &["one", "two"] });
+    }
+}
+
 #[tokio::test]
 async fn a_script_that_cannot_start_leaves_no_container() {
     let engine = engine("a");

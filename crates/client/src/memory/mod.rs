@@ -130,6 +130,14 @@ impl MemoryBackend {
         self.changed.notify_waiters();
     }
 
+    /// Lets a container write to its log.
+    pub fn write_log(&self, name: &str, text: &str) {
+        if let Some(container) = self.lock().world.containers.get_mut(name) {
+            container.log.push_str(text);
+        }
+        self.changed.notify_waiters();
+    }
+
     /// Removes a container behind dfab's back, running or not.
     pub fn lose_container(&self, name: &str) {
         self.lock().world.containers.remove(name);

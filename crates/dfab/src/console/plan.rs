@@ -142,9 +142,15 @@ impl<'a> PlanPrinter<'a> {
                 }
             }
             Event::Log { step: id, line } => {
-                // The log of a script is a result: it is printed with its exit code.
-                if let Some(step) = self.step(id).filter(|step| step.action != Action::Script) {
-                    self.console.progress_line(place(&step.client), &format!("{}: {line}", step.name));
+                match self.step(id) {
+                    // The output of a script is a result; its exit code is printed behind it.
+                    Some(step) if step.action == Action::Script => {
+                        self.console.line(place(&step.client), &line);
+                    }
+                    Some(step) => {
+                        self.console.progress_line(place(&step.client), &format!("{}: {line}", step.name));
+                    }
+                    None => {}
                 }
             }
             Event::StepFinished { step: id, result } => {

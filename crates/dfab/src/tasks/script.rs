@@ -75,7 +75,7 @@ pub const TASKS: &[Task] = &[
         aliases: &[],
         about: "Run a local script in a new container of a configuration.",
         help: "What the configuration needs is created and started first, and left running. The script is uploaded to \
-               every host on which the container runs. Prints `Exit code: N` and the log.",
+               every host on which the container runs. Prints its output while it runs, then `Exit code: N`.",
         parameters: &[TARGET, COMMON, SCRIPT],
         words: Some("[MAP] CONFIG SCRIPT_PATH [INSTANCE]..."),
         scope: Scope::Clients,
@@ -88,7 +88,8 @@ pub const TASKS: &[Task] = &[
         about: "Run a command in a new container of a configuration.",
         help: "The command is given to the entry point after `-c`, so that one of a shell is needed: from the image, the \
                configuration, or `--entrypoint /bin/sh`. It can leave files in {script_path}, which \
-               `--download-result` fetches. Prints `Exit code: N` and the log.",
+               `--download-result` fetches. Prints its output while it runs, then \
+               `Exit code: N`.",
         parameters: &[TARGET, COMMON, SINGLE_CMD],
         words: Some("[MAP] CONFIG COMMAND [INSTANCE]..."),
         scope: Scope::Clients,
@@ -255,7 +256,7 @@ fn download_dir(target: &Path, host: Option<&Host>, hosts: usize) -> PathBuf {
     }
 }
 
-/// Prints exit code and log of each run, and puts them into the report.
+/// Prints the exit code of each run, and puts it and the log into the report.
 fn show(run: &Run, arguments: &Arguments, outcome: &Outcome, mut report: Report) -> Report {
     let scripts =
         outcome.stages.iter().filter_map(|stage| stage.report.as_ref()).flat_map(|report| &report.scripts);
@@ -265,11 +266,9 @@ fn show(run: &Run, arguments: &Arguments, outcome: &Outcome, mut report: Report)
         let place = (!client.is_default()).then_some(client.as_str());
         match outcome {
             ScriptOutcome::Ended { exit_code, log } => {
+                // Its output was printed while it ran.
                 let log = String::from_utf8_lossy(log);
                 run.console.line(place, &format!("Exit code: {exit_code}"));
-                for line in log.lines() {
-                    run.console.line(place, line);
-                }
                 outputs.push(json!({"client": client.as_str(), "container": container, "exit_code": exit_code, "log": log}));
                 if *exit_code != 0 && arguments.flag("fail_nonzero") {
                     let message =
