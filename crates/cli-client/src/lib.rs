@@ -76,6 +76,7 @@
 //! work on the engine's host: [`copy_resource`](CliBackend::copy_resource),
 //! [`copy_resources`](CliBackend::copy_resources), [`isolate_and_get`](CliBackend::isolate_and_get),
 //! [`isolate_to_image`](CliBackend::isolate_to_image), [`save_compressed`](CliBackend::save_compressed),
+//! [`save_stream`](CliBackend::save_stream),
 //! [`flatten_image`](CliBackend::flatten_image).
 //!
 //! # What is different from the Engine API
@@ -126,7 +127,7 @@ pub use failure::Unusable;
 pub use frame::Finished;
 pub use options::{CliOptions, EchoSink, Sudo, TlsFlags};
 pub use shell::{Exit, LocalShell, RemoteShell, Running, Shell};
-pub use utilities::{Copies, Outside};
+pub use utilities::{Compressor, Copies, Outside};
 
 /// The example of the README is compiled as a test.
 #[cfg(doctest)]

@@ -120,13 +120,28 @@ impl CliBackend {
     /// anything is an error of this call, a later failure one of the stream.
     pub(crate) async fn downloaded(&self, operation: String, built: Built) -> Result<Reader> {
         let command = self.built(&operation, built)?;
-        let (mut sink, data) = tokio::io::duplex(BUFFER);
+        let host = Arc::clone(&self.host);
+        let run = |mut sink| async move { host.piped(&command, &mut tokio::io::empty(), &mut sink).await };
+        self.streamed(operation, run).await
+    }
+
+    /// As [`CliBackend::downloaded`], for whatever writes to a sink.
+    pub(crate) async fn streamed<F>(
+        &self,
+        operation: String,
+        run: impl FnOnce(DuplexStream) -> F,
+    ) -> Result<Reader>
+    where
+        F: Future<Output = std::result::Result<io::Result<Finished>, Unusable>> + Send + 'static,
+    {
+        let (sink, data) = tokio::io::duplex(BUFFER);
         let (tell, result) = oneshot::channel();
         let host = Arc::clone(&self.host);
+        let running = run(sink);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let result = host.piped(&command, &mut tokio::io::empty(), &mut sink).await;
-            // Whoever has dropped the stream does not want to know; the sink ends after this.
+            let result = running.await;
+            // Whoever has dropped the stream does not want to know.
             let _ = tell.send(ended(&host, &operation, &[], result).map(drop));
         });
         let mut download = Download { data, result: Some(result), _task: task };

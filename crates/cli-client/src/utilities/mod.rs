@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use dfab_client::backend::Result;
 use dfab_client::error::Cause;
+use dfab_client::transfer::Reader;
 use tokio::io::DuplexStream;
 use tokio_util::io::SyncIoBridge;
 
@@ -27,6 +28,15 @@ use repack::Strip;
 
 /// Bytes that may wait between the channel and the file.
 const BUFFER: usize = 1 << 20;
+
+/// A program that compresses what is on its way from the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compressor {
+    /// `gzip`
+    Gzip,
+    /// `zstd`
+    Zstd,
+}
 
 /// What is done with a stream on its way to a file.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +70,7 @@ impl CliBackend {
             .map_err(|cause| self.error(&operation, cause))?;
         let command = self.built(&operation, command::copy_from(container, &checked))?;
         let token = token();
-        let script = scripts::compressed(&command, &self.host.options, &token);
+        let script = scripts::compressed(&command, Compressor::Gzip, &self.host.options, &token);
         let strip = if contents_only { Strip::FirstFolder } else { Strip::Nothing };
         self.delivered(&operation, script, token, file, Delivery::Renamed(strip)).await
     }
@@ -127,8 +137,25 @@ impl CliBackend {
         destination::checked(image).map_err(|cause| self.error(&operation, cause))?;
         let command = self.built(&operation, command::save(&[image]))?;
         let token = token();
-        let script = scripts::compressed(&command, &self.host.options, &token);
+        let script = scripts::compressed(&command, Compressor::Gzip, &self.host.options, &token);
         self.delivered(&operation, script, token, file, Delivery::AsItIs).await
+    }
+
+    /// Returns an image with its layers as a tar stream, compressed on the host: for links that are slower than
+    /// the compressor. Mirrors `docker save`, in a pipe to `gzip` or `zstd` at its fastest level.
+    ///
+    /// # Errors
+    ///
+    /// Not found for an absent image. The stream's error for a failure after its beginning.
+    pub async fn save_stream(&self, image: &str, compressor: Compressor) -> Result<Reader> {
+        let operation = format!("save image `{image}`");
+        destination::checked(image).map_err(|cause| self.error(&operation, cause))?;
+        let command = self.built(&operation, command::save(&[image]))?;
+        let token = token();
+        let script = scripts::compressed(&command, compressor, &self.host.options, &token);
+        let host = Arc::clone(&self.host);
+        let run = |mut sink| async move { host.script_into(&script, &token, &mut sink).await };
+        self.streamed(operation, run).await
     }
 
     /// Makes one layer of an image, as `destination`: a container of it is run once with `no_op` in place of

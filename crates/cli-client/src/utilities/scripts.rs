@@ -6,6 +6,7 @@
 
 use dfab_tunnel::quote;
 
+use super::Compressor;
 use super::destination::Plan;
 use crate::command::Command;
 use crate::options::{CliOptions, Sudo};
@@ -37,15 +38,24 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 /// A command whose output is compressed on its way.
-pub(super) fn compressed(command: &Command, options: &CliOptions, token: &str) -> String {
+pub(super) fn compressed(
+    command: &Command,
+    compressor: Compressor,
+    options: &CliOptions,
+    token: &str,
+) -> String {
     let program = docker(options, &command.words);
-    start(options, token) + &piped_through_gzip(&program) + "}\n"
+    start(options, token) + &piped_through(compressor, &program) + "}\n"
 }
 
-/// Ends a script with `source | gzip`, and the status of the one that failed.
-fn piped_through_gzip(source: &str) -> String {
+/// Ends a script with `source | compressor`, and the status of the one that failed.
+fn piped_through(compressor: Compressor, source: &str) -> String {
+    let compressor = match compressor {
+        Compressor::Gzip => "gzip -1",
+        Compressor::Zstd => "zstd -1 -q -c",
+    };
     format!(
-        "{{ {source}; echo $? >\"$d/s\"; }} | gzip -1\ng=$?\nread -r s <\"$d/s\"\n[ \"$s\" = 0 ] || quit \"$s\"\nquit \"$g\"\n"
+        "{{ {source}; echo $? >\"$d/s\"; }} | {compressor}\ng=$?\nread -r s <\"$d/s\"\n[ \"$s\" = 0 ] || quit \"$s\"\nquit \"$g\"\n"
     )
 }
 
@@ -102,7 +112,9 @@ fn isolated(plan: &Plan, options: &CliOptions, token: &str) -> String {
 /// Ends with a compressed archive of the resources on standard output.
 pub(super) fn isolate_and_get(plan: &Plan, options: &CliOptions, token: &str) -> String {
     let before = before(options);
-    isolated(plan, options, token) + &piped_through_gzip(&format!("{before}tar -C \"$t\" -cf - .")) + "}\n"
+    isolated(plan, options, token)
+        + &piped_through(Compressor::Gzip, &format!("{before}tar -C \"$t\" -cf - ."))
+        + "}\n"
 }
 
 /// Ends with an image of the resources.

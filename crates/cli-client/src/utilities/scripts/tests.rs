@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dfab_client::error::{Cause, Error};
 
-use super::super::Copies;
+use super::super::{Compressor, Copies};
 use crate::backend::CliBackend;
 use crate::fake::Fake;
 use crate::options::CliOptions;
@@ -190,6 +190,32 @@ async fn archives_arrive_with_the_names_that_are_asked_for() {
     let file = fs::File::open(path).unwrap();
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut text).unwrap();
     assert_eq!(text, "layers of i");
+    world.fake.assert_tidy();
+}
+
+/// An image's stream is compressed by the program that was chosen; what fails is an error of the stream.
+#[tokio::test]
+async fn an_image_is_a_compressed_stream() {
+    use tokio::io::AsyncReadExt;
+    let world = world();
+    world.fake.program("zstd", "#!/bin/sh\nprintf '%s:' \"$*\"\nexec cat\n");
+    let mut text = String::new();
+    let mut stream = world.docker.save_stream("i", Compressor::Zstd).await.unwrap();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "-1 -q -c:layers of i");
+    let (mut packed, mut text) = (Vec::new(), String::new());
+    let mut stream = world.docker.save_stream("i", Compressor::Gzip).await.unwrap();
+    stream.read_to_end(&mut packed).await.unwrap();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*packed), &mut text).unwrap();
+    assert_eq!(text, "layers of i");
+    let absent = match world.docker.save_stream("absent", Compressor::Gzip).await {
+        Ok(mut stream) => {
+            let error = stream.read_to_end(&mut Vec::new()).await.unwrap_err();
+            error.downcast::<Error>().unwrap()
+        }
+        Err(error) => error,
+    };
+    assert!(absent.is_not_found(), "{}", shown(&absent));
     world.fake.assert_tidy();
 }
 
