@@ -6,7 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use dfab_cli_client::{Exit, LocalShell, Shell};
+use dfab_client::error::Source;
+use dfab_tasks::setup;
 use dfab_tunnel::{Session, Transfer, quote};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -42,6 +45,12 @@ impl Machine {
             None => Arc::new(LocalShell::new()),
         };
         Self { shell, remote: host.map(|host| (Arc::clone(sessions), host.clone())) }
+    }
+
+    /// This machine.
+    #[cfg(test)]
+    pub fn here() -> Self {
+        Self { shell: Arc::new(LocalShell::new()), remote: None }
     }
 
     /// Runs a command line to its end, with this text as its standard input.
@@ -205,6 +214,22 @@ impl Machine {
     }
 }
 
+#[async_trait(?Send)]
+impl dfab_tasks::host::Commands for Machine {
+    async fn run(&self, line: &str, root: bool) -> std::result::Result<setup::Finished, Source> {
+        // Not the user's shell, which may read lines in another way.
+        let line = format!("{}sh -c {}", if root { "sudo -n " } else { "" }, quote::shell(line));
+        let finished = Machine::run(self, &line, b"").await?;
+        let failed = match finished.exit {
+            Ok(0) => None,
+            Ok(status) => Some(format!("ended with status {status}")),
+            Err(how) => Some(how),
+        };
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(setup::Finished { failed, stdout: text(finished.stdout), stderr: text(finished.stderr) })
+    }
+}
+
 /// Splits a path into its directory and its last component.
 fn split(path: &str) -> (&str, &str) {
     match path.trim_end_matches('/').rsplit_once('/') {
@@ -264,7 +289,7 @@ mod tests {
     use super::*;
 
     fn here() -> Machine {
-        Machine { shell: Arc::new(LocalShell::new()), remote: None }
+        Machine::here()
     }
 
     #[tokio::test]

@@ -6,8 +6,11 @@
 //! (`dfab-map`) over what is there (`dfab-client`) to the applied plan.
 
 pub mod actions;
+pub mod container;
+pub mod host;
 pub mod information;
 pub mod outcome;
+pub mod roles;
 pub mod setup;
 
 pub use actions::{ActionOptions, Engines, Happening};

@@ -144,6 +144,19 @@ impl User {
         self.line(flavour, &words, CommandLine::new(words.adduser)).map(Into::into)
     }
 
+    /// Returns the command that makes the user, with a primary group that exists.
+    ///
+    /// # Errors
+    ///
+    /// As [`User::adduser`].
+    pub fn adduser_in_group(&self, group: &str, flavour: Flavour) -> Result<String, Unsupported> {
+        let words = flavour.words(self.compat);
+        let line = CommandLine::new(words.adduser);
+        // The group is named after the number, as in `adduser --uid 2000 --ingroup app …`.
+        let line = line.option_if(words.uid, self.uid).option(words.primary, group);
+        Self { uid: None, ..self.clone() }.line(flavour, &words, line).map(Into::into)
+    }
+
     fn line(&self, flavour: Flavour, words: &Words, line: CommandLine) -> Result<CommandLine, Unsupported> {
         let no_password = match words.no_password {
             None if self.no_password => {
@@ -205,23 +218,19 @@ pub fn assignuser_list(user: &str, groups: &[&str], flavour: Flavour) -> Vec<Str
 ///
 /// As [`User::adduser`].
 pub fn addgroupuser(user: &User, groups: &[&str], flavour: Flavour) -> Result<String, Unsupported> {
-    let words = flavour.words(user.compat);
-    let line = CommandLine::new(words.adduser);
-    let (first, line) = match user.compat {
-        true if flavour == Flavour::Busybox || groups.is_empty() => (None, line),
-        true => (None, line.option("-G", groups.join(","))),
-        false => {
-            let group = Group { gid: user.uid, system: user.system, ..Group::new(&user.name) };
-            (Some(group.addgroup(flavour)), line)
-        }
+    let (first, make) = if user.compat {
+        let words = flavour.words(true);
+        let line = CommandLine::new(words.adduser);
+        let line = match flavour == Flavour::Busybox || groups.is_empty() {
+            true => line,
+            false => line.option("-G", groups.join(",")),
+        };
+        (None, user.line(flavour, &words, line)?.into())
+    } else {
+        let group = Group { gid: user.uid, system: user.system, ..Group::new(&user.name) };
+        (Some(group.addgroup(flavour)), user.adduser_in_group(&user.name, flavour)?)
     };
-    // The group is named after the number, as in `adduser --uid 2000 --ingroup app …`.
-    let (uid, line) = match user.compat {
-        true => (user.uid, line),
-        false => (None, line.option_if(words.uid, user.uid).option(words.primary, &user.name)),
-    };
-    let make = User { uid, ..user.clone() }.line(flavour, &words, line)?;
-    let mut commands: Vec<String> = first.into_iter().chain([make.into()]).collect();
+    let mut commands: Vec<String> = first.into_iter().chain([make]).collect();
     if !user.compat || flavour == Flavour::Busybox {
         commands.extend(assignuser_list(&user.name, groups, flavour));
     }

@@ -1,8 +1,6 @@
 //! Tasks about a host itself: addresses, socat (clients-tasks §7.7, §8.3–§8.5).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use dfab_tunnel::quote;
+use dfab_tasks::host::{Error, network};
 use futures_util::FutureExt;
 use serde_json::json;
 
@@ -82,30 +80,16 @@ fn machine(run: &Run) -> Machine {
     Machine::new(run.host.as_ref(), &run.engines.sessions)
 }
 
-/// Returns the addresses of an interface, as `ip` prints them one a line.
-async fn addresses(run: &Run, family: &str, interface: &str) -> Result<String> {
-    let line = format!("ip -o {family} addr show dev {}", quote::shell(interface));
-    let output = machine(run).succeed(&line, b"").await?;
-    Ok(String::from_utf8_lossy(&output).into_owned())
-}
-
-/// Returns the first address of a family (`inet`, `inet6`) in the output of `ip -o addr`; link-local
-/// IPv6 addresses count only where there is no other.
-fn first_address(output: &str, family: &str) -> Option<String> {
-    let mut link_local = None;
-    for line in output.lines() {
-        let mut words = line.split_whitespace();
-        if !words.any(|word| word == family) {
-            continue;
-        }
-        let address = words.next()?.split('/').next()?.to_owned();
-        if line.contains("scope link") && family == "inet6" {
-            link_local.get_or_insert(address);
-        } else {
-            return Some(address);
+/// What a question about an interface has come to.
+fn asked<T>(answer: std::result::Result<Option<T>, Error>, interface: &str, family: &str) -> Result<T> {
+    match answer {
+        Ok(address) => address.ok_or_else(|| missing(interface, family)),
+        Err(error @ Error::Interface(_)) => Err(Failure::new(Kind::Task, error.to_string())),
+        Err(error) => {
+            let text = format!("failed to ask for the address of interface {interface}");
+            Err(Failure::new(Kind::Connection, text).because(&error))
         }
     }
-    link_local
 }
 
 fn missing(interface: &str, family: &str) -> Failure {
@@ -114,9 +98,7 @@ fn missing(interface: &str, family: &str) -> Failure {
 
 async fn get_ip(run: &Run, arguments: &Arguments) -> Result<Report> {
     let interface = arguments.text("interface_name").unwrap_or("docker0");
-    let output = addresses(run, "-4", interface).await?;
-    let address = first_address(&output, "inet").and_then(|text| text.parse::<Ipv4Addr>().ok());
-    let address = address.ok_or_else(|| missing(interface, "IPv4"))?;
+    let address = asked(network::get_ip4_address(&machine(run), interface).await, interface, "IPv4")?;
     run.result_line(&address.to_string());
     let rows = vec![json!({"host": run.host_text(), "interface": interface, "address": address.to_string()})];
     Ok(Report { rows: Some(rows), ..Report::done("docker.get_ip") })
@@ -129,17 +111,11 @@ async fn get_ipv6(run: &Run, arguments: &Arguments) -> Result<Report> {
         Some((name, flag)) => (name, crate::cli::arguments::boolean(flag)),
         None => (given, arguments.boolean("expand")),
     };
-    let output = addresses(run, "-6", interface).await?;
-    let address = first_address(&output, "inet6").and_then(|text| text.parse::<Ipv6Addr>().ok());
-    let address = address.ok_or_else(|| missing(interface, "IPv6"))?;
-    let shown = if expand.unwrap_or(false) { expanded(address) } else { address.to_string() };
+    let address = asked(network::get_ip6_address(&machine(run), interface).await, interface, "IPv6")?;
+    let shown = if expand.unwrap_or(false) { network::expanded(address) } else { address.to_string() };
     run.result_line(&shown);
     let rows = vec![json!({"host": run.host_text(), "interface": interface, "address": shown})];
     Ok(Report { rows: Some(rows), ..Report::done("docker.get_ipv6") })
-}
-
-fn expanded(address: Ipv6Addr) -> String {
-    address.segments().map(|segment| format!("{segment:04x}")).join(":")
 }
 
 async fn reset_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
@@ -174,33 +150,4 @@ async fn fetch_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
     run.result_line(&format!("download: {given} <- {remote}"));
     let rows = vec![json!({"host": run.host_text(), "local": given, "remote": remote})];
     Ok(Report { rows: Some(rows), ..Report::done("docker.fetch_socat") })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_address_of_a_family_is_found() {
-        let output = "\
-2: eth0    inet 192.0.2.10/24 brd 192.0.2.255 scope global eth0\\       valid_lft forever preferred_lft forever
-2: eth0    inet6 fe80::1/64 scope link \\       valid_lft forever preferred_lft forever
-2: eth0    inet6 2001:db8::10/64 scope global \\       valid_lft forever preferred_lft forever
-";
-        assert_eq!(first_address(output, "inet").as_deref(), Some("192.0.2.10"));
-        assert_eq!(first_address(output, "inet6").as_deref(), Some("2001:db8::10"));
-        assert_eq!(first_address("", "inet"), None);
-        let only_link = output.lines().nth(1).unwrap();
-        assert_eq!(first_address(only_link, "inet6").as_deref(), Some("fe80::1"));
-    }
-
-    #[test]
-    fn addresses_are_expanded_to_eight_groups() {
-        for (address, expected) in [
-            ("::1", "0000:0000:0000:0000:0000:0000:0000:0001"),
-            ("2001:db8::", "2001:0db8:0000:0000:0000:0000:0000:0000"),
-        ] {
-            assert_eq!(expanded(address.parse().unwrap()), expected);
-        }
-    }
 }
