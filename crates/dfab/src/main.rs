@@ -14,6 +14,7 @@ mod endpoint;
 mod engines;
 mod exit;
 mod failure;
+mod link;
 mod list;
 mod machine;
 mod man;

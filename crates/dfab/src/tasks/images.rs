@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+use dfab_cli_client::Compressor;
+use dfab_client::Backend;
 use dfab_client::backend::PullProgress;
-use dfab_client::transfer::Progress;
+use dfab_client::transfer::{Progress, Reader};
+use dfab_map::desired::Target;
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 use dfab_map::value::{Late, Value};
@@ -12,16 +15,25 @@ use futures_util::FutureExt;
 use serde_json::json;
 
 use super::engine_failure;
-use crate::archive;
+use crate::archive::{self, Compression, Stored};
 use crate::cli::Arguments;
 use crate::console::transfer::Transfer;
+use crate::endpoint::{Address, DEFAULT_SOCKET, Endpoint};
 use crate::failure::{Failure, Kind, Result};
+use crate::link::{self, Direction, Tools};
+use crate::machine::Machine;
 use crate::registry::{Parameter, ParameterKind, Scope, Task};
 use crate::report::Report;
 use crate::run::Run;
 
 const TEXT: ParameterKind = ParameterKind::Text;
 const IMAGE: Parameter = Parameter::required("image", "name of the image, with a tag or digest");
+
+/// The version of the Engine API from which on engines read archives that are compressed with zstd (23.0).
+const READS_ZSTD: (u32, u32) = (1, 42);
+
+/// Plain archives below this are sent before a link is measured.
+const WORTH_MEASURING: u64 = 8 << 20;
 
 /// The table entries.
 pub const TASKS: &[Task] = &[
@@ -30,7 +42,8 @@ pub const TASKS: &[Task] = &[
         name: "load_image",
         aliases: &[],
         about: "Upload an image archive to the host.",
-        help: "The archive is a tar file, plain or compressed with gzip, as `docker save` and `docker.save_image` write it.",
+        help: "The archive is a tar file, plain or compressed, as `docker save` and `docker.save_image` write it. Over SSH a plain \
+               one travels compressed where the link is slower than the compressor.",
         parameters: &[&[
             Parameter::required("filename", "archive on this machine"),
             Parameter::optional("timeout", ParameterKind::Integer, "120", "seconds that the upload may take"),
@@ -88,7 +101,8 @@ pub const TASKS: &[Task] = &[
         aliases: &[],
         about: "Download an image as a compressed archive.",
         help: "Runs on the first host only. `/` and `:` of the image's name are `_` in the file's. A file whose name ends \
-               in `.tar` is not compressed.",
+               in `.tar` is not compressed, one in `.zst` with zstd, any other with gzip. However it is stored, over SSH \
+               it travels compressed where the link is slower than the host's zstd or gzip.",
         parameters: &[&[
             IMAGE,
             Parameter::optional("filename", TEXT, "IMAGE.tar.gz", "file on this machine"),
@@ -222,20 +236,102 @@ async fn save_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     }
     let backend = run.backend().await?;
     let transfer = Transfer::new(&run.console, run.host_text(), &format!("save {image}"));
-    let stream = backend.save_image(image).await.map_err(|error| engine_failure(&error))?;
+    let (stream, wire) = match compressed_save(run, backend.as_ref(), image).await? {
+        Some(compressed) => compressed,
+        None => {
+            let stream = backend.save_image(image).await.map_err(|error| engine_failure(&error))?;
+            (stream, Compression::None)
+        }
+    };
     let tell = |bytes: u64| transfer.bytes(bytes, None);
-    let saved = archive::write(stream, &path, archive::Format::of(&name), &tell).await.map_err(|error| {
+    let stored = Compression::of_name(&name);
+    let saved = archive::write(stream, wire, &path, stored, &tell).await.map_err(|error| {
         let kind = if matches!(error, archive::Failed::File(_)) { Kind::Task } else { Kind::Connection };
         Failure::new(kind, format!("failed to save image `{image}` to `{name}`"))
             .because(&error)
             .hint("nothing is left of it; run the task again")
     })?;
     drop(transfer);
-    run.result_line(&format!("saved {image} to {name} ({} MiB, sha256 {})", saved.bytes >> 20, saved.sha256));
+    run.result_line(&format!(
+        "saved {image} to {name} ({})",
+        told(&saved, Some(wire).filter(|wire| *wire != Compression::None))
+    ));
     let rows = vec![json!({
         "host": run.host_text(), "image": image, "file": name, "bytes": saved.bytes, "sha256": saved.sha256,
+        "sent_as": wire.to_string(),
     })];
     Ok(Report { rows: Some(rows), ..Report::done("docker.save_image") })
+}
+
+/// What is said of an archive that was transferred, and how where that is worth a word.
+fn told(archive: &archive::Archive, wire: Option<Compression>) -> String {
+    let sent = wire.map(|wire| match wire {
+        Compression::None => ", sent without compression".to_owned(),
+        wire => format!(", sent as {wire}"),
+    });
+    format!("{} MiB, sha256 {}{}", archive.bytes >> 20, archive.sha256, sent.unwrap_or_default())
+}
+
+/// Returns the host of a target that is reached over SSH and has its engine at the socket of its own, which is
+/// the one that its `docker` program speaks to.
+fn ssh_machine(run: &Run, target: &Target) -> Result<Option<Machine>> {
+    match run.engines.endpoint(target)? {
+        Endpoint { host: Some(host), address: Address::Unix(path) } if path == DEFAULT_SOCKET => {
+            Ok(Some(Machine::new(Some(&host), &run.engines.sessions)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Opens an image's stream that the host compresses, where the link gains by that. Whatever stands in the way of
+/// it is no failure: the image then travels as it is, and says itself what is wrong.
+async fn compressed_save(
+    run: &Run,
+    backend: &dyn Backend,
+    image: &str,
+) -> Result<Option<(Reader, Compression)>> {
+    let target = run.target().await?;
+    let Some(machine) = ssh_machine(run, &target)? else { return Ok(None) };
+    let is_there = async { backend.image_id(&image_name(image).ok()?).await.ok()? };
+    if is_there.await.is_none() {
+        return Ok(None);
+    }
+    let measured = async {
+        let tools = Tools::of(&machine).await?;
+        Ok::<_, Failure>(link::choose(link::measure(&machine, Direction::Down).await?, tools))
+    };
+    let wire = measured.await.unwrap_or(Compression::None);
+    let compressor = match wire {
+        Compression::None => return Ok(None),
+        Compression::Gzip => Compressor::Gzip,
+        Compression::Zstd => Compressor::Zstd,
+    };
+    let stream = run.engines.program(&target)?.save_stream(image, compressor).await;
+    Ok(stream.ok().map(|stream| (stream, wire)))
+}
+
+/// Chooses how an archive travels to the engine; `None` is as it is stored.
+async fn load_wire(run: &Run, backend: &dyn Backend, archive: &Stored) -> Result<Option<Compression>> {
+    let Some(stored) = archive.compression else { return Ok(None) };
+    let reads_zstd = match stored {
+        Compression::Gzip => return Ok(None),
+        Compression::Zstd | Compression::None => {
+            let info = backend.engine_info().await.map_err(|error| engine_failure(&error))?;
+            info.api_version >= READS_ZSTD
+        }
+    };
+    if stored == Compression::Zstd && reads_zstd {
+        return Ok(None);
+    }
+    let machine = ssh_machine(run, &run.target().await?)?;
+    // What is compressed already says little of what would have to be sent.
+    let is_worth_it = stored != Compression::None || archive.size >= WORTH_MEASURING;
+    let Some(machine) = machine.filter(|_| is_worth_it) else {
+        return Ok(Some(Compression::None));
+    };
+    let tools = Tools { gzip: true, zstd: reads_zstd };
+    let rate = link::measure(&machine, Direction::Up).await;
+    Ok(Some(rate.map_or(Compression::None, |rate| link::choose(rate, tools))))
 }
 
 async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
@@ -253,7 +349,7 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     let seconds = seconds.or(colon_seconds).unwrap_or(120);
     let limit = u64::try_from(seconds)
         .map_err(|_| Failure::usage(format!("`{seconds}` is no number of seconds (argument `timeout`)")))?;
-    let (file, read, size) = archive::open(path(name)).await.map_err(|error| {
+    let archive = archive::open(path(name)).await.map_err(|error| {
         Failure::usage(format!("failed to read the image archive `{name}`")).because(&error)
     })?;
     let rows = vec![json!({"host": run.host_text(), "file": name})];
@@ -263,8 +359,12 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     }
     let backend = run.backend().await?;
     let transfer = Transfer::new(&run.console, run.host_text(), &format!("load {name}"));
+    let size = archive.size;
+    let recode = load_wire(run, backend.as_ref(), &archive).await?;
+    let (stored, wire) = (archive.compression, recode.or(archive.compression));
+    let (stream, read) = archive.reader(recode);
     let progress = |progress: Progress| transfer.progress(&progress);
-    let loading = backend.load_image(Box::new(file), &progress);
+    let loading = backend.load_image(stream, &progress);
     let again = "the engine keeps no part of an image; run the task again";
     let loading = async {
         tokio::select! {
@@ -290,9 +390,10 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     }
     let loaded = read.archive();
     drop(transfer);
-    run.result_line(&format!("loaded {name} ({} MiB, sha256 {})", loaded.bytes >> 20, loaded.sha256));
+    run.result_line(&format!("loaded {name} ({})", told(&loaded, wire.filter(|_| wire != stored))));
     let rows = vec![json!({
         "host": run.host_text(), "file": name, "bytes": loaded.bytes, "sha256": loaded.sha256,
+        "sent_as": wire.map(|wire| wire.to_string()),
     })];
     Ok(Report { rows: Some(rows), ..Report::done("docker.load_image") })
 }

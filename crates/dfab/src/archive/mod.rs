@@ -1,0 +1,35 @@
+//! Image archives on this machine: written and read as streams, with a checksum (clients-tasks §8.9).
+//!
+//! The network, and compressing and the disk, are busy at the same time; a few blocks lie between them, never
+//! the image. How an archive travels and how it is stored are independent of each other. A file gets its name
+//! when it is whole.
+
+mod compression;
+mod read;
+mod write;
+
+pub use self::compression::Compression;
+pub use self::read::{Progress, Stored, open};
+pub use self::write::{Failed, write};
+
+/// Bytes in one step.
+const BLOCK: usize = 256 << 10;
+
+/// Blocks between the network and the disk.
+const BETWEEN: usize = 8;
+
+/// A file that was written or read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// Bytes of the tar stream of a file that was written; of the file itself of one that was read.
+    pub bytes: u64,
+    /// SHA-256 of the file, in hexadecimal digits.
+    pub sha256: String,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
