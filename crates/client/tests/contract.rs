@@ -1,6 +1,6 @@
 //! The contract suite over the backends of this crate.
 //!
-//! The engine in memory always; a real one where `DFAB_LIVE_ENGINE` gives its socket (an image
+//! The engine in memory always; real ones where `DFAB_LIVE_ENGINES` gives their sockets (an image
 //! `busybox:latest` must be there).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
@@ -12,7 +12,7 @@ use dfab_client::MemoryBackend;
 use dfab_client::contract::{Fixture, Outcome, run};
 use dfab_client::memory::Behaviour;
 use dfab_map::spec::Properties;
-use engine::{engine, image};
+use engine::{Engines, image};
 
 fn assert_kept(outcomes: &[Outcome]) {
     assert!(outcomes.len() > 15);
@@ -37,6 +37,7 @@ async fn the_engine_in_memory_keeps_the_contract() {
 
 #[tokio::test]
 async fn the_api_backend_keeps_the_contract() {
-    let Some(engine) = engine() else { return };
-    assert_kept(&run(engine.as_ref(), &Fixture::with_shell(image("busybox"), "contract")).await);
+    for engine in Engines::take().await.iter() {
+        assert_kept(&run(engine.as_ref(), &Fixture::with_shell(image("busybox"), "contract")).await);
+    }
 }
