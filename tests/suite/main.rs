@@ -11,6 +11,7 @@ mod errors;
 mod every_property;
 mod generations;
 mod guides;
+mod host_utilities;
 mod image_transfer;
 mod images;
 mod interruption;
