@@ -28,6 +28,9 @@ pub(super) fn checks<'a>(suite: &'a Suite<'a>) -> Vec<(&'static str, BoxFuture<'
         commands_run_in_running_containers_only,
         logs_are_merged_and_can_be_cut,
         health_is_that_of_the_check,
+        a_restart_starts_what_runs_and_what_does_not,
+        a_container_takes_another_name_that_is_free,
+        what_is_not_paused_cannot_continue,
     )
 }
 
@@ -232,4 +235,37 @@ async fn health_is_that_of_the_check(suite: &Suite<'_>) -> Checked {
     equal("before the start", suite.backend.container_health(&spec.name).await?, Health::Ended)?;
     suite.backend.start_container(&spec.name).await?;
     equal("without a check", suite.backend.container_health(&spec.name).await?, Health::Unchecked)
+}
+
+async fn a_restart_starts_what_runs_and_what_does_not(suite: &Suite<'_>) -> Checked {
+    let spec = suite.running("restart");
+    suite.backend.create_container(&spec).await?;
+    let id = inspected(suite, &spec.name).await?.id;
+    for when in ["before the start", "while it runs"] {
+        suite.backend.restart_container(&spec.name, Some(Duration::from_secs(5))).await?;
+        let container = inspected(suite, &spec.name).await?;
+        equal(when, (container.state, &container.id), (ContainerState::Running, &id))?;
+    }
+    let absent = suite.backend.restart_container(&suite.name("nothing"), Some(SHORT)).await;
+    not_found("restarting nothing", absent)
+}
+
+async fn a_container_takes_another_name_that_is_free(suite: &Suite<'_>) -> Checked {
+    let (before, other) = (suite.running("before"), suite.running("other"));
+    suite.backend.create_container(&before).await?;
+    suite.backend.create_container(&other).await?;
+    let id = inspected(suite, &before.name).await?.id;
+    conflict("a name that is taken", suite.backend.rename_container(&before.name, &other.name).await)?;
+    let after = suite.name("after");
+    suite.backend.rename_container(&before.name, &after).await?;
+    equal("ID", inspected(suite, &after).await?.id, id)?;
+    expect("the old name is free", suite.backend.inspect_container(&before.name).await?.is_none())?;
+    not_found("renaming nothing", suite.backend.rename_container(&before.name, &suite.name("x")).await)
+}
+
+async fn what_is_not_paused_cannot_continue(suite: &Suite<'_>) -> Checked {
+    let spec = suite.running("awake");
+    suite.create_and_start(&spec).await?;
+    conflict("unpausing it", suite.backend.unpause_container(&spec.name).await)?;
+    not_found("unpausing nothing", suite.backend.unpause_container(&suite.name("nothing")).await)
 }

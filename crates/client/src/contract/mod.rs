@@ -11,11 +11,11 @@ mod streams;
 use std::fmt;
 use std::time::Duration;
 
-use dfab_map::image::ImageName;
+use dfab_map::image::{ImageName, ImageVersion};
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, Properties};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::try_join;
 use serde_json::json;
 
 use crate::backend::Backend;
@@ -42,11 +42,12 @@ impl Fixture {
     /// For an engine that has `image`, which must hold a shell at `/bin/sh` and `sleep`.
     pub fn with_shell(image: ImageName, prefix: impl Into<String>) -> Self {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let version = dfab_map::image::ImageVersion::Tag("latest".into());
+        let version = ImageVersion::Tag("latest".into());
         Self {
             ending_image: image.clone(),
             image,
-            running: words(&["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]),
+            // The shell waits, and starts nothing more: many containers of a suite run at a time.
+            running: words(&["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"]),
             ending: words(&["sh", "-c", "echo hello; echo world; exit 3"]),
             absent_image: ImageName { repository: "dfab-contract/no-such-image".into(), version },
             prefix: prefix.into(),
@@ -89,14 +90,14 @@ pub async fn run(backend: &dyn Backend, fixture: &Fixture) -> Vec<Outcome> {
         all.into_iter().flatten().collect()
     };
     let mut outcomes = Vec::with_capacity(checks.len());
+    // What an interrupted run has left; after that, each check is followed by a clean-up.
+    if let Err(broken) = suite.clean_up().await {
+        return vec![Outcome { name: "what_earlier_runs_left_can_be_removed", result: Err(broken) }];
+    }
     for (name, check) in checks {
-        let result = async {
-            suite.clean_up().await?;
-            let result = check.await;
-            suite.clean_up().await?;
-            result
-        };
-        outcomes.push(Outcome { name, result: result.boxed().await });
+        let result = check.await;
+        let cleaned = suite.clean_up().await;
+        outcomes.push(Outcome { name, result: result.and(cleaned) });
     }
     outcomes
 }
@@ -137,17 +138,34 @@ impl Suite<'_> {
         Ok(self.backend.start_container(&spec.name).await?)
     }
 
+    /// A name for an image of a check's own: its repository, and the whole with the tag `1`.
+    fn image(&self, name: &str) -> (String, ImageName) {
+        let repository = format!("{}/{name}", self.fixture.prefix);
+        let version = ImageVersion::Tag("1".into());
+        (repository.clone(), ImageName { repository, version })
+    }
+
+    /// Removes what has our names. Everything of one kind at once: a backend makes one message of it.
     async fn clean_up(&self) -> Checked {
-        let ours = |name: &String| name.starts_with(&format!("{}.", self.fixture.prefix));
-        for name in self.backend.list_containers().await?.into_keys().filter(ours) {
-            self.backend.remove_container(&name, true, true).await?;
-        }
-        for name in self.backend.list_networks().await?.into_keys().filter(ours) {
-            self.backend.remove_network(&name).await?;
-        }
-        for name in self.backend.list_volumes().await?.into_keys().filter(ours) {
-            self.backend.remove_volume(&name).await?;
-        }
+        let (backend, prefix) = (self.backend, &self.fixture.prefix);
+        let is_ours = |name: &String| name.starts_with(&format!("{prefix}."));
+        let (containers, networks, volumes, images) = try_join!(
+            backend.list_containers(),
+            backend.list_networks(),
+            backend.list_volumes(),
+            backend.list_images()
+        )?;
+        let containers: Vec<String> = containers.into_keys().filter(is_ours).collect();
+        try_join_all(containers.iter().map(|name| backend.remove_container(name, true, true))).await?;
+        let networks: Vec<String> = networks.into_keys().filter(is_ours).collect();
+        let volumes: Vec<String> = volumes.into_keys().filter(is_ours).collect();
+        let is_ours = |name: &String| name.starts_with(&format!("{prefix}/"));
+        let images: Vec<String> = images.into_keys().filter(is_ours).collect();
+        try_join!(
+            try_join_all(networks.iter().map(|name| backend.remove_network(name))),
+            try_join_all(volumes.iter().map(|name| backend.remove_volume(name))),
+            try_join_all(images.iter().map(|name| backend.remove_image(name, false)))
+        )?;
         Ok(())
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dfab_map::image::ImageName;
 use dfab_map::observed::{Wanted, image_key};
 use dfab_map::property::Property;
-use dfab_map::spec::{EndpointSpec, NetworkSpec, VolumeSpec};
+use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -24,6 +25,9 @@ pub(super) fn checks<'a>(suite: &'a Suite<'a>) -> Vec<(&'static str, BoxFuture<'
         a_volume_shows_what_was_asked_for,
         a_held_volume_is_a_conflict,
         an_image_that_cannot_be_pulled_is_an_error,
+        an_image_has_the_names_that_it_was_given,
+        a_container_becomes_an_image_with_one_layer_more,
+        every_ping_asks_the_engine,
         observing_costs_one_request_for_each_wanted_container,
     )
 }
@@ -177,6 +181,52 @@ async fn an_image_that_cannot_be_pulled_is_an_error(suite: &Suite<'_>) -> Checke
         Err(error) if error.is_unreachable() => Err(error.into()),
         Err(_) => Ok(()),
     }
+}
+
+async fn an_image_has_the_names_that_it_was_given(suite: &Suite<'_>) -> Checked {
+    let (backend, image) = (suite.backend, &suite.fixture.image);
+    let (repository, name) = suite.image("named");
+    let id = backend.image_id(image).await?;
+    for _ in 0..2 {
+        backend.tag_image(&image.to_string(), &repository, "1").await?;
+    }
+    equal("ID by the new name", backend.image_id(&name).await?, id.clone())?;
+    equal("ID in the list", backend.list_images().await?.remove(&image_key(&name.to_string())), id.clone())?;
+    backend.remove_image(&name.to_string(), false).await?;
+    equal("ID without the name", backend.image_id(&name).await?, None)?;
+    equal("ID by the old name", backend.image_id(image).await?, id)?;
+    not_found("removing it again", backend.remove_image(&name.to_string(), false).await)?;
+    not_found("naming nothing", backend.tag_image(&name.to_string(), &repository, "2").await)
+}
+
+async fn a_container_becomes_an_image_with_one_layer_more(suite: &Suite<'_>) -> Checked {
+    let (backend, container) = (suite.backend, suite.running("committed"));
+    let (repository, name) = suite.image("committed");
+    backend.create_container(&container).await?;
+    let id = backend.commit_container(&container.name, &repository, "1").await?;
+    equal("ID", backend.image_id(&name).await?, Some(id))?;
+    let layers = async |image: &ImageName| {
+        let history = backend.image_history(&image.to_string()).await?;
+        history.as_array().map(Vec::len).ok_or_else(|| Broken(format!("a history is no list: {history}")))
+    };
+    equal("layers", layers(&name).await?, layers(&suite.fixture.image).await? + 1)?;
+    let user = ContainerSpec { image: name.clone(), ..suite.running("of-it") };
+    backend.create_container(&user).await?;
+    conflict("removing it while it is used", backend.remove_image(&name.to_string(), false).await)?;
+    backend.remove_container(&user.name, false, true).await?;
+    backend.remove_image(&name.to_string(), false).await?;
+    not_found("its history", backend.image_history(&name.to_string()).await)?;
+    not_found("an image of nothing", backend.commit_container(&suite.name("none"), &repository, "1").await)
+}
+
+async fn every_ping_asks_the_engine(suite: &Suite<'_>) -> Checked {
+    suite.backend.engine_info().await?;
+    for _ in 0..2 {
+        let before = suite.backend.requests();
+        suite.backend.ping().await?;
+        equal("requests of a ping", suite.backend.requests() - before, 1)?;
+    }
+    Ok(())
 }
 
 async fn observing_costs_one_request_for_each_wanted_container(suite: &Suite<'_>) -> Checked {

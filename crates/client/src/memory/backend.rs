@@ -170,6 +170,42 @@ impl Backend for MemoryBackend {
         }
     }
 
+    async fn rename_container(&self, name: &str, new_name: &str) -> Result<()> {
+        let operation = format!("rename container `{name}` to `{new_name}`");
+        self.change(operation, |world| world.rename(name, new_name)).await
+    }
+
+    async fn unpause_container(&self, name: &str) -> Result<()> {
+        self.change(format!("unpause container `{name}`"), |world| world.unpause(name)).await
+    }
+
+    async fn commit_container(&self, name: &str, repository: &str, tag: &str) -> Result<String> {
+        let image = format!("{repository}:{tag}");
+        let mut id = String::new();
+        self.change(format!("commit container `{name}` as `{image}`"), |world| {
+            id = world.commit(name, image_key(&image))?;
+            Ok(())
+        })
+        .await?;
+        Ok(id)
+    }
+
+    async fn image_history(&self, image: &str) -> Result<serde_json::Value> {
+        self.read(&format!("ask for the history of image `{image}`"), |world| world.history(image)).await
+    }
+
+    async fn tag_image(&self, image: &str, repository: &str, tag: &str) -> Result<()> {
+        let target = format!("{repository}:{tag}");
+        self.change(format!("tag image `{image}` as `{target}`"), |world| {
+            world.tag(image, image_key(&target))
+        })
+        .await
+    }
+
+    async fn remove_image(&self, image: &str, force: bool) -> Result<()> {
+        self.change(format!("remove image `{image}`"), |world| world.untag(image, force)).await
+    }
+
     async fn remove_container(&self, name: &str, volumes: bool, force: bool) -> Result<()> {
         let operation = format!("remove container `{name}`");
         self.change(operation, |world| world.remove_container(name, volumes, force)).await

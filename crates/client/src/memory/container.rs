@@ -56,6 +56,23 @@ impl Container {
 }
 
 impl World {
+    pub(super) fn rename(&mut self, name: &str, new_name: &str) -> Refusal {
+        self.container(name)?;
+        if self.containers.contains_key(new_name) {
+            return refuse(409, format!("Conflict. The container name \"/{new_name}\" is already in use"));
+        }
+        if let Some(container) = self.containers.remove(name) {
+            self.containers.insert(new_name.to_owned(), container);
+        }
+        Ok(())
+    }
+
+    /// No container of this engine is ever paused.
+    pub(super) fn unpause(&mut self, name: &str) -> Refusal {
+        let container = self.container(name)?;
+        refuse(409, format!("Container {} is not paused", container.id))
+    }
+
     pub(super) fn create_container(&mut self, spec: &ContainerSpec) -> Refusal {
         let name = &spec.name;
         if let Some(holder) = self.containers.get(name) {

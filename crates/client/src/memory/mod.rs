@@ -101,7 +101,7 @@ impl MemoryBackend {
     /// Puts an image on the engine that says how its containers behave and what they inherit.
     pub fn add_image_with(&self, reference: &str, behaviour: Behaviour, defaults: Properties) -> String {
         let mut state = self.lock();
-        let image = Image { id: state.world.fresh_id(), behaviour, defaults };
+        let image = Image { id: state.world.fresh_id(), parent: None, behaviour, defaults };
         let id = image.id.clone();
         state.world.images.insert(image_key(reference), id.clone());
         state.world.image_contents.insert(id.clone(), image);
@@ -111,8 +111,12 @@ impl MemoryBackend {
     /// Puts an image into the registry that this engine pulls from, and returns its ID.
     pub fn add_to_registry(&self, reference: &str) -> String {
         let mut state = self.lock();
-        let image =
-            Image { id: state.world.fresh_id(), behaviour: Behaviour::Runs, defaults: Properties::new() };
+        let image = Image {
+            id: state.world.fresh_id(),
+            parent: None,
+            behaviour: Behaviour::Runs,
+            defaults: Properties::new(),
+        };
         let id = image.id.clone();
         state.world.registry.insert(image_key(reference), id.clone());
         state.world.image_contents.insert(id.clone(), image);

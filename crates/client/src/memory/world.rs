@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use dfab_map::observed::{ContainerState, Mount};
+use dfab_map::observed::{ContainerState, Mount, image_key};
 use dfab_map::spec::{EndpointSpec, NetworkSpec, Properties, VolumeSpec};
+use serde_json::{Value, json};
 
 use crate::backend::Health;
 use crate::error::Cause;
@@ -43,6 +44,8 @@ pub(super) struct World {
 
 pub(super) struct Image {
     pub id: String,
+    /// What it was committed on.
+    pub parent: Option<String>,
     pub behaviour: Behaviour,
     pub defaults: Properties,
 }
@@ -157,6 +160,68 @@ impl World {
         }
         self.volumes.remove(name);
         Ok(())
+    }
+
+    /// Finds an image by reference or ID.
+    pub(super) fn contents(&self, image: &str) -> Refusal<&Image> {
+        let id = self.images.get(&image_key(image)).map_or(image, String::as_str);
+        let is_there = self.images.values().any(|known| known == id);
+        match self.image_contents.get(id).filter(|_| is_there) {
+            Some(image) => Ok(image),
+            None => refuse(404, format!("No such image: {image}")),
+        }
+    }
+
+    /// Makes an image of a container, that behaves as the container does.
+    pub(super) fn commit(&mut self, container: &str, key: String) -> Refusal<String> {
+        let container = self.container(container)?.clone();
+        let parent = self.image_contents.get(&container.image_id);
+        let image = Image {
+            defaults: parent.map(|parent| parent.defaults.clone()).unwrap_or_default(),
+            parent: Some(container.image_id),
+            behaviour: container.behaviour,
+            id: self.fresh_id(),
+        };
+        let id = image.id.clone();
+        self.images.insert(key, id.clone());
+        self.image_contents.insert(id.clone(), image);
+        Ok(id)
+    }
+
+    /// One layer for each image that this one stands on, the newest first.
+    pub(super) fn history(&self, image: &str) -> Refusal<Value> {
+        let mut layers = Vec::new();
+        let mut next = Some(self.contents(image)?);
+        while let Some(image) = next {
+            layers.push(json!({"Id": image.id}));
+            next = image.parent.as_ref().and_then(|parent| self.image_contents.get(parent));
+        }
+        Ok(layers.into())
+    }
+
+    pub(super) fn tag(&mut self, image: &str, key: String) -> Refusal {
+        let id = self.contents(image)?.id.clone();
+        self.images.insert(key, id);
+        Ok(())
+    }
+
+    /// Takes a name from an image, which goes with its last one.
+    pub(super) fn untag(&mut self, image: &str, force: bool) -> Refusal {
+        let key = image_key(image);
+        let Some(id) = self.images.get(&key) else {
+            return refuse(404, format!("No such image: {image}"));
+        };
+        let is_last = self.images.values().filter(|known| *known == id).count() == 1;
+        let user = self.containers.iter().find(|(_, container)| container.image_id == *id);
+        match user {
+            Some((name, _)) if is_last && !force => {
+                refuse(409, format!("conflict: unable to remove {image}: container {name} is using it"))
+            }
+            _ => {
+                self.images.remove(&key);
+                Ok(())
+            }
+        }
     }
 
     pub(super) fn pull(&mut self, key: &str) -> Refusal {
