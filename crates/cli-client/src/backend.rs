@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::batch::Batches;
-use crate::command::{self, Built, Command, Generation, Login};
+use crate::command::{self, Built, Command, ExecOptions, Generation, Login, TableOptions};
 use crate::failure::{self, Unusable};
 use crate::frame::Finished;
 use crate::host::{self, Host};
@@ -163,7 +163,7 @@ impl CliBackend {
     }
 
     /// Runs a list and the inspection of its elements. Elements that vanish in between are left out.
-    async fn inspected(&self, command: Command) -> Result<Vec<Value>> {
+    pub(crate) async fn inspected(&self, command: Command) -> Result<Vec<Value>> {
         let operation = command.operation.clone();
         let finished = self.batches.run(command).await;
         let finished =
@@ -209,17 +209,11 @@ impl Backend for CliBackend {
         match what {
             Information::Version => Ok(self.engine().await?.version.clone()),
             Information::System => self.system().await,
-            Information::Images { all } => {
-                Ok(parse::image_list(&self.inspected(command::image_details(all)).await?))
-            }
+            Information::Images { all } => self.images_in_detail(all, None).await,
             Information::Containers { all } => {
-                let command = command::container_table(all);
-                let operation = command.operation.clone();
-                let finished = self.run(command).await?;
-                let lines = parse::lines(&finished.stdout).map_err(|cause| self.error(operation, cause))?;
-                Ok(lines.iter().map(parse::container_line).collect())
+                self.table_of_containers(&TableOptions { all, ..TableOptions::default() }).await
             }
-            Information::Networks => Ok(self.inspected(command::list_networks()).await?.into()),
+            Information::Networks => self.find_networks(&[], &[]).await,
             Information::Volumes => {
                 let volumes = self.inspected(command::list_volumes()).await?;
                 Ok(json!({"Volumes": volumes, "Warnings": null}))
@@ -243,7 +237,7 @@ impl Backend for CliBackend {
     }
 
     async fn list_networks(&self) -> Result<BTreeMap<String, ObservedNetwork>> {
-        let command = command::list_networks();
+        let command = command::list_networks(&[], &[]);
         let operation = command.operation.clone();
         let answer = Value::from(self.inspected(command).await?);
         engine_json::networks_by_name(&answer).map_err(self.unreadable(&operation))
@@ -383,9 +377,8 @@ impl Backend for CliBackend {
     }
 
     async fn exec(&self, name: &str, words: &[String], user: Option<&str>) -> Result<()> {
-        let program = words.first().map_or("", String::as_str);
-        let operation = format!("run `{program}` in container `{name}`");
-        self.call(&operation, || command::exec(name, words, user)).await.map(drop)
+        let options = ExecOptions { user: user.map(str::to_owned), ..ExecOptions::default() };
+        self.exec_with(name, words, &options).await
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
@@ -454,12 +447,7 @@ impl Backend for CliBackend {
         auth: Option<&Auth>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> Result<()> {
-        let operation = format!("pull image `{image}`");
-        let login =
-            auth.map(|auth| login(image, auth)).transpose().map_err(|cause| self.error(&operation, cause))?;
-        let command = self.built(&operation, command::pull(&image.to_string(), login))?;
-        let finished = self.host.live(&command, |line| progress(parse::pull_progress(line))).await;
-        self.succeeded(&operation, false, finished).map(drop)
+        self.pulled(image, auth, false, progress).await
     }
 
     async fn login(&self, registry: Option<&str>, auth: &Auth) -> Result<bool> {
@@ -522,6 +510,35 @@ impl Backend for CliBackend {
 
     async fn unpause_container(&self, name: &str) -> Result<()> {
         self.call(&format!("unpause container `{name}`"), || command::pause(name, false)).await.map(drop)
+    }
+
+    /// Asks anew each time, where [`Backend::engine_info`] remembers.
+    async fn ping(&self) -> Result<()> {
+        self.ask_version().await.map(drop)
+    }
+
+    async fn restart_container(&self, name: &str, timeout: Option<Duration>) -> Result<()> {
+        let operation = format!("restart container `{name}`");
+        self.call(&operation, || command::restart(name, timeout)).await.map(drop)
+    }
+
+    async fn rename_container(&self, name: &str, new_name: &str) -> Result<()> {
+        let operation = format!("rename container `{name}` to `{new_name}`");
+        self.call(&operation, || command::rename(name, new_name)).await.map(drop)
+    }
+
+    async fn commit_container(&self, name: &str, repository: &str, tag: &str) -> Result<String> {
+        let image = format!("{repository}:{tag}");
+        let operation = format!("commit container `{name}` as `{image}`");
+        let finished = self.call(&operation, || command::commit(name, Some(&image), None)).await?;
+        parse::image_id(&finished.stdout).map_err(|cause| self.error(operation, cause))
+    }
+
+    async fn image_history(&self, image: &str) -> Result<Value> {
+        let operation = format!("ask for the history of image `{image}`");
+        let finished = self.call(&operation, || command::history(image)).await?;
+        let lines = parse::lines(&finished.stdout).map_err(|cause| self.error(operation, cause))?;
+        Ok(lines.iter().map(parse::layer).collect())
     }
 }
 

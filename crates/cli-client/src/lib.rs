@@ -34,7 +34,7 @@
 //!
 //! | call | command line |
 //! |---|---|
-//! | `engine_info`, `information(Version)` | `docker version --format={{json .}}` |
+//! | `engine_info`, `ping`, `information(Version)` | `docker version --format={{json .}}` |
 //! | `unsupported_limits` | `docker info --format={{json .}}` |
 //! | `list_containers` | `docker ps --all=true --quiet=true`, then `docker inspect --type=container --format=… ID…` |
 //! | `information(Containers)` | `docker ps --format={{json .}}` |
@@ -63,7 +63,6 @@
 //! | `create_volume`, `remove_volume` | `docker volume create … NAME`, `docker volume rm NAME` |
 //! | `prepare_volume_on_host` | `docker volume inspect --format={{.Mountpoint}} NAME`, `chown -R`, `chmod -R` |
 //! | `pull_image` | `docker pull IMAGE`, with credentials in a configuration of its own |
-//!
 //! | `login`, `push_image` | `docker login --username=USER --password-stdin REGISTRY`, `docker push IMAGE` |
 //! | `build_image` | `docker build --tag=IMAGE … -`, the context on standard input |
 //! | `tag_image`, `remove_image` | `docker tag IMAGE NAME`, `docker rmi IMAGE` |
@@ -71,9 +70,14 @@
 //! | `import_image`, `export_container` | `docker import - IMAGE`, `docker export NAME` |
 //! | `copy_from_container`, `copy_to_container` | `docker cp NAME:PATH -`, `docker cp - NAME:PATH` |
 //! | `unpause_container` | `docker unpause NAME` |
+//! | `restart_container`, `rename_container` | `docker restart --time=SECONDS NAME`, `docker rename NAME NAME` |
+//! | `commit_container` | `docker commit NAME IMAGE` |
+//! | `image_history` | `docker history --no-trunc=true --human=false --format={{json .}} IMAGE` |
 //!
-//! [`CliBackend`] has further methods of its own: logout, restart, rename, commit, and utilities that
-//! work on the engine's host: [`copy_resource`](CliBackend::copy_resource),
+//! [`CliBackend`] has further methods of its own, for flags that the trait has no words for: logout, inspection of
+//! images, a commit with a message, `docker exec` with variables, a terminal or all capabilities, `docker ps`,
+//! `docker images` and `docker network ls` with conditions, `docker pull --all-tags`, `docker rm --link`; and
+//! utilities that work on the engine's host: [`copy_resource`](CliBackend::copy_resource),
 //! [`copy_resources`](CliBackend::copy_resources), [`isolate_and_get`](CliBackend::isolate_and_get),
 //! [`isolate_to_image`](CliBackend::isolate_to_image), [`save_compressed`](CliBackend::save_compressed),
 //! [`save_stream`](CliBackend::save_stream),
@@ -96,6 +100,8 @@
 //!   arguments take the same ways, but the file.
 //!   A prefix that changes to a user who is neither root nor the caller cannot open standard input:
 //!   such a host needs a session as that user.
+//! * Identity tokens (the user name `<token>`) serve pulls and pushes; `docker login` takes none, and says so.
+//! * The layers of a history have no `Tags`.
 //! * A pull reports lines, not bytes, for that is what the program prints without a terminal.
 //! * A call has no deadline of its own, apart from those that take one. A dead connection is noticed by
 //!   the session; a command that was given up on a remote host goes on until it ends by itself.

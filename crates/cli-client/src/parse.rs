@@ -206,6 +206,34 @@ pub(crate) fn container_id(output: &[u8]) -> Option<String> {
     text.lines().map(str::trim).rfind(is_id).map(str::to_owned)
 }
 
+/// Reads what `docker commit` prints.
+///
+/// # Errors
+///
+/// [`Cause::Answer`] for anything but an ID.
+pub(crate) fn image_id(output: &[u8]) -> Result<String, Cause> {
+    let text = String::from_utf8_lossy(output);
+    let line = text.trim();
+    let digits = line.strip_prefix("sha256:").unwrap_or(line);
+    if digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(line.to_owned());
+    }
+    Err(Cause::Answer(format!("{line:?} is no image ID")))
+}
+
+/// Reads one line of `docker history --human=false --format '{{json .}}'` into the shape of an element of
+/// `GET /images/{name}/history`. The program does not tell `Tags`.
+pub(crate) fn layer(line: &Value) -> Value {
+    let field = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default();
+    json!({
+        "Id": field("ID"),
+        "Created": epoch_seconds(field("CreatedAt")),
+        "CreatedBy": field("CreatedBy"),
+        "Size": field("Size").parse::<u64>().ok(),
+        "Comment": field("Comment"),
+    })
+}
+
 /// Reads the warnings in a standard error.
 pub(crate) fn warnings(stderr: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(stderr);
@@ -380,6 +408,28 @@ mod tests {
         let output = format!("Unable to find image\nPulling\n{id}\n");
         assert_eq!(container_id(output.as_bytes()), Some(id));
         assert_eq!(container_id(b"nothing\n"), None);
+    }
+
+    #[test]
+    fn layers_of_a_history_have_the_shape_of_the_engine_api() {
+        let line = json!({
+            "Comment": "it's", "CreatedAt": "2017-02-14T10:11:12+01:00", "CreatedBy": "sh -c true",
+            "CreatedSince": "2017-02-14T10:11:12+01:00", "ID": "sha256:1", "Size": "4213",
+        });
+        let expected = json!({
+            "Id": "sha256:1", "Created": 1_487_063_472, "CreatedBy": "sh -c true", "Size": 4213, "Comment": "it's",
+        });
+        assert_eq!(layer(&line), expected);
+        assert_eq!(layer(&json!({}))["Size"], Value::Null);
+    }
+
+    #[test]
+    fn the_id_of_a_new_image_is_all_that_is_printed() {
+        let id = format!("sha256:{}", "a1".repeat(32));
+        assert_eq!(image_id(format!("{id}\r\n").as_bytes()).unwrap(), id);
+        for other in ["", "sha256:", "Error", "sha256:12"] {
+            assert!(matches!(image_id(other.as_bytes()), Err(Cause::Answer(_))), "{other}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! can be mistaken for a header. What login scripts print comes before a line with a token that
 //! the caller makes up.
 
+use dfab_client::registry::TOKEN_USER;
 use dfab_tunnel::{Secret, quote};
 
 use crate::command::{Command, Login};
@@ -268,9 +269,13 @@ fn as_user(program: &str, kept: &str, options: &CliOptions) -> String {
 /// the context in use.
 fn private_configuration(login: &Login, options: &CliOptions, index: usize) -> String {
     use base64::Engine as _;
-    let pair = format!("{}:{}", login.username, login.password.reveal());
-    let pair = base64::engine::general_purpose::STANDARD.encode(pair);
-    let auths = serde_json::json!({ "auths": { login.registry.clone(): { "auth": pair } } });
+    let entry = if login.username == TOKEN_USER {
+        serde_json::json!({ "identitytoken": login.password.reveal() })
+    } else {
+        let pair = format!("{}:{}", login.username, login.password.reveal());
+        serde_json::json!({ "auth": base64::engine::general_purpose::STANDARD.encode(pair) })
+    };
+    let auths = serde_json::json!({ "auths": { login.registry.clone(): entry } });
     let context = quote::command([options.binary.as_str(), "context", "inspect", "--format", "{{.Name}}"]);
     format!(
         "c=\"$d/{index}.c\"\nmkdir \"$c\" || exit 1\nprintf '%s' {} >\"$c/config.json\"\nn=\nset +f\n\

@@ -46,6 +46,27 @@ impl CliBackend {
         }
     }
 
+    /// Pulls an image, or every tag of its repository.
+    pub(crate) async fn pulled(
+        &self,
+        image: &ImageName,
+        auth: Option<&Auth>,
+        all_tags: bool,
+        progress: &(dyn Fn(PullProgress) + Send + Sync),
+    ) -> Result<()> {
+        let what = if all_tags { "all tags of image" } else { "image" };
+        let operation = format!("pull {what} `{image}`");
+        let login =
+            auth.map(|auth| login(image, auth)).transpose().map_err(|cause| self.error(&operation, cause))?;
+        let built = match all_tags {
+            true => command::pull_all_tags(&image.repository, login),
+            false => command::pull(&image.to_string(), login),
+        };
+        let command = self.built(&operation, built)?;
+        let finished = self.host.live(&command, |line| progress(parse::pull_progress(line))).await;
+        self.succeeded(&operation, false, finished).map(drop)
+    }
+
     pub(crate) async fn push(&self, image: &ImageName, auth: Option<&Auth>, tell: Tell<'_>) -> Result<()> {
         let operation = format!("push image `{image}`");
         let login =

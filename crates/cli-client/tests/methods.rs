@@ -109,7 +109,7 @@ async fn images_and_containers_go_out_and_come_back() {
         assert_eq!(images[0]["RepoTags"], json!([format!("{IMAGE}:imported")]), "{way}");
 
         let id = docker
-            .commit_container("dfab-cli-m1", Some(&format!("{IMAGE}:committed")), Some("it's $HOME"))
+            .commit_with_message("dfab-cli-m1", Some(&format!("{IMAGE}:committed")), "it's $HOME")
             .await
             .unwrap();
         assert_eq!(docker.image_id(&name(&format!("{IMAGE}:committed"))).await.unwrap(), Some(id), "{way}");

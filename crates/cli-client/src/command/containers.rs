@@ -8,10 +8,8 @@ use dfab_client::error::Cause;
 use dfab_client::streams::LogOptions;
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, Properties};
-use dfab_tunnel::Secret;
 use serde_json::Value;
 
-use super::environment::Variables;
 use super::properties::Create;
 use super::words::{Words, list, name, no_flag};
 use super::{Built, Command, Generation};
@@ -53,17 +51,8 @@ pub fn create(spec: &ContainerSpec, generation: Generation) -> Built {
     if let Some(command) = spec.properties.get(&Property::Command) {
         words.0.extend(list("command", command)?);
     }
-    let mut command = Command::action(format!("create container `{}`", spec.name), words);
-    let Variables { lines, exported, unset, .. } = create.variables;
-    if !unset.is_empty() {
-        command.before.push("env".to_owned());
-        command.before.extend(unset.into_iter().flat_map(|name| ["-u".to_owned(), name]));
-    }
-    if !lines.is_empty() {
-        command.input = Some(Secret::new(lines.join("\n") + "\n"));
-    }
-    command.exported = exported.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-    Ok(command)
+    let command = Command::action(format!("create container `{}`", spec.name), words);
+    Ok(create.variables.carried_by(command))
 }
 
 /// Makes a `docker create` fail for an absent image, as the Engine API does, instead of pulling it.
@@ -244,6 +233,13 @@ pub fn remove(container: &str, volumes: bool, force: bool) -> Built {
     Ok(Command::action(format!("remove container `{container}`"), words).long())
 }
 
+/// `docker rm --link=true NAME/ALIAS`: removes a link, not a container.
+pub fn remove_link(container: &str, alias: &str) -> Built {
+    let mut words = Words::new("rm");
+    words.flag("link", true).positional(&format!("{container}/{alias}"))?;
+    Ok(Command::action(format!("remove link `{alias}` of container `{container}`"), words))
+}
+
 /// `docker update [flags] NAME`.
 ///
 /// # Errors
@@ -297,11 +293,24 @@ const CONTAINER_LINE: &str = concat!(
     r#""NetworkSettings":{"Networks":{{json .NetworkSettings.Networks}}}}"#,
 );
 
-/// `docker ps [--all]`, one JSON object a line, for people: see [`list_containers`] for plans.
-pub fn container_table(all: bool) -> Command {
+/// Which containers a table shows; by default those that run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableOptions {
+    /// Those that do not run, too.
+    pub all: bool,
+    /// The last so many that were created, whether or not they run.
+    pub limit: Option<u32>,
+    /// Name and value of each condition, as of `docker ps --filter`.
+    pub filters: Vec<(String, String)>,
+}
+
+/// `docker ps [--last=N] [--filter=NAME=VALUE]… [--all]`, one JSON object a line, for people: see
+/// [`list_containers`] for plans.
+pub fn container_table(options: &TableOptions) -> Command {
     let mut words = Words::new("ps");
-    words.flag("no-trunc", true).flag("format", "{{json .}}");
-    if all {
+    words.flag("no-trunc", true).flag("format", "{{json .}}").each("last", options.limit);
+    words.entries("filter", options.filters.iter().map(|(name, value)| (name, value)));
+    if options.all {
         words.flag("all", true);
     }
     Command::query("list containers", words)
@@ -348,17 +357,6 @@ pub fn log_stream(container: &str, options: LogOptions, follow: bool) -> Built {
     words.each("since", options.since).each("until", options.until).each("tail", options.tail);
     words.positional(container)?;
     Ok(Command::query(format!("read the log of container `{container}`"), words))
-}
-
-/// `docker exec --detach [--user=USER] NAME WORD…`.
-pub fn exec(container: &str, command: &[String], user: Option<&str>) -> Built {
-    if command.is_empty() {
-        return Err(Cause::Input(format!("no command to run in container `{container}`")));
-    }
-    let mut words = Words::new("exec");
-    words.word("--detach").each("user", user).positional(container)?;
-    words.0.extend(command.iter().cloned());
-    Ok(Command::action(format!("run `{}` in container `{container}`", command[0]), words))
 }
 
 /// `docker commit [--message=TEXT] NAME [IMAGE]`; the output is the image ID.

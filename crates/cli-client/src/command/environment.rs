@@ -8,6 +8,10 @@
 
 use std::collections::BTreeSet;
 
+use dfab_tunnel::Secret;
+
+use super::Command;
+
 /// The flag that reads lines of variables from standard input.
 pub(crate) const FROM_INPUT: &str = "--env-file=/dev/stdin";
 
@@ -45,6 +49,22 @@ impl Variables {
             }
         }
         sorted
+    }
+}
+
+impl Variables {
+    /// Lets a command whose words name the variables carry their values past its command line.
+    pub(super) fn carried_by(self, mut command: Command) -> Command {
+        let Self { lines, exported, unset, .. } = self;
+        if !unset.is_empty() {
+            command.before.push("env".to_owned());
+            command.before.extend(unset.into_iter().flat_map(|name| ["-u".to_owned(), name]));
+        }
+        if !lines.is_empty() {
+            command.input = Some(Secret::new(lines.join("\n") + "\n"));
+        }
+        command.exported = exported.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+        command
     }
 }
 

@@ -1,6 +1,7 @@
 //! Images and registries: `pull`, `push`, `build`, `save`, `load`, `login` and what else there is.
 
 use dfab_client::error::Cause;
+use dfab_client::registry::TOKEN_USER;
 use dfab_client::transfer::BuildOptions;
 use dfab_tunnel::Secret;
 
@@ -15,17 +16,20 @@ pub fn list_images() -> Command {
     Command::query("list images", words)
 }
 
-/// `docker images --quiet [--all]`, then `docker inspect` of them: a JSON array in which an image
-/// stands once for each of its tags.
-pub fn image_details(all: bool) -> Command {
+/// `docker images --quiet [--all] [REPOSITORY[:TAG]]`, then `docker inspect` of them: a JSON array in
+/// which an image stands once for each of its tags.
+pub fn image_details(all: bool, name: Option<&str>) -> Built {
     let mut words = Words::new("images");
     words.flag("no-trunc", true).flag("quiet", true);
     if all {
         words.flag("all", true);
     }
+    if let Some(name) = name {
+        words.positional(name)?;
+    }
     let mut details = Words::new("inspect");
     details.flag("type", "image");
-    Command { then: Some(details.0), ..Command::query("list images", words) }
+    Ok(Command { then: Some(details.0), ..Command::query("list images", words) })
 }
 
 /// `docker inspect --type=image NAME…`: a JSON array.
@@ -38,11 +42,25 @@ pub fn inspect_images(images: &[&str]) -> Built {
     Ok(Command::query(format!("inspect image `{}`", images.join("`, `")), words))
 }
 
+/// `docker history IMAGE`, one JSON object a line, the newest layer first, with sizes in bytes.
+pub fn history(image: &str) -> Built {
+    let mut words = Words::new("history");
+    words.flag("no-trunc", true).flag("human", false).flag("format", "{{json .}}").positional(image)?;
+    Ok(Command::query(format!("ask for the history of image `{image}`"), words))
+}
+
 /// `docker pull IMAGE`. With `login`, the credentials are valid for this command only.
 pub fn pull(image: &str, login: Option<Login>) -> Built {
     let mut words = Words::new("pull");
     words.positional(image)?;
     Ok(Command { login, ..Command::action(format!("pull image `{image}`"), words).long() })
+}
+
+/// `docker pull --all-tags=true REPOSITORY`, likewise.
+pub fn pull_all_tags(repository: &str, login: Option<Login>) -> Built {
+    let mut words = Words::new("pull");
+    words.flag("all-tags", true).positional(repository)?;
+    Ok(Command { login, ..Command::action(format!("pull all tags of `{repository}`"), words).long() })
 }
 
 /// `docker push IMAGE`, likewise.
@@ -78,10 +96,16 @@ pub fn remove_image(image: &str, force: bool, no_prune: bool) -> Built {
 /// # Errors
 ///
 /// [`Cause::Input`] without a user name, where the program would ask for one, and for a password
-/// with a line break, which it would cut.
+/// with a line break, which it would cut. [`Cause::Unsupported`] for an identity token: the program takes
+/// those from its configuration only, where each pull and push with credentials of its own puts it.
 pub fn login(registry: Option<&str>, username: &str, password: &Secret) -> Built {
     if username.is_empty() {
         return Err(Cause::Input("a registry login needs a user name".to_owned()));
+    }
+    if username == TOKEN_USER {
+        return Err(Cause::Unsupported(
+            "`docker login` takes no identity token; pull and push use it without a login".to_owned(),
+        ));
     }
     if password.reveal().contains(['\n', '\r']) {
         return Err(Cause::Input("a registry password with a line break cannot be sent".to_owned()));

@@ -6,6 +6,7 @@
 
 mod containers;
 pub(crate) mod environment;
+mod exec;
 mod healthcheck;
 mod images;
 mod mounts;
@@ -16,6 +17,7 @@ mod volumes;
 mod words;
 
 pub use containers::*;
+pub use exec::*;
 pub use images::*;
 pub use networks::*;
 pub use system::*;

@@ -92,10 +92,14 @@ pub fn disconnect_network(container: &str, network: &str, force: bool) -> Built 
     Ok(Command::action(format!("disconnect container `{container}` from network `{network}`"), words))
 }
 
-/// `docker network ls --quiet`, then `docker network inspect` of all: a JSON array.
-pub fn list_networks() -> Command {
+/// `docker network ls --quiet [--filter=name=NAME]… [--filter=id=ID]…`, then `docker network inspect` of
+/// all: a JSON array. Names and IDs may be parts of them, and a network fits that has one of the names and
+/// one of the IDs.
+pub fn list_networks(names: &[&str], ids: &[&str]) -> Command {
     let mut words = Words::new("network ls");
     words.flag("no-trunc", true).flag("quiet", true);
+    words.entries("filter", names.iter().map(|name| ("name", name)));
+    words.entries("filter", ids.iter().map(|id| ("id", id)));
     Command { then: Some(Words::new("network inspect").0), ..Command::query("list networks", words) }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dfab_client::error::Cause;
+use dfab_client::streams::{LogOptions, Moment};
 use dfab_client::transfer::{BuildLimits, BuildOptions};
 use dfab_map::image::{ImageName, ImageVersion};
 use dfab_map::property::{OnChange, Property};
@@ -46,8 +47,8 @@ fn flags(generation: Generation, properties: &[(Property, Value)]) -> Vec<String
     words
 }
 
-#[test]
-fn create_rows() {
+/// Properties, and the flags that they make: the rows of clients-tasks §5.5.
+fn create_table() -> Vec<(Vec<(Property, Value)>, &'static str)> {
     use Property::*;
     let rows: &[(&[(Property, Value)], &str)] = &[
         (&[(Command, json!(["sh", "-c", "echo x"]))], r#"image:1 sh -c "echo x""#),
@@ -196,9 +197,30 @@ fn create_rows() {
                '--mount=type=volume,source=v,target=/v,volume-nocopy=true,volume-label=l=1,volume-driver=local,"volume-opt=o=x""y"'
                --mount=type=tmpfs,target=/t,tmpfs-size=1024,tmpfs-mode=777 image:1"#,
         ),
+        // Rows without a form of their own.
+        (
+            &[(CapAdd, json!(["NET_ADMIN"])), (CapDrop, json!(["ALL"]))],
+            "--cap-add=NET_ADMIN --cap-drop=ALL image:1",
+        ),
+        (&[(Dns, json!(["192.0.2.1"]))], "--dns=192.0.2.1 image:1"),
+        (&[(SecurityOpt, json!(["no-new-privileges"]))], "--security-opt=no-new-privileges image:1"),
+        (&[(PidsLimit, json!(100))], "--pids-limit=100 image:1"),
+        (&[(ShmSize, json!(1024))], "--shm-size=1024 image:1"),
+        (&[(Runtime, json!("runc")), (Tty, json!(true))], "--tty=true --runtime=runc image:1"),
+        (&[(GroupAdd, json!(["adm"]))], "--group-add=adm image:1"),
+        (
+            &[(MacAddress, json!("92:d0:c6:0a:29:33"))],
+            "--mac-address=92:d0:c6:0a:29:33 --label=dfab.mac_address=92:d0:c6:0a:29:33 image:1",
+        ),
+        (&[(NetworkDisabled, json!(true))], "--net=none --label=dfab.cli=network_disabled image:1"),
     ];
-    for (properties, expected) in rows {
-        assert_eq!(flags(NEW, properties), shell_words::split(expected).unwrap(), "{properties:?}");
+    rows.iter().map(|(properties, expected)| (properties.to_vec(), *expected)).collect()
+}
+
+#[test]
+fn create_rows() {
+    for (properties, expected) in create_table() {
+        assert_eq!(flags(NEW, &properties), shell_words::split(expected).unwrap(), "{properties:?}");
     }
 }
 
@@ -386,8 +408,8 @@ fn absent_images_are_not_pulled_by_the_way() {
     assert_eq!(command.words, strings(&["create", "--pull=never", "--name=c", "image:1"]));
 }
 
-#[test]
-fn rows_of_the_other_methods() {
+/// Command lines, and what they look like: the rows of clients-tasks §5.6.
+fn method_table() -> Vec<(Built, &'static str)> {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let limits = Properties::from([(Property::MemLimit, json!("1g"))]);
     let endpoint = EndpointSpec {
@@ -444,7 +466,21 @@ fn rows_of_the_other_methods() {
     };
     let secret = Secret::new("hunter2");
     let words = strings(&["ls", "-l"]);
-    let rows: Vec<(Built, &str)> = vec![
+    let exec = |user: Option<&str>| {
+        exec("c1", &words, &ExecOptions { user: user.map(str::to_owned), ..ExecOptions::default() })
+    };
+    let conditions = TableOptions {
+        all: true,
+        limit: Some(3),
+        filters: vec![("status".to_owned(), "exited".to_owned()), ("label".to_owned(), "a=b".to_owned())],
+    };
+    let followed = LogOptions {
+        tail: Some(10),
+        since: Some(Moment(Duration::from_secs(7))),
+        timestamps: true,
+        ..LogOptions::default()
+    };
+    vec![
         (start("c1"), "docker start c1"),
         (restart("c1", seconds(5)), r#"docker restart --time="5" c1"#),
         (stop("c1", seconds(5)), r#"docker stop --time="5" c1"#),
@@ -465,14 +501,46 @@ fn rows_of_the_other_methods() {
         (logs("c1", Some(10), true), r#"docker logs --timestamps=true --tail="10" c1"#),
         (top("c1", &[]), "docker top c1"),
         (top("c1", &["aux"]), "docker top c1 aux"),
-        (exec("c1", &words, None), "docker exec --detach c1 ls -l"),
-        (exec("c1", &words, Some("root")), r#"docker exec --detach --user="root" c1 ls -l"#),
+        (exec(None), "docker exec --detach c1 ls -l"),
+        (exec(Some("root")), r#"docker exec --detach --user="root" c1 ls -l"#),
+        (
+            super::exec(
+                "c1",
+                &words,
+                &ExecOptions {
+                    tty: true,
+                    privileged: true,
+                    environment: [("A", "hunter2"), ("B", "two\nlines")]
+                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                        .into(),
+                    ..ExecOptions::default()
+                },
+            ),
+            "docker exec --detach --tty=true --privileged=true --env-file=/dev/stdin --env=B c1 ls -l",
+        ),
+        (remove_link("web", "db"), "docker rm --link=true web/db"),
+        (
+            Ok(container_table(&conditions)),
+            "docker ps --no-trunc=true --format='{{json .}}' --last=3 --filter=status=exited --filter=label=a=b --all=true",
+        ),
+        (
+            log_stream("c1", followed, true),
+            "docker logs --follow=true --timestamps=true --since=7.000000000 --tail=10 c1",
+        ),
+        (image_details(true, Some("ubuntu")), "docker images --no-trunc=true --quiet=true --all=true ubuntu"),
+        (
+            Ok(list_networks(&["n1", "n2"], &["4f"])),
+            "docker network ls --no-trunc=true --quiet=true --filter=name=n1 --filter=name=n2 --filter=id=4f",
+        ),
+        (Ok(list_volumes()), "docker volume ls --quiet=true"),
+        (pull_all_tags("repo", None), "docker pull --all-tags=true repo"),
         (commit("c1", Some("repo:tag"), Some("x")), r#"docker commit --message="x" c1 repo:tag"#),
         (copy_from("c1", "/a b"), "docker cp 'c1:/a b' -"),
         (copy_to("c1", "/a"), "docker cp - c1:/a"),
         (export("c1"), "docker export c1"),
         (Ok(list_images()), "docker images --no-trunc=true --digests=true --format='{{json .}}'"),
         (inspect_images(&["i"]), "docker inspect --type=image i"),
+        (history("i"), "docker history --no-trunc=true --human=false --format='{{json .}}' i"),
         (pull("repo:tag", None), "docker pull repo:tag"),
         (push("repo:tag", None), "docker push repo:tag"),
         (tag("id1", "repo:t"), "docker tag id1 repo:t"),
@@ -517,14 +585,115 @@ fn rows_of_the_other_methods() {
         ),
         (remove_volume("v1"), "docker volume rm v1"),
         (inspect_volume("v1"), "docker volume inspect v1"),
-    ];
-    for (built, expected) in rows {
+    ]
+}
+
+#[test]
+fn rows_of_the_other_methods() {
+    let secret = Secret::new("hunter2");
+    for (built, expected) in method_table() {
         let command = built.unwrap();
         let found: Vec<String> =
             command.before.iter().cloned().chain(["docker".to_owned()]).chain(command.words).collect();
         assert_eq!(found, shell_words::split(expected).unwrap());
     }
     assert_eq!(login(None, "u", &secret).unwrap().input, Some(secret));
+}
+
+/// What clients-tasks §5.5 and §5.6 name, row by row: keyword or method, and the flags or sub-command that stand for it
+/// here. `-` is a row that has none, with the reason beside it.
+const SPECIFICATION: &[(&str, &str)] = &[
+    // §5.5
+    ("image, command", "image:1"),
+    ("environment", "--env-file --env"),
+    ("network_disabled, network_mode", "--net"),
+    ("networking_config", "--net --network-alias --link --ip --ip6 --link-local-ip"),
+    ("binds, volumes", "--volume"),
+    ("ports", "--expose"),
+    ("port_bindings", "--publish"),
+    ("links", "--link"),
+    ("restart_policy", "--restart"),
+    (
+        "healthcheck",
+        "--health-cmd --health-interval --health-timeout --health-retries --health-start-period --no-healthcheck",
+    ),
+    ("host_config", "-"), // maps give its keys as properties
+    ("labels", "--label"),
+    ("devices", "--device"),
+    ("ulimits", "--ulimit"),
+    ("log_config", "--log-driver --log-opt"),
+    ("working_dir", "--workdir"),
+    ("stdin_open", "--interactive"),
+    ("detach", "-"), // `docker create` starts nothing
+    ("entrypoint", "--entrypoint"),
+    ("extra_hosts", "--add-host"),
+    ("volumes_from, cap_add, cap_drop, dns", "--volumes-from --cap-add --cap-drop --dns"),
+    ("tmpfs, security_opt, user, hostname", "--tmpfs --security-opt --user --hostname"),
+    ("domainname, name, privileged, read_only", "--domainname --name --privileged --read-only"),
+    ("tty, stop_signal, stop_timeout", "--tty --stop-signal --stop-timeout"),
+    ("mem_limit, memswap_limit, mem_reservation", "--memory --memory-swap --memory-reservation"),
+    ("cpu_shares, cpuset_cpus, pids_limit", "--cpu-shares --cpuset-cpus --pids-limit"),
+    ("ipc_mode, pid_mode, sysctls, shm_size", "--ipc --pid --sysctl --shm-size"),
+    ("mac_address, runtime, group_add", "--mac-address --runtime --group-add"),
+    // §5.6
+    ("start", "start"),
+    ("restart", "restart --time"),
+    ("stop", "stop --time"),
+    ("kill", "kill --signal"),
+    ("wait", "timeout wait"),
+    ("remove_container", "rm --force --volumes --link"),
+    ("update_container", "update"),
+    ("containers", "ps --no-trunc --format --all --filter --last"),
+    ("inspect_container", "inspect --type"),
+    ("logs", "logs --timestamps --tail --follow --since"),
+    ("top", "top"),
+    ("exec_create", "exec --detach --user --tty --privileged"),
+    ("exec_start", "-"), // `docker exec` starts by itself
+    ("images", "images --all ubuntu"),
+    ("pull, push", "pull --all-tags push"),
+    ("tag", "tag"), // `force` ended with API 1.23
+    ("remove_image", "rmi --force --no-prune"),
+    ("login", "login --username --password-stdin"), // `email` ended with Docker 17.06
+    (
+        "build",
+        "build --tag --rm --no-cache --build-arg --file --force-rm --label --cache-from --network timeout",
+    ),
+    ("version, info", "version info"),
+    (
+        "create_network",
+        "network create --driver --opt --internal --label --subnet --gateway --ip-range --aux-address --ipam-driver --ipv6",
+    ),
+    ("remove_network", "rm"),
+    ("connect_container_to_network", "connect --alias --link --ip --link-local-ip"),
+    ("disconnect_container_from_network", "disconnect --force"),
+    ("networks", "ls --filter"),
+    ("inspect_network, inspect_volume", "inspect"),
+    ("create_volume", "volume create --driver --opt --label"),
+    ("remove_volume, volumes", "rm ls"),
+    ("commit, rename and other names", "commit --message rename history pause unpause logout"),
+    ("run_cmd", "-"), // `dfab_tasks` runs commands on hosts; no `docker` is in them
+    ("load_image, save_image, get_image", "load save"),
+    ("copy_resource, get_archive", "cp"),
+    ("import_image, export", "import export"),
+];
+
+#[test]
+fn every_row_of_the_specification_stands_in_the_tables() {
+    let mut words: BTreeSet<String> = BTreeSet::from(["--name".to_owned()]);
+    let lines = create_table().into_iter().map(|(_, line)| line);
+    let lines: Vec<&str> = lines.chain(method_table().into_iter().map(|(_, line)| line)).collect();
+    // The first endpoint has a test of its own.
+    for line in lines.into_iter().chain(["--network-alias=a --link=a:b --ip=a --ip6=a --link-local-ip=a"]) {
+        let split = shell_words::split(line).unwrap();
+        words.extend(split.iter().map(|word| word.split('=').next().unwrap_or_default().to_owned()));
+    }
+    let missing: Vec<String> = SPECIFICATION
+        .iter()
+        .flat_map(|(row, needed)| needed.split(' ').map(move |word| (row, word)))
+        .filter(|(_, word)| *word != "-" && !words.contains(*word))
+        .map(|(row, word)| format!("{row}: {word}"))
+        .collect();
+    assert_eq!(missing, [""; 0]);
 }
 
 #[test]
@@ -536,7 +705,7 @@ fn lists_take_two_commands() {
         expected("docker ps --all=true --no-trunc=true --quiet=true", "inspect --type=container")
     );
     assert_eq!(
-        pair(list_networks()),
+        pair(list_networks(&[], &[])),
         expected("docker network ls --no-trunc=true --quiet=true", "network inspect")
     );
     assert_eq!(pair(list_volumes()), expected("docker volume ls --quiet=true", "volume inspect"));
@@ -546,6 +715,7 @@ fn lists_take_two_commands() {
 fn logins_need_a_user_and_a_password_of_one_line() {
     assert!(matches!(login(None, "", &Secret::new("x")), Err(Cause::Input(_))));
     assert!(matches!(login(None, "u", &Secret::new("x\ny")), Err(Cause::Input(_))));
+    assert!(matches!(login(None, "<token>", &Secret::new("x")), Err(Cause::Unsupported(_))));
 }
 
 #[test]

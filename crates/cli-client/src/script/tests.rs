@@ -239,14 +239,19 @@ case "$1" in --config) SCRIPT ;; esac
     std::fs::create_dir(fake.path("home")).unwrap();
     std::fs::write(fake.path("home/config.json"), "{\"user\": \"own\"}").unwrap();
     std::fs::write(fake.path("home/other"), "kept").unwrap();
-    let login = Login { registry: "reg:5000".into(), username: "u".into(), password: Secret::new("p:w") };
-    let command = Command { login: Some(login), ..command(&["pull", "reg:5000/x"]) };
-    let shell = fake.shell().with_variable("DOCKER_CONFIG", fake.path("home").to_str().unwrap());
-    let host = Host::new(Arc::new(shell), CliOptions::default());
-    let finished = host.live(&command, |_| {}).await.unwrap();
-    // base64 of `u:p:w`
-    let expected = "{\"auths\":{\"reg:5000\":{\"auth\":\"dTpwOnc=\"}}}-rw-------\nkept";
-    assert_eq!(String::from_utf8_lossy(&finished.stdout), expected);
+    // base64 of `u:p:w`, and the user name that stands for an identity token.
+    for (username, password, entry) in
+        [("u", "p:w", r#"{"auth":"dTpwOnc="}"#), ("<token>", "t0", r#"{"identitytoken":"t0"}"#)]
+    {
+        let login =
+            Login { registry: "reg:5000".into(), username: username.into(), password: Secret::new(password) };
+        let command = Command { login: Some(login), ..command(&["pull", "reg:5000/x"]) };
+        let shell = fake.shell().with_variable("DOCKER_CONFIG", fake.path("home").to_str().unwrap());
+        let host = Host::new(Arc::new(shell), CliOptions::default());
+        let finished = host.live(&command, |_| {}).await.unwrap();
+        let expected = format!("{{\"auths\":{{\"reg:5000\":{entry}}}}}-rw-------\nkept");
+        assert_eq!(String::from_utf8_lossy(&finished.stdout), expected);
+    }
     assert_eq!(std::fs::read_to_string(fake.path("home/config.json")).unwrap(), "{\"user\": \"own\"}");
     fake.assert_tidy();
 }

@@ -1,7 +1,8 @@
 //! Where live tests find engines and programs.
 //!
-//! With `DFAB_LAB` (the state folder of a lab, see `cargo xtask lab`): every host of the lab, through SSH by
-//! its own `docker` program, and without SSH by this machine's. Otherwise:
+//! With `DFAB_LAB` (the state folder of a lab, see `cargo xtask lab`): its oldest engine through SSH by the host's own
+//! `docker` program, and its newest without SSH by this machine's; with `DFAB_LIVE_ALL` an engine of each generation in
+//! both ways. Otherwise:
 //!
 //! * `DFAB_LIVE_ENGINE`: an engine's socket, as for the tests of `dfab-client`; without it they are
 //!   skipped. The engine has an image `busybox:latest`.
@@ -16,6 +17,7 @@
     reason = "helpers of tests, not all used by each"
 )]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,22 +72,21 @@ pub async fn places() -> Vec<Place> {
     places
 }
 
-/// As [`places`], but in a lab only with `DFAB_LIVE_ALL`: for tests that compare all of an engine, which on a busy
-/// machine shows what comes and goes.
-pub async fn places_for_comparison() -> Vec<Place> {
-    if std::env::var_os("DFAB_LAB").is_some() && std::env::var_os("DFAB_LIVE_ALL").is_none() {
-        println!("skipped: DFAB_LIVE_ALL is not set");
-        return Vec::new();
-    }
-    places().await
-}
-
 async fn of_lab(folder: &Path) -> Vec<Place> {
     let record =
         std::fs::read_to_string(folder.join("lab.json")).expect("DFAB_LAB names the folder of a lab");
     let record: Value = serde_json::from_str(&record).expect("a lab's record is JSON");
+    let mut hosts: Vec<(usize, &Value)> =
+        record["hosts"].as_array().expect("a lab has hosts").iter().enumerate().collect();
+    let mut seen = BTreeSet::new();
+    hosts.retain(|(_, host)| seen.insert(host["engine"].as_str()));
+    let (all, last) = (std::env::var_os("DFAB_LIVE_ALL").is_some(), hosts.len() - 1);
     let mut places = Vec::new();
-    for (index, host) in record["hosts"].as_array().expect("a lab has hosts").iter().enumerate() {
+    for (number, (index, host)) in hosts.into_iter().enumerate() {
+        let (by_ssh, without) = (all || number == 0, all || number == last);
+        if !by_ssh && !without {
+            continue;
+        }
         let machine = &host["machine"];
         let (address, engine) = (machine["address"].as_str().unwrap(), host["engine"].as_str().unwrap());
         let socket = format!("/proc/{}/root/run/docker.sock", machine["init"]["pid"]);
@@ -94,22 +95,26 @@ async fn of_lab(folder: &Path) -> Vec<Place> {
             host_keys: HostKeys { files: vec![folder.join("known_hosts")], ..HostKeys::default() },
             ..ConnectOptions::new(address, "deploy")
         };
-        let session = Session::connect(options).await.expect("the lab lets `deploy` in");
         let name = format!("host{}, {engine}", index + 1);
-        places.push(Place {
-            name: format!("{name}, ssh"),
-            socket: PathBuf::from(&socket),
-            is_on_host: true,
-            shell: Arc::new(RemoteShell::new(address, Arc::new(session))),
-            options: CliOptions::default(),
-        });
-        places.push(Place {
-            name: format!("{name}, local"),
-            socket: PathBuf::from(&socket),
-            is_on_host: false,
-            shell: Arc::new(LocalShell::new()),
-            options: CliOptions { base_url: Some(format!("unix://{socket}")), ..CliOptions::default() },
-        });
+        if by_ssh {
+            let session = Session::connect(options).await.expect("the lab lets `deploy` in");
+            places.push(Place {
+                name: format!("{name}, ssh"),
+                socket: PathBuf::from(&socket),
+                is_on_host: true,
+                shell: Arc::new(RemoteShell::new(address, Arc::new(session))),
+                options: CliOptions::default(),
+            });
+        }
+        if without {
+            places.push(Place {
+                name: format!("{name}, local"),
+                socket: PathBuf::from(&socket),
+                is_on_host: false,
+                shell: Arc::new(LocalShell::new()),
+                options: CliOptions { base_url: Some(format!("unix://{socket}")), ..CliOptions::default() },
+            });
+        }
     }
     places
 }

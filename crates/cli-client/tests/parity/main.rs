@@ -69,10 +69,11 @@ impl World {
     async fn observed(&self, backend: &dyn Backend) -> Observed {
         let observed = observe(backend, &self.wanted).await;
         let mut observed = observed.unwrap_or_else(|error| panic!("{error}: {}", error.cause));
-        // The containers' own loop comes and goes between two looks.
+        // A health check comes and goes between two looks.
         for container in observed.containers.values_mut() {
             if let Some(processes) = container.detail.as_mut().and_then(|detail| detail.processes.as_mut()) {
-                processes.retain(|(_, command)| command != "sleep 0.1" && !command.contains("<defunct>"));
+                processes
+                    .retain(|(_, command)| !command.contains("test -d") && !command.contains("<defunct>"));
             }
         }
         observed
@@ -113,7 +114,7 @@ fn options() -> PlanOptions {
 
 /// Both backends, on every engine whose host the program is on.
 async fn engines() -> Vec<(String, Arc<dyn Backend>, Arc<CliBackend>)> {
-    let places = live::places_for_comparison().await.into_iter().filter(|place| place.is_on_host);
+    let places = live::places().await.into_iter().filter(|place| place.is_on_host);
     let engines = places.map(|place| {
         let api = ApiBackend::new(Arc::new(LocalConnector::unix(&place.socket)), ApiOptions::default());
         let cli = Arc::new(place.backend());
