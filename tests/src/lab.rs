@@ -37,6 +37,23 @@ impl Lab {
         self.record["hosts"].as_array().expect("a lab has hosts").len()
     }
 
+    /// Returns the number of one host of each engine generation that the lab has, the oldest first.
+    pub fn generations(&self) -> Vec<usize> {
+        let engine = |number: usize| &self.record["hosts"][number - 1]["engine"];
+        (1..=self.host_count())
+            .filter(|number| (1..*number).all(|earlier| engine(earlier) != engine(*number)))
+            .collect()
+    }
+
+    /// As [`Lab::generations`] with `DFAB_LIVE_ALL`, else one of them: for what is slow, and differs little between them.
+    pub fn some_generations(&self, choose: fn(&[usize]) -> Option<&usize>) -> Vec<usize> {
+        let all = self.generations();
+        match std::env::var_os("DFAB_LIVE_ALL") {
+            Some(_) => all,
+            None => choose(&all).copied().into_iter().collect(),
+        }
+    }
+
     /// Returns the path of the SSH client configuration.
     pub fn ssh_config(&self) -> PathBuf {
         self.folder.join("ssh_config")
@@ -200,7 +217,7 @@ impl Host<'_> {
     }
 
     /// Removes containers, volumes, own networks and all images but busybox.
-    fn clean(&self) {
+    pub fn clean(&self) {
         self.run(
             "[ ! -e /run/docker.sock.away ] || mv /run/docker.sock.away /run/docker.sock
              docker ps -aq | xargs -r docker rm -f -v
@@ -208,7 +225,7 @@ impl Host<'_> {
              docker network ls -q --filter type=custom | xargs -r docker network rm
              docker images --format '{{.Repository}}:{{.Tag}}' | grep -v '^busybox:' | xargs -r docker rmi -f
              docker images -q --filter dangling=true | xargs -r docker rmi -f
-             rm -rf /tmp/* /tmp/.[!.]* /var/lib/site",
+             rm -rf /tmp/* /tmp/.[!.]* /var/lib/site /home/deploy/.docker",
         );
     }
 

@@ -1,54 +1,66 @@
-//! The contract of `dfab_client::contract` on every engine of the lab, through SSH: over the Engine API,
-//! and over the host's own `docker` program.
+//! The contract of `dfab_client::contract` on the engines of the lab: over the Engine API through SSH on every
+//! generation, and over `docker` programs, the host's own through SSH and this machine's without SSH, on one generation
+//! each, or on every one with `DFAB_LIVE_ALL`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dfab_cli_client::{CliBackend, CliOptions, RemoteShell};
+use dfab_cli_client::{CliBackend, CliOptions, LocalShell, RemoteShell};
 use dfab_client::contract::{Fixture, Outcome, run};
 use dfab_client::{ApiBackend, ApiOptions, Backend};
 use dfab_map::image::ImageName;
 use dfab_tests::engine::{Socket, login, login_options};
-use dfab_tests::lab_or_skip;
+use dfab_tests::{Host, lab_or_skip};
 
-fn fixture(prefix: &str) -> Fixture {
+/// Asserts that every promise is kept.
+async fn assert_kept(backend: &dyn Backend, host: &Host<'_>, prefix: &str) {
     let image = ImageName::expand("busybox", None, None).expect("it is a name of an image");
-    Fixture::with_shell(image, prefix)
-}
-
-/// Returns the promises that were not kept.
-fn broken(outcomes: &[Outcome]) -> Vec<String> {
-    assert!(outcomes.len() > 15, "the suite ran {} checks", outcomes.len());
+    let outcomes = run(backend, &Fixture::with_shell(image, prefix)).await;
+    assert!(outcomes.len() > 30, "the suite ran {} checks", outcomes.len());
     let broken = |outcome: &Outcome| Some(format!("{}: {}", outcome.name, outcome.result.as_ref().err()?));
-    outcomes.iter().filter_map(broken).collect()
+    // A program that is newer than its engine cannot ask for everything, and says so itself.
+    let is_known = |broken: &String| {
+        broken.contains("the docker command line on") && broken.contains("requires API version")
+    };
+    let broken: Vec<String> = outcomes.iter().filter_map(broken).filter(|broken| !is_known(broken)).collect();
+    assert!(broken.is_empty(), "{} ({}):\n{}", host.name, host.engine, broken.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_engine_keeps_the_contract_over_the_api() {
     let lab = lab_or_skip!();
-    for number in 1..=lab.host_count() {
+    for number in lab.generations() {
         let host = lab.take(number);
         let session = login(login_options(&host)).await;
-        let socket = Socket::new(&host, &session);
-        let engine = ApiBackend::new(Arc::new(socket), ApiOptions::default());
-        let broken = broken(&run(&engine, &fixture("contract-api")).await);
-        assert!(broken.is_empty(), "{} ({}):\n{}", host.name, host.engine, broken.join("\n"));
+        let engine = ApiBackend::new(Arc::new(Socket::new(&host, &session)), ApiOptions::default());
+        assert_kept(&engine, &host, "contract-api").await;
         session.close().await.unwrap();
         host.expect_no_leftovers();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_engine_keeps_the_contract_over_its_own_docker_program() {
+async fn an_engine_keeps_the_contract_over_its_own_docker_program() {
     let lab = lab_or_skip!();
-    for number in 1..=lab.host_count() {
+    for number in lab.some_generations(|all| all.first()) {
         let host = lab.take(number);
         let session = login(login_options(&host)).await;
         let shell = RemoteShell::new(&host.name, Arc::clone(&session));
         let engine = CliBackend::new(Arc::new(shell), CliOptions::default());
-        let broken = broken(&run(&engine, &fixture("contract-cli")).await);
-        assert!(broken.is_empty(), "{} ({}):\n{}", host.name, host.engine, broken.join("\n"));
+        assert_kept(&engine, &host, "contract-cli").await;
         session.close().await.unwrap();
+        host.expect_no_leftovers();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_keeps_the_contract_over_the_docker_program_of_this_machine() {
+    let lab = lab_or_skip!();
+    for number in lab.some_generations(|all| all.last()) {
+        let host = lab.take(number);
+        let options = CliOptions { base_url: Some(host.docker_host()), ..CliOptions::default() };
+        let engine = CliBackend::new(Arc::new(LocalShell::new()), options);
+        assert_kept(&engine, &host, "contract-local").await;
         host.expect_no_leftovers();
     }
 }

@@ -353,8 +353,11 @@ const ENDPOINTS: [(&str, &str, &str, &str); 5] = [
     ),
 ];
 
+/// Lines of configuration by property, before and after a change.
+pub(crate) type Rows = BTreeMap<Property, (String, String)>;
+
 /// Writes the map. `after` chooses the second value of everything.
-fn map(rows: &BTreeMap<Property, (String, String)>, after: bool) -> String {
+pub(crate) fn map(rows: &Rows, after: bool) -> String {
     let pick = |pair: (&str, &str)| if after { pair.1.to_owned() } else { pair.0.to_owned() };
     let mut text = String::from("name: all_map\nhost_root: /tmp\nnetworks:\n");
     text.push_str("  still: {create_options: {ipam: {Config: [{Subnet: 10.78.9.0/24}]}}}\n  other: {}\n");
@@ -402,7 +405,7 @@ struct Announced {
     also: &'static str,
 }
 
-fn announced(rows: &BTreeMap<Property, (String, String)>) -> BTreeMap<String, Announced> {
+fn announced(rows: &Rows) -> BTreeMap<String, Announced> {
     let mut all = BTreeMap::new();
     for property in rows.keys() {
         let action = if property.on_change() == OnChange::Update { "update" } else { "recreate" };
@@ -475,8 +478,9 @@ fn differences(plan: &Value, announced: &BTreeMap<String, Announced>) -> Vec<Str
     wrong
 }
 
-fn every_property_is_handled(host: &Host<'_>) {
-    let mut rows = BTreeMap::new();
+/// The rows that can be shown on a host.
+pub(crate) fn rows(host: &Host<'_>) -> Rows {
+    let mut rows = Rows::new();
     for &property in Property::ALL {
         match cells(host, property) {
             Ok(pair) => drop(rows.insert(property, pair)),
@@ -484,6 +488,11 @@ fn every_property_is_handled(host: &Host<'_>) {
         }
     }
     assert!(rows.len() > 55, "hardly anything can be shown here");
+    rows
+}
+
+fn every_property_is_handled(host: &Host<'_>) {
+    let rows = rows(host);
     let when = format!("engine {}", host.engine);
     let project = Project::new(&[
         ("dfab.yaml", "maps: {all_map: all_map.yaml}\n"),

@@ -13,13 +13,8 @@ fn update(project: &Project, host: &Host<'_>, more: &[&str]) -> Outcome {
 
 /// Runs a test on one host of each generation that the lab has.
 pub(crate) fn on_each_generation(lab: &Lab, test: impl Fn(&Host<'_>)) {
-    let mut seen = Vec::new();
-    for number in 1..=lab.host_count() {
-        let host = lab.take(number);
-        if !seen.contains(&host.engine) {
-            seen.push(host.engine.clone());
-            test(&host);
-        }
+    for number in lab.generations() {
+        test(&lab.take(number));
     }
 }
 
