@@ -2,12 +2,12 @@
 //!
 //! | rule | held by | test |
 //! |---|---|---|
-//! | one thread for a session and all its objects | `raw::Channel` is not `Send` | `raw::tests::channels_cannot_leave_their_thread` (does not compile) |
-//! | a half-sent packet is sent to its end before anything else | the send callback takes packets whole | `raw::tests::packets_are_taken_whole_and_in_order` |
+//! | one thread for a session and all its objects | `raw::Channel` is not `Send` | `raw::channel::tests::channels_cannot_leave_their_thread` (does not compile) |
+//! | a half-sent packet is sent to its end before anything else | the send callback takes packets whole | `raw::buffers::tests::packets_are_taken_whole_and_in_order` |
 //! | a write that would block is repeated with the same bytes | `Live::inflight` | `a_write_that_waits_is_repeated_with_the_same_bytes` below |
 //! | a window adjustment that would block is repeated with the same amount | `raw::Channel::finish_widening` | `an_adjustment_that_waits_keeps_its_amount` below |
 //! | reads of a channel are all of one length | `Live::read` | `reads_are_all_of_one_length` below |
-//! | libssh2 cuts off what exceeds the window it counts, and goes on | `raw::notice_loss`, `Owner::parse` | `bytes_that_libssh2_threw_away_are_an_error` below |
+//! | libssh2 cuts off what exceeds the window it counts, and goes on | `raw::buffers::notice_loss`, `Owner::parse` | `bytes_that_libssh2_threw_away_are_an_error` below |
 //! | opens are serial: their state belongs to the session | `Owner::opening` | `live: streams::many_opens_at_once_reach_their_own_sockets` |
 //! | freeing a channel is a session call, and may have to wait | `Live::free` | `live: faults::streams_dropped_anywhere_are_closed_on_the_server` |
 //! | nothing reads the connection while no channel does | `Owner::drive` and its probe | `live: faults::a_silent_peer_that_answers_is_kept` |
@@ -27,8 +27,7 @@ use super::channel::{Live, Turn};
 use super::{PACKET, Target, WINDOW};
 use crate::owner::link::Link;
 use crate::port::{Handle, OUT, Port};
-use crate::raw::tests::{refusals_left, refuse};
-use crate::raw::{Channel, Failure};
+use crate::raw::{Channel, Failure, refusals_left, refuse};
 use crate::sshd::{Bulk, PATIENCE, Sshd, enabled, pattern};
 use crate::wake::Wake;
 
