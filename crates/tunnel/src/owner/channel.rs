@@ -1,14 +1,15 @@
 //! One channel's share of the owner's turns: starting a command, reading, writing, ending, freeing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::LINGER;
 use super::kill::Kill;
 use super::opens::{Job, OpenFailure, Target, answer};
-use super::{LINGER, WINDOW};
+use super::window::{Path, Window};
 use crate::port::{ERR, Handle, OUT, Port};
 use crate::raw::{Buffers, Channel, Failure, Output};
 use crate::{Exit, Pty, Signal, lock};
@@ -18,9 +19,6 @@ pub(super) const HIGH_WATER: usize = 512 * 1024;
 
 /// Bytes that one channel may move in one turn before the others have theirs.
 const SHARE: usize = 512 * 1024;
-
-/// The largest receive window: 16 MiB carry 320 MB/s over 50 ms.
-const WINDOW_MAX: u32 = 16 * 1024 * 1024;
 
 /// A channel that libssh2 knows.
 pub(super) struct Live {
@@ -117,7 +115,12 @@ impl Live {
     /// Has the window count as one that has grown to `size`.
     #[cfg(test)]
     pub(super) fn grow(&mut self, size: u32) {
-        self.window.size = size;
+        self.window = Window::grown_to(size);
+    }
+
+    /// What its window took of [`Path::spare`].
+    pub(super) fn widened(&self) -> u32 {
+        self.window.widened()
     }
 
     pub(super) fn is_exec(&self) -> bool {
@@ -153,9 +156,9 @@ impl Live {
     }
 
     /// Does what can be done now.
-    pub(super) fn turn(&mut self, scratch: &mut [u8], round_trip: Duration) -> Result<Turn, Failure> {
+    pub(super) fn turn(&mut self, scratch: &mut [u8], path: &mut Path) -> Result<Turn, Failure> {
         self.look = false;
-        match self.steps(scratch, round_trip) {
+        match self.steps(scratch, path) {
             Err(failure) if failure.would_block() => Ok(Turn::Wait),
             Err(failure) if failure.is_of_channel() => {
                 // The server broke off this channel only; what follows is its end.
@@ -168,7 +171,7 @@ impl Live {
         }
     }
 
-    fn steps(&mut self, scratch: &mut [u8], round_trip: Duration) -> Result<Turn, Failure> {
+    fn steps(&mut self, scratch: &mut [u8], path: &mut Path) -> Result<Turn, Failure> {
         if !self.start()? {
             return self.free();
         }
@@ -177,7 +180,7 @@ impl Live {
         }
         let mut again = false;
         if self.let_go.is_none() {
-            again |= self.read(scratch, round_trip)?;
+            again |= self.read(scratch, path)?;
         }
         self.signal()?;
         if !self.closed {
@@ -233,7 +236,7 @@ impl Live {
     }
 
     /// Hands on what has arrived, as far as there is room. Returns whether more waits.
-    fn read(&mut self, scratch: &mut [u8], round_trip: Duration) -> Result<bool, Failure> {
+    fn read(&mut self, scratch: &mut [u8], path: &mut Path) -> Result<bool, Failure> {
         let Some(channel) = &self.channel else { return Ok(false) };
         channel.finish_widening()?;
         let outputs: &[(usize, Output)] = if self.exec {
@@ -242,12 +245,17 @@ impl Live {
             &[(OUT, Output::Standard)]
         };
         let mut again = false;
+        // Whether the end may have come. What libssh2 holds for all channels is one list, and it walks all of it for
+        // one that has nothing there: not asked without need.
+        let mut may_end = false;
         for &(which, output) in outputs {
             let mut share = SHARE;
-            while !self.ended {
+            let mut drained = false;
+            while !self.ended && !drained {
                 // Always as much at once: see `Channel::widen`.
                 let room = lock(&self.port.state).inbound[which].room(scratch.len());
                 if !room {
+                    may_end = true;
                     break;
                 }
                 if share == 0 {
@@ -255,11 +263,15 @@ impl Live {
                     break;
                 }
                 match channel.read(output, scratch) {
-                    Ok(0) => break,
                     Ok(length) => {
+                        may_end = true;
+                        drained = length < scratch.len();
+                        if length == 0 {
+                            break;
+                        }
                         self.port.deliver(which, &scratch[..length]);
                         share = share.saturating_sub(length);
-                        if let Some(more) = self.window.consumed(length as u32, round_trip) {
+                        if let Some(more) = self.window.consumed(length as u32, path) {
                             channel.widen(more)?;
                         }
                     }
@@ -268,7 +280,7 @@ impl Live {
                 }
             }
         }
-        if !self.ended && channel.ended() {
+        if !self.ended && may_end && channel.ended() {
             self.ended = true;
             self.port.end();
         }
@@ -358,73 +370,5 @@ impl Live {
                 Ok(Turn::Wait)
             }
         }
-    }
-}
-
-/// The receive window of a channel. libssh2 keeps it at [`WINDOW`]; this widens it while the stream
-/// takes half of it or more within a round trip, which means that the window sets its speed.
-#[derive(Debug)]
-struct Window {
-    size: u32,
-    consumed: u32,
-    since: Option<Instant>,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self { size: WINDOW, consumed: 0, since: None }
-    }
-}
-
-impl Window {
-    /// Notes that the caller took bytes. Returns by how much to widen what libssh2 granted.
-    fn consumed(&mut self, bytes: u32, round_trip: Duration) -> Option<u32> {
-        self.consumed += bytes;
-        if self.consumed < self.size / 4 {
-            return None;
-        }
-        let now = Instant::now();
-        let took = self.since.replace(now).map(|since| now - since);
-        let consumed = std::mem::take(&mut self.consumed);
-        // What libssh2 does not give back by itself: everything beyond its own window.
-        let give_back = if self.size == WINDOW { 0 } else { consumed };
-        let limited = took.is_some_and(|took| {
-            f64::from(consumed) * round_trip.as_secs_f64() >= f64::from(self.size / 2) * took.as_secs_f64()
-        });
-        let grow = if limited && self.size < WINDOW_MAX { self.size } else { 0 };
-        self.size += grow;
-        let more = give_back + grow;
-        (more > 0).then_some(more)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_grow_only_when_they_limit_the_stream() {
-        let mut far = Window::default();
-        for _ in 0..200 {
-            far.consumed(WINDOW / 8, Duration::from_secs(1));
-        }
-        assert_eq!(far.size, WINDOW_MAX);
-        let mut near = Window::default();
-        for _ in 0..200 {
-            assert_eq!(near.consumed(WINDOW / 8, Duration::ZERO), None);
-            std::thread::sleep(Duration::from_micros(10));
-        }
-        assert_eq!(near.size, WINDOW);
-    }
-
-    #[test]
-    fn a_grown_window_gives_back_what_was_taken() {
-        let mut window = Window { size: WINDOW_MAX, consumed: 0, since: None };
-        let mut given = 0;
-        for _ in 0..1000 {
-            given += u64::from(window.consumed(64 * 1024, Duration::ZERO).unwrap_or_default());
-        }
-        let taken = 1000 * 64 * 1024;
-        assert!(taken - given <= u64::from(WINDOW_MAX / 4), "{taken} taken, {given} given back");
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod login;
 mod opens;
 #[cfg(test)]
 mod rules;
+mod window;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -32,6 +33,7 @@ use self::kill::kill_command;
 use self::link::Link;
 use self::opens::Opening;
 pub(crate) use self::opens::{Job, OpenFailure, OpenTurn, Target, TcpOpen};
+use self::window::{Path, WINDOW};
 use crate::Error;
 use crate::options::Keepalive;
 use crate::process::KILL_WAIT;
@@ -46,9 +48,7 @@ pub(crate) enum Order {
 /// Where a caller waits for the end of the session.
 type Closed = oneshot::Sender<Result<(), Error>>;
 
-/// Channel window at the start and at most. 2 MiB is libssh2's own; a window grows only while its
-/// stream uses it up within a round trip, so that slow readers of many streams stay small.
-const WINDOW: u32 = 2 * 1024 * 1024;
+/// The largest packet that a server may send.
 const PACKET: u32 = 32 * 1024;
 
 /// How long channels may take to send their last bytes when the session is closed or nobody holds
@@ -77,9 +77,7 @@ pub(crate) struct Owner {
     keepalive: Option<Keepalive>,
     unanswered: u32,
     next_id: u32,
-    /// The shortest time that an open took, as a measure of a round trip. The time of the TCP
-    /// connection would be one to the nearest proxy only.
-    round_trip: Duration,
+    path: Path,
     scratch: Vec<u8>,
     closing: Option<(Instant, Vec<Closed>)>,
     /// What ended the loop, for those who come too late.
@@ -114,7 +112,7 @@ impl Owner {
             keepalive,
             unanswered: 0,
             next_id: 0,
-            round_trip: Duration::MAX,
+            path: Path::default(),
             scratch: vec![0; 64 * 1024],
             closing: None,
             ended: None,
@@ -261,7 +259,7 @@ impl Owner {
             if !live.wants_turn(flooded) {
                 continue;
             }
-            let turn = live.turn(&mut self.scratch, self.round_trip);
+            let turn = live.turn(&mut self.scratch, &mut self.path);
             kills.append(&mut live.kills);
             match turn {
                 Ok(Turn::Wait) => {}
@@ -273,8 +271,8 @@ impl Owner {
                 Err(failure) => return Err(End::Broken(self.link.epitaph(Some(&failure)))),
             }
         }
-        for id in gone {
-            self.channels.remove(&id);
+        for live in gone.iter().filter_map(|id| self.channels.remove(id)) {
+            self.path.spare += live.widened();
         }
         // Before all others: somebody waits for the end of a command, or nobody does any more.
         for kill in kills.into_iter().rev() {

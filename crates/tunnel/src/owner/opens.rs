@@ -154,7 +154,7 @@ impl Owner {
                 }
                 Err(failure) => return Err(End::Broken(self.link.epitaph(Some(&failure)))),
                 Ok(channel) => {
-                    self.round_trip = self.round_trip.min(took);
+                    self.path.round_trip = self.path.round_trip.min(took);
                     let job = self.opening.take().and_then(|opening| opening.job);
                     let id = self.next_id;
                     self.next_id = self.next_id.wrapping_add(1);

@@ -61,3 +61,22 @@ impl From<ssh2::Error> for Failure {
         Self { code, message: error.message().to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{c_char, c_int};
+
+    unsafe extern "C" {
+        // In libssh2.h; libssh2-sys does not declare it.
+        fn libssh2_version(required: c_int) -> *const c_char;
+    }
+
+    /// Design §5: before 1.11.1 libssh2 has holes in its memory, and stops for ever when keys are exchanged under
+    /// load. A build against the system's library would bring those back.
+    #[test]
+    fn libssh2_is_not_older_than_the_floor() {
+        // SAFETY: the call only compares numbers.
+        let version = unsafe { libssh2_version(0x01_0b_01) };
+        assert!(!version.is_null(), "libssh2 is older than 1.11.1");
+    }
+}

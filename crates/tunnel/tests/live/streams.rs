@@ -175,6 +175,26 @@ async fn a_download_from_far_away_is_not_bound_by_the_first_window() {
     session.close().await.unwrap();
 }
 
+/// `Compression yes` of the SSH configuration.
+#[tokio::test(flavor = "multi_thread")]
+async fn compression_is_agreed_on_where_it_is_wanted() {
+    if !enabled("compression_is_agreed_on_where_it_is_wanted") {
+        return;
+    }
+    const LENGTH: u64 = 5 * 1024 * 1024;
+    let sshd = Sshd::start("Compression yes\nLogLevel DEBUG1");
+    let bulk = Bulk::start(sshd.path("bulk"), LENGTH);
+    for wanted in [false, true] {
+        let mut options = sshd.options();
+        options.compression = wanted;
+        let session = Session::connect(options).await.unwrap();
+        tokio::join!(download(&session, bulk.path(), LENGTH), upload(&session, bulk.path(), LENGTH));
+        session.close().await.unwrap();
+        let agreed = sshd.log().contains("compression: zlib@openssh.com [preauth]");
+        assert_eq!(agreed, wanted, "{}", sshd.log());
+    }
+}
+
 /// Reads at an uneven pace, so that the room in the stream's buffer differs from turn to turn.
 async fn stumble(session: &Session, path: &str, length: u64) {
     let mut stream = session.open_unix(path).await.unwrap();
