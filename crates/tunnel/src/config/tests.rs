@@ -167,6 +167,10 @@ fn what_has_no_effect_is_named_with_its_place() {
         ),
         ("ControlMaster auto\nSendEnv LANG", "me@web1:22"),
         (
+            "SetEnv LANG=C",
+            "me@web1:22; warning: config:1: `setenv LANG=C` is not supported and has no effect",
+        ),
+        (
             "\nStrictHostKeyChecking no",
             "me@web1:22 accept-new learn=/home/me/.ssh/known_hosts; warning: config:2: `stricthostkeychecking no` accepts new keys here; changed \
              ones are still refused",
