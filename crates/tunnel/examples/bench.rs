@@ -1,8 +1,10 @@
 //! Measures what the crate promises, against `ssh` itself, in one run on one machine:
 //!
 //! ```text
-//! cargo run --release -p dfab-tunnel --example bench [-- MEGABYTES]
+//! cargo run --release -p dfab-tunnel --example bench [-- MEGABYTES [PART…]]
 //! ```
+//!
+//! Parts are `bulk`, `many`, `first`, `delayed` and `memory`; without any, all are measured.
 //!
 //! Needs `/usr/sbin/sshd` and `ssh`; starts a private sshd on 127.0.0.1 and ends it. Prints one JSON
 //! object a line: name, value, unit, and the limit that is promised.
@@ -38,10 +40,23 @@ async fn main() {
     let length = first.and_then(|text| text.parse::<u64>().ok()).unwrap_or(1024) * MB;
     let sshd = Sshd::start("");
     let socket = serve(&sshd);
-    bulk(&sshd, &socket, length).await;
-    many(&sshd, &socket, length).await;
-    first_answer(&sshd, &socket).await;
-    delayed(&sshd, &socket).await;
+    let parts: Vec<String> = args.collect();
+    let wants = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    if wants("bulk") {
+        bulk(&sshd, &socket, length).await;
+    }
+    if wants("many") {
+        many(&sshd, &socket, length).await;
+    }
+    if wants("first") {
+        first_answer(&sshd, &socket).await;
+    }
+    if wants("delayed") {
+        delayed(&sshd, &socket, length).await;
+    }
+    if !wants("memory") {
+        return;
+    }
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["memory", &sshd.port.to_string(), socket.to_str().unwrap()])
         .arg(sshd.path("user_key"))
@@ -222,8 +237,30 @@ async fn first_answer(sshd: &Sshd, socket: &std::path::Path) {
     report("first answer against ssh host true", ours[5] / theirs[5], "ratio", "<= 1.5");
 }
 
-async fn delayed(sshd: &Sshd, socket: &std::path::Path) {
+/// What the proxy itself can carry: a stranger who sends as fast as is taken.
+async fn bare(round_trip: Duration, length: u64) -> f64 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = sshd::delaying_proxy(listener.local_addr().unwrap().port(), round_trip).await;
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let block = vec![0; 256 * 1024];
+        for _ in 0..length / block.len() as u64 {
+            stream.write_all(&block).unwrap();
+        }
+    });
+    let started = Instant::now();
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut block = vec![0; 256 * 1024];
+    let mut left = length;
+    while left > 0 {
+        left -= stream.read(&mut block).await.unwrap() as u64;
+    }
+    length as f64 / MB as f64 / started.elapsed().as_secs_f64()
+}
+
+async fn delayed(sshd: &Sshd, socket: &std::path::Path, length: u64) {
     const ROUND_TRIP: Duration = Duration::from_millis(50);
+    report("tcp alone at 50 ms", bare(ROUND_TRIP, length).await, "MiB/s", "");
     let options = sshd::delayed(sshd, ROUND_TRIP).await;
     let session = Session::connect(options).await.unwrap();
     let path = socket.to_str().unwrap();
@@ -237,7 +274,6 @@ async fn delayed(sshd: &Sshd, socket: &std::path::Path) {
     opens.sort();
     let round_trips = opens[10].as_secs_f64() / ROUND_TRIP.as_secs_f64();
     report("new stream at 50 ms", round_trips, "round trips", "<= 1.2");
-    let length = 1024 * MB;
     let started = Instant::now();
     download(session.open_unix(path).await.unwrap(), length).await;
     let rate = length as f64 / started.elapsed().as_secs_f64();

@@ -328,15 +328,20 @@ impl Drop for Bulk {
 
 /// Options that log in through a proxy which puts a round-trip time between.
 pub async fn delayed(sshd: &Sshd, round_trip: Duration) -> ConnectOptions {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let port = delaying_proxy(sshd.port, round_trip).await;
     let mut options = sshd.options();
     let known = sshd.path("delayed_hosts");
     let key = std::fs::read_to_string(sshd.path("host_key.pub")).unwrap();
     std::fs::write(&known, format!("[127.0.0.1]:{port} {key}")).unwrap();
     options.host_keys.files = vec![known];
     options.port = port;
-    let server = sshd.port;
+    options
+}
+
+/// Starts a proxy that puts a round-trip time before a port, and returns its own.
+pub async fn delaying_proxy(server: u16, round_trip: Duration) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         loop {
             let (from, _) = listener.accept().await.unwrap();
@@ -344,7 +349,7 @@ pub async fn delayed(sshd: &Sshd, round_trip: Duration) -> ConnectOptions {
             delay(from, to, round_trip / 2);
         }
     });
-    options
+    port
 }
 
 /// Half a round trip each way, in order, at any speed.
