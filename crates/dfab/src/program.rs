@@ -226,10 +226,8 @@ fn without_effect(options: &Options, calls: &[Bound], variables: &Variables) -> 
             say(&format!("`{option}` has no effect: {why}"));
         }
     }
-    for name in ["socat_fork", "socat_quiet"] {
-        if variables.get(name).is_some() {
-            say(&format!("env.{name} has no effect."));
-        }
+    if variables.get("socat_fork").is_some() {
+        say("env.socat_fork has no effect.");
     }
     for (name, key) in [("docker_maps", "maps"), ("docker_clients", "clients")] {
         if variables.get(name).is_some() {
@@ -592,7 +590,7 @@ mod tests {
     #[test]
     fn what_has_no_effect_is_named() {
         let mut variables = Variables::for_tests("/");
-        variables.set("docker_maps=[a],docker_clients={},socat_fork").unwrap();
+        variables.set("docker_maps=[a],docker_clients={},socat_fork,socat_quiet=").unwrap();
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let options = Options {
             hide: words(&["status", "running"]),

@@ -102,6 +102,8 @@ pub struct SshSettings {
     pub home: PathBuf,
     /// Never ask.
     pub abort_on_prompts: bool,
+    /// Do not show the command of each stream that needs one on the host.
+    pub socat_quiet: bool,
 }
 
 impl Settings {
@@ -214,6 +216,7 @@ impl SshSettings {
             auth_timeout: seconds(options.auth_timeout, "auth-timeout", "auth_timeout")?,
             home: read.0.expand_home("~"),
             abort_on_prompts: options.abort_on_prompts || read.flag("abort_on_prompts")?.unwrap_or(false),
+            socat_quiet: read.flag("socat_quiet")?.unwrap_or(true),
         })
     }
 }

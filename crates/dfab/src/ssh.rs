@@ -1,6 +1,6 @@
 //! The SSH sessions of a run, one for each login, and engines reached through them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use dfab_client::Connector;
 use dfab_client::connector::Stream;
 use dfab_client::error::Source;
 use dfab_tunnel::config::{Destination, Local, SshConfig};
-use dfab_tunnel::options::{Keepalive, KeyFile, Prompt, Proxy, UnknownHost};
+use dfab_tunnel::options::{Event, Events, Keepalive, KeyFile, Prompt, Proxy, UnknownHost};
 use dfab_tunnel::{ConnectOptions, Error, Session, Stage, Way};
 use tokio::sync::OnceCell;
 
@@ -28,6 +28,8 @@ pub struct Sessions {
     /// What was read of `ssh_config`, once.
     config: OnceCell<Result<SshConfig, Error>>,
     slots: Mutex<HashMap<String, Slot>>,
+    /// Hosts of which was said that their streams need no command.
+    direct: Mutex<HashSet<String>>,
 }
 
 /// One login. Whoever holds the lock connects; the others wait and get the same session, or the same
@@ -38,7 +40,15 @@ impl Sessions {
     /// Makes an empty set.
     pub fn new(settings: SshSettings, way: Way, console: Arc<Console>) -> Self {
         let questions = Arc::new(Questions::new(Arc::clone(&console)));
-        Self { settings, way, console, questions, config: OnceCell::new(), slots: Mutex::default() }
+        Self {
+            settings,
+            way,
+            console,
+            questions,
+            config: OnceCell::new(),
+            slots: Mutex::default(),
+            direct: Mutex::default(),
+        }
     }
 
     /// Returns the session of a host, connecting when there is none that stands.
@@ -149,6 +159,7 @@ impl Sessions {
         let mut base = ConnectOptions::new(host.name.clone(), local.user.clone());
         base.label.clone_from(&host.text);
         base.way = self.way;
+        base.events = self.events();
         self.set_auth(&mut base);
         set_host_keys(&mut base, settings);
         let destination = Destination {
@@ -167,6 +178,35 @@ impl Sessions {
         }
         self.leave_out(&mut options);
         Ok((options, warnings))
+    }
+
+    /// Shows what happens on connections besides what was asked for.
+    fn events(&self) -> Events {
+        let (console, quiet) = (Arc::clone(&self.console), self.settings.socat_quiet);
+        Events::to(move |event| match event {
+            Event::NewHostKey { host, algorithm, fingerprint } => {
+                console.note(Some(host), &format!("accepted its new host key {algorithm} {fingerprint}"));
+            }
+            Event::Fallback { host, path, way, why } => {
+                console.note(Some(host), &format!("`{path}` is reached by {way}: {why}"));
+            }
+            Event::StreamCommand { host, command } if !quiet => {
+                console.progress_line(Some(host), &format!("run: {command}"));
+            }
+            _ => {}
+        })
+    }
+
+    /// Says once a host that its streams need no command, where those are to be shown (clients-tasks §3.2).
+    fn tell_direct(&self, host: &Host, way: Option<Way>, path: &str) {
+        if self.settings.socat_quiet || way != Some(Way::Streamlocal) {
+            return;
+        }
+        let mut told = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(host.text.clone()) {
+            let text = format!("no command runs for streams to `{path}`: sshd forwards to it");
+            self.console.progress_line(Some(&host.text), &text);
+        }
     }
 
     fn set_auth(&self, base: &mut ConnectOptions) {
@@ -291,7 +331,11 @@ impl SshConnector {
     async fn open(&self) -> Result<dfab_tunnel::Stream, Error> {
         let session = self.sessions.session(&self.host).await?;
         match &self.address {
-            Address::Unix(path) => session.open_unix(path).await,
+            Address::Unix(path) => {
+                let stream = session.open_unix(path).await?;
+                self.sessions.tell_direct(&self.host, session.way_to(path), path);
+                Ok(stream)
+            }
             Address::Tcp { host, port, .. } => session.open_tcp(host, *port).await,
         }
     }
