@@ -91,9 +91,7 @@ pub(crate) fn extend(map: &Map) -> Extension {
                 for next in known {
                     container::merge(&mut extended, parent(next), Lists::AndScalars);
                 }
-                container::merge(&mut extended, written, Lists::AndScalars);
-                // The object itself stands where the heir was written.
-                extended.origins.adopt_own(&written.origins);
+                container::inherit(&mut extended, written);
                 extended
             }
         };

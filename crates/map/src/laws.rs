@@ -36,7 +36,7 @@ fn late() -> impl Strategy<Value = Late<String>> {
     let at = crate::value::At::default;
     prop_oneof![
         text(&["/x", "/y"]).prop_map(Late::Known),
-        text(&["p", "q"]).prop_map(move |name| Late::Lazy(crate::value::Lazy::Env(name, at()))),
+        text(&["p", "q"]).prop_map(move |name| Late::Lazy(Box::new(crate::value::Lazy::Env(name, at())))),
     ]
 }
 
@@ -86,9 +86,13 @@ fn options() -> impl Strategy<Value = crate::model::Options> {
         let value = |(key, number): (String, i64)| (key, Value::Number(Number::from(number)));
         Late::Known(entries.into_iter().map(value).collect::<IndexMap<_, _>>())
     });
-    let lazy = Late::Lazy(crate::value::Lazy::Env("o".to_owned(), crate::value::At::default()));
+    let lazy = Late::Lazy(Box::new(crate::value::Lazy::Env("o".to_owned(), crate::value::At::default())));
     let layers = prop_oneof![4 => layer.prop_map(|layer| vec![layer]), 1 => Just(vec![lazy])];
-    option::of(layers).prop_map(|layers| crate::model::Options(layers.unwrap_or_default()))
+    option::of(layers).prop_map(|layers| {
+        let mut options = crate::model::Options::default();
+        layers.unwrap_or_default().into_iter().for_each(|layer| options.push(layer));
+        options
+    })
 }
 
 fn container() -> impl Strategy<Value = Container> {

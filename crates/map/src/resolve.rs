@@ -125,32 +125,6 @@ pub fn resolve_entries(
 }
 
 impl Options {
-    /// Makes options of one known mapping.
-    pub fn known(entries: IndexMap<String, Value>) -> Self {
-        let mut options = Self::default();
-        options.push(Late::Known(entries));
-        options
-    }
-
-    /// Tells whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Updates the options with a further layer, key by key (map-model §5.2).
-    pub fn push(&mut self, layer: Late<IndexMap<String, Value>>) {
-        match (self.0.last_mut(), layer) {
-            (_, Late::Known(entries)) if entries.is_empty() => {}
-            (Some(Late::Known(known)), Late::Known(entries)) => known.extend(entries),
-            (_, layer) => self.0.push(layer),
-        }
-    }
-
-    /// Updates the options with all layers of `other`.
-    pub fn update(&mut self, other: &Self) {
-        other.0.iter().for_each(|layer| self.push(layer.clone()));
-    }
-
     /// Returns all layers as one mapping without late values.
     ///
     /// # Errors
@@ -162,7 +136,7 @@ impl Options {
         property: &str,
     ) -> Result<IndexMap<String, Value>, Unresolved> {
         let mut all = IndexMap::new();
-        for layer in &self.0 {
+        for layer in self.layers() {
             let entries = layer.resolve(lookup, property)?;
             all.extend(resolve_entries(&entries, lookup, property)?);
         }

@@ -115,8 +115,8 @@ impl std::hash::Hash for At {
 pub enum Late<T> {
     /// The value itself.
     Known(T),
-    /// The value that the look-up yields, read as a `T`.
-    Lazy(Lazy),
+    /// The value that the look-up yields, read as a `T`. Boxed: it is rare, and a map has many values.
+    Lazy(Box<Lazy>),
 }
 
 impl<T> Late<T> {

@@ -121,7 +121,7 @@ fn written_names(root: &dfab_map::yaml::Node) -> MapNames {
             "volumes" | "networks" | "host" => {}
             "groups" => {
                 let groups = entry.value.mapping().unwrap_or_default();
-                names.groups.extend(groups.iter().map(|group| group.key.text.clone()));
+                names.groups.extend(groups.iter().map(|group| group.key.text.to_string()));
             }
             "containers" => names.configurations.extend(written_names(&entry.value).configurations),
             name if entry.value.mapping().is_some() => {

@@ -142,7 +142,7 @@ impl Project {
                 for entry in mapping(node, "maps", "map names, each with a file or the map itself", findings)
                 {
                     if let Some(source) = self.source(&entry.value, "maps", variables, findings) {
-                        self.maps.insert(entry.key.text.clone(), source);
+                        self.maps.insert(entry.key.text.to_string(), source);
                     }
                 }
             }
@@ -153,7 +153,7 @@ impl Project {
                     // Fabric's long form: a mapping with `hosts` and settings of the role.
                     let hosts = entry.value.get("hosts").unwrap_or(&entry.value);
                     let hosts = texts(hosts, "roles", variables, findings);
-                    self.roles.insert(entry.key.text.clone(), hosts);
+                    self.roles.insert(entry.key.text.to_string(), hosts);
                 }
             }
             "tasks" => self.tasks = steps::read(node, findings),

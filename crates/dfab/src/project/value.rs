@@ -29,15 +29,15 @@ pub fn value(node: &Node, lookup: &dyn Lookup) -> Result<Value, Finding> {
             ScalarKind::Number => scalar
                 .number()
                 .map(|number: Number| Value::Number(number))
-                .unwrap_or_else(|| Value::String(scalar.text.clone())),
-            ScalarKind::OldBool(_) | ScalarKind::Text => Value::String(scalar.text.clone()),
+                .unwrap_or_else(|| Value::String(scalar.text.to_string())),
+            ScalarKind::OldBool(_) | ScalarKind::Text => Value::String(scalar.text.to_string()),
         }),
         (Content::List(items), None) => {
             items.iter().map(|item| value(item, lookup)).collect::<Result<_, _>>().map(Value::List)
         }
         (Content::Mapping(entries), None) => entries
             .iter()
-            .map(|entry| Ok((entry.key.text.clone(), value(&entry.value, lookup)?)))
+            .map(|entry| Ok((entry.key.text.to_string(), value(&entry.value, lookup)?)))
             .collect::<Result<_, _>>()
             .map(Value::Mapping),
     }

@@ -130,7 +130,7 @@ fn each_property_follows_its_rule() {
     ] {
         let (extended, mut expected) = (extended_map(text), map(&format!("name: m\n{expected}")));
         if section.starts_with("§11.2") {
-            let layers = &extended.containers["k"].create_options.0;
+            let layers = extended.containers["k"].create_options.layers();
             let known: Vec<bool> = layers.iter().map(|layer| layer.known().is_some()).collect();
             assert_eq!(known, [true, false, true], "{section}");
             expected.containers["k"].create_options = extended.containers["k"].create_options.clone();

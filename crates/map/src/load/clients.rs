@@ -128,7 +128,7 @@ fn tls(context: &mut Context, node: &Node) -> Option<Tls> {
         if !keys::TLS.contains(&key.text.as_str()) {
             context.unknown_key(key, "TLS settings", &keys::TLS);
         } else if !context.within(&key.text, |context| context.refuse_late(value)) {
-            settings.insert(key.text.clone(), Value::from(value));
+            settings.insert(key.text.to_string(), Value::from(value));
         }
     }
     Some(Tls::Settings(settings))
@@ -151,7 +151,7 @@ fn addresses(
             Some(address)
         });
         if let Some(address) = address {
-            addresses.insert(key.text.clone(), address);
+            addresses.insert(key.text.to_string(), address);
         }
     }
     addresses
@@ -161,7 +161,7 @@ fn logins(context: &mut Context, node: &Node) -> IndexMap<String, Auth> {
     let mut logins = IndexMap::new();
     for Entry { key, value } in context.entries(node, "a mapping of registries to logins") {
         if let Some(auth) = context.within(&key.text, |context| login(context, value)) {
-            logins.insert(key.text.clone(), auth);
+            logins.insert(key.text.to_string(), auth);
         }
     }
     logins
@@ -192,7 +192,7 @@ fn login(context: &mut Context, node: &Node) -> Option<Auth> {
 /// Reads a text that must not be shown in a message, which points at the key.
 fn secret(context: &mut Context, key: &Key, node: &Node) -> Option<Late<String>> {
     if let Some(lazy) = node.lazy() {
-        return Some(Late::Lazy(lazy));
+        return Some(Late::Lazy(Box::new(lazy)));
     }
     match node.text() {
         Some(text) => Some(Late::Known(text.to_owned())),
@@ -225,7 +225,7 @@ fn switches(context: &mut Context, node: &Node, what: &str, known: &[&str]) -> I
             false => context.within(&key.text, |context| context.boolean(value)),
         };
         if let Some(switch) = switch {
-            switches.insert(key.text.clone(), switch);
+            switches.insert(key.text.to_string(), switch);
         }
     }
     switches

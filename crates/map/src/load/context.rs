@@ -95,7 +95,7 @@ impl Context {
         let outer = std::mem::replace(&mut self.origins, origins);
         self.origins.set("", key.position.clone());
         let path = std::mem::take(&mut self.path);
-        self.subject.object = Some((kind, key.text.clone()));
+        self.subject.object = Some((kind, key.text.to_string()));
         let value = read(self);
         self.subject.object = None;
         self.path = path;

@@ -75,7 +75,7 @@ fn port(
         return Some(Port { exposed_port, protocol, published: None });
     };
     let host_port = match host.lazy() {
-        Some(lazy) => Late::Lazy(lazy),
+        Some(lazy) => Late::Lazy(Box::new(lazy)),
         None => Late::Known(port_number(context, host)?),
     };
     let interface = match interface {
@@ -84,7 +84,7 @@ fn port(
     };
     let ipv6 = match ipv6 {
         Some(node) => match node.lazy() {
-            Some(lazy) => Late::Lazy(lazy),
+            Some(lazy) => Late::Lazy(Box::new(lazy)),
             None => Late::Known(context.boolean(node)?),
         },
         None => Late::Known(false),

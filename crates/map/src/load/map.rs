@@ -203,7 +203,7 @@ fn group(map: &mut Map, Entry { key, value }: &Entry, context: &mut Context) {
 }
 
 fn checked<T>(key: &Key, context: &mut Context, new: fn(String) -> Result<T, InvalidName>) -> Option<T> {
-    match new(key.text.clone()) {
+    match new(key.text.to_string()) {
         Ok(name) => Some(name),
         Err(error) => {
             context.invalid_name(key.place(), &error);

@@ -16,7 +16,7 @@ pub(super) fn read(context: &mut Context, property: &str, node: &Node) -> Option
     let mut options = Options::default();
     for layer in layers(node) {
         match layer.lazy() {
-            Some(lazy) => options.push(Late::Lazy(lazy)),
+            Some(lazy) => options.push(Late::Lazy(Box::new(lazy))),
             None => options.push(Late::Known(entries(context, property, layer))),
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn entries(context: &mut Context, property: &str, node: &Node) -> Ind
         context.origins.set(&path, entry.key.position.clone());
         record_parts(context, &path, &entry.value);
         if let Some(value) = context.within(key, |context| value(context, key, &entry.value)) {
-            values.insert(key.clone(), value);
+            values.insert(key.to_string(), value);
         }
     }
     values

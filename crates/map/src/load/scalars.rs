@@ -26,7 +26,7 @@ impl Context {
     /// Reads a text or a late value.
     pub(super) fn late_text(&mut self, node: &Node, expected: &str) -> Option<Late<String>> {
         match node.lazy() {
-            Some(lazy) => Some(Late::Lazy(lazy)),
+            Some(lazy) => Some(Late::Lazy(Box::new(lazy))),
             None => self.text(node, expected).map(Late::Known),
         }
     }

@@ -96,8 +96,8 @@ fn from_value(value: Value, position: &Position, length: u32) -> Node {
 }
 
 fn from_entries(entries: IndexMap<String, Value>, position: &Position, length: u32) -> Vec<Entry> {
-    let entry = |(text, value)| Entry {
-        key: Key { text, position: position.clone(), length },
+    let entry = |(text, value): (String, Value)| Entry {
+        key: Key { text: text.into(), position: position.clone(), length },
         value: from_value(value, position, length),
     };
     entries.into_iter().map(entry).collect()

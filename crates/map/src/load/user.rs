@@ -15,7 +15,7 @@ pub(super) fn user(context: &mut Context, node: &Node) -> Setting<Late<User>> {
     }
     context.setting(node, |context, node| {
         if let Some(lazy) = node.lazy() {
-            return Some(Late::Lazy(lazy));
+            return Some(Late::Lazy(Box::new(lazy)));
         }
         if let Some(parts) = node.list() {
             let [user, group] = parts else {
@@ -44,7 +44,7 @@ pub(super) fn permissions(context: &mut Context, node: &Node) -> Setting<Late<St
         return Setting::Null;
     }
     context.setting(node, |context, node| match node.lazy() {
-        Some(lazy) => Some(Late::Lazy(lazy)),
+        Some(lazy) => Some(Late::Lazy(Box::new(lazy))),
         None => text_but_boolean(context, node, "a mode").map(Late::Known),
     })
 }

@@ -18,9 +18,24 @@ use crate::value::Late;
 pub(crate) fn merge(target: &mut Container, other: &Container, lists: Lists) {
     // Two halves of one value each, so that positions can be recorded while values are changed.
     let mut origins = std::mem::take(&mut target.origins);
+    values(target, other, lists, &mut origins, &other.origins);
+    origins.adopt_missing("", &other.origins);
+    target.origins = origins;
+}
+
+/// Merges `heir` into `target`, which is a copy of its parents; its positions are those of `heir`, then
+/// those of the parents.
+pub(crate) fn inherit(target: &mut Container, heir: &Container) {
+    let origins = heir.origins.inheriting(&target.origins);
+    let none = Origins::default();
+    values(target, heir, Lists::AndScalars, &mut Origins::default(), &none);
+    target.origins = origins;
+}
+
+fn values(target: &mut Container, other: &Container, lists: Lists, origins: &mut Origins, others: &Origins) {
     macro_rules! each {
         ($merge:ident: $($property:ident),*) => {
-            $($merge(&mut target.$property, &other.$property, stringify!($property), &mut origins, &other.origins);)*
+            $($merge(&mut target.$property, &other.$property, stringify!($property), origins, others);)*
         };
     }
     each!(union: instances, clients, shares, links, exec_commands);
@@ -30,8 +45,6 @@ pub(crate) fn merge(target: &mut Container, other: &Container, lists: Lists) {
         each!(setting: healthcheck);
         each!(options: create_options, host_config);
     }
-    origins.adopt_missing("", &other.origins);
-    target.origins = origins;
 }
 
 /// A later value replaces, if it is written at all.
@@ -133,7 +146,7 @@ pub(super) fn options(
     origins: &mut Origins,
     others: &Origins,
 ) {
-    for layer in &other.0 {
+    for layer in other.layers() {
         if let Late::Known(new) = layer {
             for key in new.keys() {
                 let path = format!("{name}.{key}");
@@ -141,12 +154,7 @@ pub(super) fn options(
                 origins.adopt(&path, others);
             }
         }
-        match (target.0.last_mut(), layer) {
-            (Some(Late::Known(known)), Late::Known(new)) => {
-                known.extend(new.iter().map(|(key, value)| (key.clone(), value.clone())));
-            }
-            _ => target.0.push(layer.clone()),
-        }
         origins.adopt_missing(name, others);
     }
+    target.update(other);
 }

@@ -1,6 +1,7 @@
 //! A container configuration and its tuples in normal form (map-model §2; notation of §0.4).
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -96,8 +97,53 @@ pub struct Container {
 /// A layer is a mapping whose values may be late one level down, or a late value that yields a
 /// mapping (map-model §11.2). Neighbouring known layers are always merged into one, so a map
 /// without late mappings has one layer at most.
+///
+/// Copies share their layers until one of them is changed: many configurations have all from a parent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options(pub Vec<Late<IndexMap<String, Value>>>);
+pub struct Options(Option<Arc<Vec<Layer>>>);
+
+/// One layer of [`Options`].
+pub type Layer = Late<IndexMap<String, Value>>;
+
+impl Options {
+    /// Makes options of one known mapping.
+    pub fn known(entries: IndexMap<String, Value>) -> Self {
+        let mut options = Self::default();
+        options.push(Late::Known(entries));
+        options
+    }
+
+    /// Returns the layers in order.
+    pub fn layers(&self) -> &[Layer] {
+        self.0.as_ref().map_or(&[], |layers| layers)
+    }
+
+    /// Tells whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.layers().is_empty()
+    }
+
+    /// Updates the options with a further layer, key by key (map-model §5.2).
+    pub fn push(&mut self, layer: Layer) {
+        if layer.known().is_some_and(IndexMap::is_empty) {
+            return;
+        }
+        let layers = Arc::make_mut(self.0.get_or_insert_default());
+        match (layers.last_mut(), layer) {
+            (Some(Late::Known(known)), Late::Known(entries)) => known.extend(entries),
+            (_, layer) => layers.push(layer),
+        }
+    }
+
+    /// Updates the options with all layers of `other`.
+    pub fn update(&mut self, other: &Self) {
+        if self.is_empty() {
+            self.clone_from(other);
+        } else {
+            other.layers().iter().for_each(|layer| self.push(layer.clone()));
+        }
+    }
+}
 
 /// `config` or `config.instance`, as written in `links`, `uses`, `network_mode` and groups.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -11,8 +11,8 @@ mod map;
 
 pub use client::{Auth, ClientConfig, Clients, Tls};
 pub use container::{
-    Attach, Bind, CommandLine, Container, Endpoint, ExecCommand, ExecPolicy, HealthCheck, HealthTest, Link,
-    NetworkMode, Options, Port, PortProtocol, PublishedPort, Reference, Setting, Signal, Use, User,
+    Attach, Bind, CommandLine, Container, Endpoint, ExecCommand, ExecPolicy, HealthCheck, HealthTest, Layer,
+    Link, NetworkMode, Options, Port, PortProtocol, PublishedPort, Reference, Setting, Signal, Use, User,
 };
 pub use key::Keyed;
 pub use map::{HostPath, Map, Network, Volume};

@@ -44,23 +44,26 @@ fn map_model_10_3_path_expansion() {
 #[test]
 fn late_values_become_what_their_position_needs() {
     let tables = tables();
-    assert_eq!(Late::<u16>::Lazy(env("port")).resolve(&tables, "exposes.80/tcp"), Ok(8080));
-    assert_eq!(Late::<String>::Lazy(env("port")).resolve(&tables, "default_tag").as_deref(), Ok("8080"));
-    let user = Late::<User>::Lazy(env("user")).resolve(&tables, "user").unwrap();
+    assert_eq!(Late::<u16>::Lazy(env("port").into()).resolve(&tables, "exposes.80/tcp"), Ok(8080));
+    assert_eq!(
+        Late::<String>::Lazy(env("port").into()).resolve(&tables, "default_tag").as_deref(),
+        Ok("8080")
+    );
+    let user = Late::<User>::Lazy(env("user").into()).resolve(&tables, "user").unwrap();
     assert_eq!(user.ownership(), "app:web");
     let path = Lazy::Path("$SITE/x".to_owned(), At::default());
-    assert_eq!(Late::<String>::Lazy(path).resolve(&tables, "host_root").as_deref(), Ok("/srv/site/x"));
+    assert_eq!(Late::<String>::Lazy(path.into()).resolve(&tables, "host_root").as_deref(), Ok("/srv/site/x"));
 }
 
 #[test]
 fn what_cannot_be_resolved_names_variable_property_and_position() {
     let tables = tables();
-    let missing = Late::<u16>::Lazy(env("nope")).resolve(&tables, "exposes.80/tcp").unwrap_err();
+    let missing = Late::<u16>::Lazy(env("nope").into()).resolve(&tables, "exposes.80/tcp").unwrap_err();
     assert_eq!(
         missing.to_string(),
         "m.yaml:3:5: deployment variable `nope` is not set, needed for `exposes.80/tcp`"
     );
-    let unfit = Late::<bool>::Lazy(env("port")).resolve(&tables, "exposes.80/tcp").unwrap_err();
+    let unfit = Late::<bool>::Lazy(env("port").into()).resolve(&tables, "exposes.80/tcp").unwrap_err();
     assert_eq!(
         unfit.to_string(),
         "m.yaml:3:5: deployment variable `port` is a number, expected true or false, needed for `exposes.80/tcp`"
@@ -73,8 +76,8 @@ fn option_layers_update_key_by_key() {
     let mut options = Options::default();
     options.push(known("a", 1));
     options.push(known("b", 1));
-    assert_eq!(options.0.len(), 1, "neighbouring known layers are one");
-    options.push(Late::Lazy(env("options")));
+    assert_eq!(options.layers().len(), 1, "neighbouring known layers are one");
+    options.push(Late::Lazy(Box::new(env("options"))));
     options.push(known("c", 3));
     let all = options.resolve(&tables(), "create_options").unwrap();
     assert_eq!(

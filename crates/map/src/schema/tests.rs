@@ -11,9 +11,9 @@ fn to_json(node: &Node) -> Value {
     match &node.content {
         Content::List(items) => items.iter().map(to_json).collect(),
         Content::Mapping(entries) => {
-            entries.iter().map(|entry| (entry.key.text.clone(), to_json(&entry.value))).collect()
+            entries.iter().map(|entry| (entry.key.text.to_string(), to_json(&entry.value))).collect()
         }
-        Content::Scalar(scalar) if node.tag.is_some() => json!(scalar.text),
+        Content::Scalar(scalar) if node.tag.is_some() => json!(scalar.text.as_str()),
         Content::Scalar(scalar) => match scalar.kind() {
             ScalarKind::Null => Value::Null,
             ScalarKind::Bool(value) => json!(value),
@@ -21,7 +21,7 @@ fn to_json(node: &Node) -> Value {
                 .text
                 .parse::<i64>()
                 .map_or_else(|_| json!(scalar.text.parse::<f64>().ok()), |n| json!(n)),
-            ScalarKind::OldBool(_) | ScalarKind::Text => json!(scalar.text),
+            ScalarKind::OldBool(_) | ScalarKind::Text => json!(scalar.text.as_str()),
         },
     }
 }

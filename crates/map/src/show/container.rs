@@ -48,7 +48,7 @@ fn options(fields: &mut Fields, name: &str, options: &Options) {
     let layer = |layer: &Late<IndexMap<String, Value>>| {
         late(layer, |entries| mapping(entries.iter().map(|(key, data)| (key.clone(), value(data)))))
     };
-    match &options.0[..] {
+    match options.layers() {
         [] => {}
         [only] => fields.put(name, layer(only)),
         layers => fields.put(name, list(layers.iter().map(layer))),

@@ -1,5 +1,6 @@
 //! Building nodes from values.
 
+use compact_str::CompactString;
 use std::fmt::Display;
 
 use indexmap::IndexMap;
@@ -74,7 +75,7 @@ fn nowhere() -> Position {
 }
 
 /// A plain scalar: a number, a boolean, null.
-pub(super) fn scalar(text: impl Into<String>) -> Node {
+pub(super) fn scalar(text: impl Into<CompactString>) -> Node {
     node(Content::Scalar(Scalar::plain(text)))
 }
 
@@ -88,7 +89,10 @@ pub(super) fn list(items: impl IntoIterator<Item = Node>) -> Node {
 }
 
 pub(super) fn mapping(entries: impl IntoIterator<Item = (String, Node)>) -> Node {
-    let entry = |(text, value)| Entry { key: Key { text, position: nowhere(), length: 1 }, value };
+    let entry = |(text, value): (String, Node)| Entry {
+        key: Key { text: text.into(), position: nowhere(), length: 1 },
+        value,
+    };
     node(Content::Mapping(entries.into_iter().map(entry).collect()))
 }
 

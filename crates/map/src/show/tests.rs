@@ -49,6 +49,6 @@ fn one_configuration_stands_under_its_name() {
 fn layers_of_late_options_come_back() {
     let text = "name: m\na: {abstract: true, create_options: !env_lazy all}\nb: {extends: a, create_options: {x: 1}}\n";
     let extended = crate::extend::extended(&load(text)).unwrap();
-    assert_eq!(extended.containers["b"].create_options.0.len(), 2);
+    assert_eq!(extended.containers["b"].create_options.layers().len(), 2);
     assert_eq!(load(&map(&extended)), extended);
 }

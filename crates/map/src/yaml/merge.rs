@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use compact_str::CompactString;
+
 use super::{Content, Entry, Key, MAX_FINDINGS, Node};
 use crate::diagnostic::{Finding, FindingKind};
 
@@ -18,7 +20,7 @@ pub(super) fn close(own: Vec<Entry>, merge: Option<(Key, Node)>, findings: &mut 
         return own;
     };
     let mut entries: Vec<Entry> = Vec::new();
-    let mut index: HashMap<String, usize> = HashMap::with_capacity(own.len());
+    let mut index: HashMap<CompactString, usize> = HashMap::with_capacity(own.len());
     let mut put = |entry: Entry| match index.get(&entry.key.text) {
         Some(&at) => entries[at] = entry,
         None => {

@@ -20,6 +20,8 @@ mod parse;
 mod scalar;
 mod write;
 
+use compact_str::CompactString;
+
 use crate::diagnostic::{Finding, FindingKind, Place};
 use crate::position::Position;
 use crate::value::{At, Lazy};
@@ -78,8 +80,8 @@ pub struct Entry {
 /// A mapping key: the text of a scalar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its text; a number is its source text.
-    pub text: String,
+    /// Its text; a number is its source text. Short ones, which most are, need no memory of their own.
+    pub text: CompactString,
     /// Its first character.
     pub position: Position,
     /// How many characters to mark in its line, at least one.
@@ -165,7 +167,7 @@ impl Node {
     /// Returns the late value of a scalar with a lazy tag.
     pub fn lazy(&self) -> Option<Lazy> {
         let tag = self.tag.filter(|tag| tag.is_lazy())?;
-        let text = self.scalar()?.text.clone();
+        let text = self.scalar()?.text.to_string();
         let at = At(Some(self.position.clone()));
         Some(if tag == Tag::EnvLazy { Lazy::Env(text, at) } else { Lazy::Path(text, at) })
     }

@@ -135,7 +135,7 @@ impl<'a> Builder<'a> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                let mut scalar = Scalar { text: text.into_owned(), plain };
+                let mut scalar = Scalar { text: text.into(), plain };
                 let position = self.position(span.start);
                 let length = self.length(span.start, span.end);
                 let tag = match tag {

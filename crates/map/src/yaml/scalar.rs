@@ -1,5 +1,6 @@
 //! Scalars by their source text (map-model §10.6).
 
+use compact_str::CompactString;
 use indexmap::IndexMap;
 
 use super::{Content, Node};
@@ -9,7 +10,7 @@ use crate::value::{Number, Value};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalar {
     /// Its text: the source text of plain scalars, the content of quoted and block ones.
-    pub text: String,
+    pub text: CompactString,
     /// Written without quotes, and not as a block: it may mean a null, a boolean or a number.
     pub plain: bool,
 }
@@ -31,19 +32,19 @@ pub enum ScalarKind {
 
 impl Scalar {
     /// Makes a plain scalar.
-    pub fn plain(text: impl Into<String>) -> Self {
+    pub fn plain(text: impl Into<CompactString>) -> Self {
         Self { text: text.into(), plain: true }
     }
 
     /// Makes a quoted scalar: a text, whatever it looks like.
-    pub fn quoted(text: impl Into<String>) -> Self {
+    pub fn quoted(text: impl Into<CompactString>) -> Self {
         Self { text: text.into(), plain: false }
     }
 
     /// Makes the scalar of a mapping key. A key is a name: it never means a null or a boolean, but it
     /// may mean a number (a port).
     pub(super) fn key(text: &str) -> Self {
-        Self { text: text.to_owned(), plain: number(text).is_some() }
+        Self { text: text.into(), plain: number(text).is_some() }
     }
 
     /// Says what it means.
@@ -93,17 +94,17 @@ impl From<&Node> for Value {
         match &node.content {
             Content::List(items) => Self::List(items.iter().map(Self::from).collect()),
             Content::Mapping(entries) => {
-                let entry = |entry: &super::Entry| (entry.key.text.clone(), Self::from(&entry.value));
+                let entry = |entry: &super::Entry| (entry.key.text.to_string(), Self::from(&entry.value));
                 Self::Mapping(entries.iter().map(entry).collect::<IndexMap<_, _>>())
             }
             // The text under an eager tag is no value yet, whatever it looks like.
-            Content::Scalar(scalar) if node.tag.is_some() => Self::String(scalar.text.clone()),
+            Content::Scalar(scalar) if node.tag.is_some() => Self::String(scalar.text.to_string()),
             Content::Scalar(scalar) => match scalar.kind() {
                 ScalarKind::Null => Self::Null,
                 ScalarKind::Bool(value) => Self::Bool(value),
                 ScalarKind::Number | ScalarKind::OldBool(_) | ScalarKind::Text => match scalar.number() {
                     Some(number) => Self::Number(number),
-                    None => Self::String(scalar.text.clone()),
+                    None => Self::String(scalar.text.to_string()),
                 },
             },
         }

@@ -110,9 +110,9 @@ fn scalar_text(scalar: &Scalar, tagged: bool) -> String {
     match scalar.kind() {
         ScalarKind::Null if !tagged => "null".to_owned(),
         ScalarKind::Bool(value) if !tagged => value.to_string(),
-        ScalarKind::Number if !tagged => scalar.text.clone(),
+        ScalarKind::Number if !tagged => scalar.text.to_string(),
         // A plain `yes` stays one: quotes would make it a text.
-        ScalarKind::OldBool(_) if !tagged => scalar.text.clone(),
+        ScalarKind::OldBool(_) if !tagged => scalar.text.to_string(),
         _ => text(&scalar.text, false),
     }
 }

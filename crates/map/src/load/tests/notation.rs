@@ -166,7 +166,7 @@ fn options(options: &Options) -> String {
     if options.is_empty() {
         "{}".to_owned()
     } else {
-        options.0.iter().map(layer).collect::<Vec<_>>().join(" + ")
+        options.layers().iter().map(layer).collect::<Vec<_>>().join(" + ")
     }
 }
 

@@ -6,7 +6,7 @@ use crate::diagnostic::render_all;
 /// Prints a tree on one line: scalars in source form (quoted ones in quotes), with tags.
 fn print(node: &Node) -> String {
     let body = match &node.content {
-        Content::Scalar(Scalar { text, plain: true }) => text.clone(),
+        Content::Scalar(Scalar { text, plain: true }) => text.to_string(),
         Content::Scalar(Scalar { text, plain: false }) => format!("{text:?}"),
         Content::List(items) => format!("[{}]", items.iter().map(print).collect::<Vec<_>>().join(", ")),
         Content::Mapping(entries) => {
