@@ -182,9 +182,13 @@ mod tests {
 
     #[test]
     fn host_names_have_dashes_and_the_client_last() {
-        let client = ClientName::new("cl_1.x").unwrap();
-        assert_eq!(host_name("m.a_b.i_1", &client), "m-a-b-i-1-cl-1-x");
-        assert_eq!(host_name("m.a", &ClientName::default_client()), "m-a");
+        let named = ClientName::new("cl_1.x").unwrap();
+        for (row, container, client, expected) in [
+            ("§7.4 default client", "m.a", ClientName::default_client(), "m-a"),
+            ("§7.4 named client", "m.a_b.i_1", named, "m-a-b-i-1-cl-1-x"),
+        ] {
+            assert_eq!(host_name(container, &client), expected, "{row}");
+        }
     }
 
     #[test]

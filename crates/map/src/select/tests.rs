@@ -84,6 +84,7 @@ fn references_of_the_specification() {
             none,
             "error: the name of a configuration of map `m` is empty (known are `a`, `b`, `c`, `g`, `h`)",
         ),
+        // An instance that is not declared (D34).
         (&["m.a.zz"], none, "error: configuration `a` of map `m` has no instance `zz` (known are `i`, `j`)"),
         (
             &["m.b.zz"],
