@@ -133,7 +133,7 @@ impl Project {
             "env" => {
                 for entry in mapping(node, "env", "variable names and values", findings) {
                     match value::value(&entry.value, variables) {
-                        Ok(value) => variables.insert(&entry.key.text, value),
+                        Ok(value) => variables.insert(entry.key.text.as_str(), value),
                         Err(finding) => findings.push(finding),
                     }
                 }

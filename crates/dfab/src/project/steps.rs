@@ -87,7 +87,7 @@ pub(super) fn read(node: &Node, findings: &mut Vec<Finding>) -> IndexMap<String,
             let finding = Finding::error(FindingKind::InvalidInput, message).at(entry.key.place());
             findings.push(finding.hint("give the task another name"));
         }
-        tasks.insert(name.clone(), task(&entry.value, findings));
+        tasks.insert(name.to_string(), task(&entry.value, findings));
     }
     tasks
 }
