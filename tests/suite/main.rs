@@ -19,6 +19,7 @@ mod jump;
 mod killed_anywhere;
 mod limits;
 mod one_run_per_example;
+mod parity;
 mod registry;
 mod requests;
 mod session;

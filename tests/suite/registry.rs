@@ -1,5 +1,6 @@
-//! Registries as users meet them, through `docker.login`, `docker.pull` and `docker.push`: the lab's own, open
-//! and with a login, and one with TLS and a login that the engine does or does not trust.
+//! Registries as users meet them, through `docker.login`, `docker.pull` and `docker.push`, over the Engine API and over
+//! the host's own `docker` program: the lab's own, open and with a login, and one with TLS and a login that the engine
+//! does or does not trust.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use dfab_tests::lab::REGISTRY;
 use dfab_tests::{Host, Outcome, Project, lab_or_skip};
 
 use crate::certificates::{authority, signed};
+
+const BACKENDS: [&str; 2] = ["api", "cli"];
 
 /// The lab's registry with a login.
 const WITH_LOGIN: &str = "registry.example.com:5000";
@@ -107,16 +110,51 @@ impl Drop for Secure<'_> {
     }
 }
 
-fn call(project: &Project, host: &Host<'_>, set: &[&str], words: &[&str]) -> Outcome {
-    let mut arguments = vec!["-H", &host.name];
-    for text in set {
-        arguments.extend(["--set", text]);
-    }
-    arguments.extend(words);
-    let outcome = project.dfab_in(host.lab, &arguments).run();
-    assert!(!format!("{}{}", outcome.stdout, outcome.stderr).contains(password()), "the password is shown");
-    outcome
+/// One user's way to a host.
+struct Way<'a> {
+    project: &'a Project,
+    host: &'a Host<'a>,
+    backend: &'a str,
 }
+
+impl Way<'_> {
+    fn call(&self, set: &[&str], words: &[&str]) -> Outcome {
+        let mut arguments = vec!["-H", &self.host.name, "--backend", self.backend];
+        for text in set {
+            arguments.extend(["--set", text]);
+        }
+        arguments.extend(words);
+        let outcome = self.project.dfab_in(self.host.lab, &arguments).run();
+        let shown = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(!shown.contains(password()), "{}: the password is shown", self.backend);
+        outcome
+    }
+
+    /// Calls that must fail with these words among the causes and hints.
+    fn refused(&self, set: &[&str], words: &[&str], texts: &[&str]) {
+        self.call(set, words).expect_code(1).expect_error(texts);
+    }
+
+    fn done(&self, set: &[&str], words: &[&str]) {
+        self.call(set, words).expect_code(0);
+    }
+
+    /// The `docker` program keeps a login on the host, where it is good for later calls; over the Engine API there is
+    /// nothing to forget.
+    fn forget_login(&self, image: &str) {
+        let push = ["docker.push", image];
+        match self.backend {
+            "cli" => {
+                self.done(&[], &push);
+                self.host.run("rm -r /home/deploy/.docker");
+            }
+            _ => assert_eq!(self.host.run("ls -d /home/deploy/.docker 2>/dev/null || true"), ""),
+        }
+        self.refused(&[], &push, &NOT_ALLOWED);
+    }
+}
+
+const NOT_ALLOWED: [&str; 2] = ["caused by: not allowed", "hint: check the login"];
 
 fn config(project: &Project, text: &str) {
     let folder = project.path().join(".docker");
@@ -128,36 +166,38 @@ fn config(project: &Project, text: &str) {
 fn a_registry_with_a_login_takes_it_from_variables_and_from_the_docker_programs_configuration() {
     let lab = lab_or_skip!();
     let host = lab.take(1);
-    let project = Project::new(&[]);
-    let image = format!("{WITH_LOGIN}/registry-test:1");
-    host.run(&format!("docker tag busybox:latest {image}"));
-    let registry = format!("docker_registry_repository={WITH_LOGIN}");
-    let right = format!("docker_registry_password={}", password());
-    let variables = [&*registry, "docker_registry_user=lab", &*right];
-    let wrong = [&*registry, "docker_registry_user=lab", "docker_registry_password=wrong"];
+    for backend in BACKENDS {
+        let project = Project::new(&[]);
+        let way = Way { project: &project, host: &host, backend };
+        let image = format!("{WITH_LOGIN}/registry-test-{backend}:1");
+        let (push, pull) = (["docker.push", &*image], ["docker.pull", &*image]);
+        host.run(&format!("docker tag busybox:latest {image}"));
+        let registry = format!("docker_registry_repository={WITH_LOGIN}");
+        let right = format!("docker_registry_password={}", password());
+        let variables = [&*registry, "docker_registry_user=lab", &*right];
+        let wrong = [&*registry, "docker_registry_user=lab", "docker_registry_password=wrong"];
 
-    call(&project, &host, &variables, &["docker.login"]).expect_code(0);
-    call(&project, &host, &wrong, &["docker.login"]).expect_code(1).expect_error(&["refuses the login"]);
-    let not_allowed = ["caused by: not allowed", "hint: check the login"];
-    call(&project, &host, &[], &["docker.push", &image]).expect_code(1).expect_error(&not_allowed);
-    call(&project, &host, &wrong, &["docker.push", &image]).expect_code(1).expect_error(&not_allowed);
-    call(&project, &host, &variables, &["docker.push", &image]).expect_code(0);
+        way.refused(&[], &push, &NOT_ALLOWED);
+        way.done(&variables, &["docker.login"]);
+        way.refused(&wrong, &["docker.login"], &["refuses the login"]);
+        way.forget_login(&image);
+        way.refused(&wrong, &push, &NOT_ALLOWED);
+        way.done(&variables, &push);
 
-    host.run(&format!("docker rmi {image}"));
-    call(&project, &host, &[], &["docker.pull", &image]).expect_code(1).expect_error(&not_allowed);
-    call(&project, &host, &wrong, &["docker.pull", &image]).expect_code(1).expect_error(&not_allowed);
-    config(
-        &project,
-        &format!(r#"{{"auths": {{"{WITH_LOGIN}": {{"username": "lab", "password": "{}"}}}}}}"#, password()),
-    );
-    call(&project, &host, &[], &["docker.pull", &image]).expect_code(0);
-    // The variables win over the file.
-    host.run(&format!("docker rmi {image}"));
-    call(&project, &host, &wrong, &["docker.pull", &image]).expect_code(1);
-    config(&project, r#"{"credsStore": "no-such-store"}"#);
-    call(&project, &host, &[], &["docker.pull", &image])
-        .expect_code(2)
-        .expect_error(&["`docker-credential-no-such-store`", "cannot be started"]);
+        host.run(&format!("docker rmi {image}"));
+        way.refused(&[], &pull, &NOT_ALLOWED);
+        way.refused(&wrong, &pull, &NOT_ALLOWED);
+        let entry = format!(r#"{{"username": "lab", "password": "{}"}}"#, password());
+        config(&project, &format!(r#"{{"auths": {{"{WITH_LOGIN}": {entry}}}}}"#));
+        way.done(&[], &pull);
+        // The variables win over the file.
+        host.run(&format!("docker rmi {image}"));
+        way.call(&wrong, &pull).expect_code(1);
+        config(&project, r#"{"credsStore": "no-such-store"}"#);
+        let missing = ["`docker-credential-no-such-store`", "cannot be started"];
+        way.call(&[], &pull).expect_code(2).expect_error(&missing);
+        host.expect_no_leftovers();
+    }
 }
 
 #[test]
@@ -165,17 +205,19 @@ fn what_is_wrong_at_a_registry_is_told_apart() {
     let lab = lab_or_skip!();
     let host = lab.take(1);
     let project = Project::new(&[]);
-    let pull = |image: &str| call(&project, &host, &[], &["docker.pull", image]);
-    let not_found = ["caused by: not found", "hint: check the image's name and tag"];
-    pull(&format!("{REGISTRY}/no-such-image:1")).expect_code(1).expect_error(&not_found);
-    pull(&format!("{REGISTRY}/busybox:no-such-tag")).expect_code(1).expect_error(&not_found);
-    call(&project, &host, &[], &["docker.push", &format!("{REGISTRY}/not-here:1")])
-        .expect_code(1)
-        .expect_error(&["caused by: not found"]);
-    let no_route =
-        ["caused by: the engine does not reach the registry", "hint: check that the registry runs"];
-    pull("nowhere.invalid/image:1").expect_code(1).expect_error(&no_route);
-    pull("registry.example.com:9/image:1").expect_code(1).expect_error(&no_route);
+    for backend in BACKENDS {
+        let way = Way { project: &project, host: &host, backend };
+        let pull = |image: &str, texts: &[&str]| way.refused(&[], &["docker.pull", image], texts);
+        let not_found = ["caused by: not found", "hint: check the image's name and tag"];
+        pull(&format!("{REGISTRY}/no-such-image:1"), &not_found);
+        pull(&format!("{REGISTRY}/busybox:no-such-tag"), &not_found);
+        let absent = format!("{REGISTRY}/not-here:1");
+        way.refused(&[], &["docker.push", &absent], &["caused by: not found"]);
+        let no_route =
+            ["caused by: the engine does not reach the registry", "hint: check that the registry runs"];
+        pull("nowhere.invalid/image:1", &no_route);
+        pull("registry.example.com:9/image:1", &no_route);
+    }
 }
 
 #[test]
@@ -183,32 +225,36 @@ fn a_registry_with_tls_and_a_login_is_used_once_its_certificate_is_trusted() {
     let lab = lab_or_skip!();
     let host = lab.take(1);
     let project = Project::new(&[]);
-    let secure = Secure::start(&host);
-    let image = format!("{SECURE}/registry-test:1");
-    host.run(&format!("docker tag busybox:latest {image}"));
-    let registry = format!("docker_registry_repository={SECURE}");
-    let right = format!("docker_registry_password={}", password());
-    let variables = [&*registry, "docker_registry_user=lab", &*right];
-    let login = |set: &[&str]| call(&project, &host, set, &["docker.login"]);
-    let push = |set: &[&str]| call(&project, &host, set, &["docker.push", &image]);
+    for backend in BACKENDS {
+        let way = Way { project: &project, host: &host, backend };
+        let secure = Secure::start(&host);
+        let image = format!("{SECURE}/registry-test:1");
+        let (login, push, pull) = (["docker.login"], ["docker.push", &*image], ["docker.pull", &*image]);
+        host.run(&format!("docker tag busybox:latest {image}"));
+        let registry = format!("docker_registry_repository={SECURE}");
+        let right = format!("docker_registry_password={}", password());
+        let variables = [&*registry, "docker_registry_user=lab", &*right];
+        let wrong = [&*registry, "docker_registry_user=lab", "docker_registry_password=wrong"];
 
-    let untrusted = ["caused by: the registry's certificate is not trusted", "/etc/docker/certs.d/"];
-    login(&variables).expect_code(1).expect_error(&untrusted);
-    push(&variables).expect_code(1).expect_error(&untrusted);
-    secure.trust();
-    login(&variables).expect_code(0);
-    let wrong = [&*registry, "docker_registry_user=lab", "docker_registry_password=wrong"];
-    login(&wrong).expect_code(1).expect_error(&["refuses the login"]);
-    push(&wrong).expect_code(1).expect_error(&["caused by: not allowed"]);
-    push(&variables).expect_code(0);
-    host.run(&format!("docker rmi {image}"));
-    call(&project, &host, &variables, &["docker.pull", &image]).expect_code(0);
-    let absent = format!("{SECURE}/no-such-image:1");
-    call(&project, &host, &variables, &["docker.pull", &absent])
-        .expect_code(1)
-        .expect_error(&["caused by: not found"]);
-    secure.stop();
-    let stopped = ["caused by: the engine does not reach the registry"];
-    login(&variables).expect_code(1).expect_error(&stopped);
-    call(&project, &host, &variables, &["docker.pull", &image]).expect_code(1).expect_error(&stopped);
+        let untrusted = ["caused by: the registry's certificate is not trusted", "/etc/docker/certs.d/"];
+        way.refused(&variables, &login, &untrusted);
+        way.refused(&variables, &push, &untrusted);
+        secure.trust();
+        way.done(&variables, &login);
+        way.refused(&wrong, &login, &["refuses the login"]);
+        way.forget_login(&image);
+        way.refused(&wrong, &push, &["caused by: not allowed"]);
+        way.done(&variables, &push);
+        host.run(&format!("docker rmi {image}"));
+        way.done(&variables, &pull);
+        let absent = format!("{SECURE}/no-such-image:1");
+        way.refused(&variables, &["docker.pull", &absent], &["caused by: not found"]);
+        secure.stop();
+        let stopped = ["caused by: the engine does not reach the registry"];
+        way.refused(&variables, &login, &stopped);
+        way.refused(&variables, &pull, &stopped);
+        drop(secure);
+        host.run(&format!("docker rmi {image}"));
+        host.expect_no_leftovers();
+    }
 }

@@ -1,0 +1,67 @@
+//! Update detection is the same over both backends, on the map of every property: the same plans for the same engine,
+//! and nothing left to do from either on what the other has created and changed.
+//!
+//! On one engine generation, created over the Engine API and changed by command lines; with `DFAB_LIVE_ALL` on every one,
+//! and the other way round too.
+
+use dfab_tests::{Host, Outcome, Project, lab_or_skip};
+use serde_json::{Value, json};
+
+use crate::every_property::{map, rows};
+
+const MAP: &str = "all_map.yaml";
+
+fn update(project: &Project, host: &Host<'_>, backend: &str, more: &[&str]) -> Outcome {
+    let call =
+        ["-H", &host.name, "--backend", backend, "--output=json", "actions.update", "all_map", "__all__"];
+    project.dfab_in(host.lab, &[&call, more].concat()).run().expect_code(0)
+}
+
+/// Returns the plan, which must be the same from both.
+fn plan(project: &Project, host: &Host<'_>, when: &str) -> Value {
+    let of = |backend| update(project, host, backend, &["--dry-run"]).json()["plan"].clone();
+    let (api, cli) = (of("api"), of("cli"));
+    assert_eq!(
+        api, cli,
+        "engine {}, {when}: the plans over the Engine API and by command lines",
+        host.engine
+    );
+    api
+}
+
+fn backends_agree(host: &Host<'_>) {
+    let rows = rows(host);
+    let project = Project::new(&[("dfab.yaml", "maps: {all_map: all_map.yaml}\n")]);
+    let write =
+        |after| std::fs::write(project.path().join(MAP), map(&rows, after)).expect("a file can be written");
+    let rounds = [("api", "cli"), ("cli", "api")];
+    let count = if std::env::var_os("DFAB_LIVE_ALL").is_some() { rounds.len() } else { 1 };
+    for (creator, changer) in rounds.into_iter().take(count) {
+        host.clean();
+        write(false);
+        let steps = plan(&project, host, "with nothing there");
+        assert!(steps.as_array().is_some_and(|steps| steps.len() > 90), "{steps}");
+        update(&project, host, creator, &[]);
+        assert_eq!(
+            plan(&project, host, &format!("created over {creator}")),
+            json!([]),
+            "created over {creator}"
+        );
+        write(true);
+        let steps = plan(&project, host, &format!("created over {creator}, then changed in the map"));
+        assert!(steps.as_array().is_some_and(|steps| steps.len() > 60), "{steps}");
+        let run = update(&project, host, changer, &[]);
+        assert_eq!(run.json()["plan"], steps, "the plan that {changer} applies");
+        let when = format!("created over {creator}, changed over {changer}");
+        assert_eq!(plan(&project, host, &when), json!([]), "{when}");
+        host.expect_no_leftovers();
+    }
+}
+
+#[test]
+fn both_backends_plan_the_same_for_every_property_whichever_of_them_has_made_it() {
+    let lab = lab_or_skip!();
+    for number in lab.some_generations(|all| all.first()) {
+        backends_agree(&lab.take(number));
+    }
+}
