@@ -32,27 +32,71 @@ pub(super) fn disconnect(container: &str, network: &str) -> Call {
     Call::Disconnect { container: container.to_owned(), network: network.to_owned() }
 }
 
-/// Starts a container and runs its commands. `first` is its first start, which `initial` commands
-/// wait for (D-48); `awaited` tells whether something waits for it to be healthy.
-pub(super) fn start(container: &Container, first: bool, awaited: bool, options: &PlanOptions) -> Vec<Call> {
-    let (name, lifecycle) = (&container.spec.name, &container.lifecycle);
-    let mut calls = vec![Call::StartContainer { name: name.clone(), delay: lifecycle.start_delay }];
-    let run = |exec: &&Exec| first || exec.policy == ExecPolicy::Restart;
-    calls.extend(lifecycle.exec.iter().filter(run).map(|command| exec(name, command)));
-    if first && has_initial(lifecycle) {
-        calls = Unfinished::Initialisation.around(name, calls);
+/// A start of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Started {
+    /// It is the first one, which `initial` commands wait for (D-48).
+    pub(super) first: bool,
+    /// Something waits for the container to be healthy.
+    pub(super) awaited: bool,
+    /// What earlier starts have left unfinished.
+    pub(super) left: Marks,
+}
+
+/// What earlier starts of a container have left unfinished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// [`Unfinished::Initialisation`]
+    pub(super) initialisation: bool,
+    /// [`Unfinished::Commands`]
+    pub(super) commands: bool,
+}
+
+impl Marks {
+    pub(super) fn any(self) -> bool {
+        self.initialisation || self.commands
     }
-    if awaited && options.wait_healthy && has_health_check(container) {
+
+    fn has(self, mark: Unfinished) -> bool {
+        match mark {
+            Unfinished::Initialisation => self.initialisation,
+            Unfinished::Commands => self.commands,
+            _ => false,
+        }
+    }
+}
+
+/// Starts a container and runs its commands.
+pub(super) fn start(container: &Container, started: Started, options: &PlanOptions) -> Vec<Call> {
+    let (name, lifecycle) = (&container.spec.name, &container.lifecycle);
+    let run = |exec: &&Exec| started.first || exec.policy == ExecPolicy::Restart;
+    let commands: Vec<Call> = lifecycle.exec.iter().filter(run).map(|command| exec(name, command)).collect();
+    let mark = match started.first && has_initial(lifecycle) {
+        _ if commands.is_empty() => None,
+        true => Some(Unfinished::Initialisation),
+        false => Some(Unfinished::Commands),
+    };
+    let mut calls: Vec<Call> =
+        mark.filter(|mark| !started.left.has(*mark)).map(|mark| mark.creation(name)).into_iter().collect();
+    calls.push(Call::StartContainer { name: name.clone(), delay: lifecycle.start_delay });
+    calls.extend(commands);
+    let marks = [Unfinished::Initialisation, Unfinished::Commands].into_iter();
+    let set = marks.filter(|other| mark == Some(*other) || started.left.has(*other));
+    calls.extend(set.map(|mark| mark.removal(name)));
+    if started.awaited && options.wait_healthy && has_health_check(container) {
         calls.push(Call::WaitHealthy { name: name.clone(), timeout: options.wait_healthy_timeout });
     }
     calls
 }
 
-/// Runs the commands of a running container whose first start was interrupted. Each is run at least
-/// once: nothing shows which of them were.
-pub(super) fn initialise(name: &str, lifecycle: &Lifecycle) -> Vec<Call> {
-    let mut calls: Vec<Call> = lifecycle.exec.iter().map(|command| exec(name, command)).collect();
-    calls.push(Unfinished::Initialisation.removal(name));
+/// Runs the commands of a running container whose start was interrupted. Each is run at least once: nothing
+/// shows which of them were.
+pub(super) fn finish_start(name: &str, lifecycle: &Lifecycle, left: Marks) -> Vec<Call> {
+    let run = |exec: &&Exec| left.initialisation || exec.policy == ExecPolicy::Restart;
+    let mut calls: Vec<Call> =
+        lifecycle.exec.iter().filter(run).map(|command| exec(name, command)).collect();
+    let marks = [Unfinished::Initialisation, Unfinished::Commands].into_iter();
+    calls.extend(marks.filter(|mark| left.has(*mark)).map(|mark| mark.removal(name)));
     calls
 }
 

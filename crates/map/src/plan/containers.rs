@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::builder::{Builder, existing};
+use super::calls::{Marks, Started};
 use super::marker::Unfinished;
 use super::{Action, Call, PlanError, Reason, StepId, calls};
 use crate::compare::{self, EndpointChanges, missing_endpoints};
@@ -36,16 +37,24 @@ impl<'a> Item<'a> {
 
     /// Tells whether its first start is still to come, or was interrupted.
     pub(super) fn is_initial(&self, current: &ObservedContainer) -> bool {
-        current.state == ContainerState::Created || self.is_uninitialised()
+        current.state == ContainerState::Created || self.marks().initialisation
     }
 
-    pub(super) fn is_uninitialised(&self) -> bool {
-        Unfinished::Initialisation.is_marked(self.observed, &self.entry.name)
+    /// Tells whether it was not started to the end, so that it is started whether persistent or not.
+    pub(super) fn is_unstarted(&self, current: &ObservedContainer) -> bool {
+        self.is_initial(current) || self.marks().commands
     }
 
-    /// Tells whether something in the run waits for it.
-    pub(super) fn is_awaited(&self, builder: &Builder<'_>) -> bool {
-        builder.is_needed(self.index)
+    /// Returns what earlier starts have left unfinished.
+    pub(super) fn marks(&self) -> Marks {
+        let marked = |mark: Unfinished| mark.is_marked(self.observed, &self.entry.name);
+        Marks { initialisation: marked(Unfinished::Initialisation), commands: marked(Unfinished::Commands) }
+    }
+
+    /// Returns the calls that start it.
+    pub(super) fn start_calls(&self, builder: &Builder<'_>, first: bool) -> Vec<Call> {
+        let started = Started { first, awaited: builder.is_needed(self.index), left: self.marks() };
+        calls::start(self.container, started, builder.options)
     }
 
     /// Finds the networks that have to be connected before a start.
@@ -100,7 +109,7 @@ pub(super) fn resume(builder: &mut Builder<'_>, item: Item<'_>, exited: Exited) 
         recreate(builder, item, current, reasons);
     } else if current.state.is_running() {
         keep_running(builder, item);
-    } else if exited == Exited::Start || item.is_initial(current) || !item.container.lifecycle.persistent {
+    } else if exited == Exited::Start || item.is_unstarted(current) || !item.container.lifecycle.persistent {
         begin(builder, item, current);
     } else {
         builder.unchanged(item.index);
@@ -124,7 +133,7 @@ pub(super) fn make(builder: &mut Builder<'_>, item: Item<'_>, start: Start) {
     };
     let mut all = calls::create(item.container);
     if start == Start::Now {
-        all.extend(calls::start(item.container, true, item.is_awaited(builder), builder.options));
+        all.extend(item.start_calls(builder, true));
     }
     builder.step(item.index, Action::Create, vec![reason], all);
     builder.renewed(&item.entry.client).containers.insert(item.entry.name.clone());
@@ -136,20 +145,16 @@ fn begin(builder: &mut Builder<'_>, item: Item<'_>, current: &ObservedContainer)
     let mut reasons = vec![not_running(current)];
     reasons.extend(endpoint_reasons(&changes));
     let mut all = calls::endpoints(&item.entry.name, &changes);
-    all.extend(calls::start(
-        item.container,
-        item.is_initial(current),
-        item.is_awaited(builder),
-        builder.options,
-    ));
+    all.extend(item.start_calls(builder, item.is_initial(current)));
     builder.step(item.index, Action::Start, reasons, all);
 }
 
 /// A running container needs nothing, unless the run that started it was interrupted.
 fn keep_running(builder: &mut Builder<'_>, item: Item<'_>) {
-    if item.is_uninitialised() {
-        let all = calls::initialise(&item.entry.name, &item.container.lifecycle);
-        builder.step(item.index, Action::Exec, vec![uninitialised(item.container)], all);
+    let left = item.marks();
+    if left.any() {
+        let all = calls::finish_start(&item.entry.name, &item.container.lifecycle, left);
+        builder.step(item.index, Action::Exec, vec![unfinished(item.container, left)], all);
     } else {
         builder.unchanged(item.index);
     }
@@ -198,7 +203,7 @@ pub(super) fn recreate(
         force: current.state == ContainerState::Dead,
     });
     all.extend(calls::create(item.container));
-    all.extend(calls::start(item.container, true, item.is_awaited(builder), builder.options));
+    all.extend(item.start_calls(builder, true));
     builder.step_after(item.index, Action::Recreate, reasons, all, after);
     builder.renewed(client).containers.insert(name.clone());
 }
@@ -326,8 +331,11 @@ pub(super) fn not_running(current: &ObservedContainer) -> Reason {
     }
 }
 
-pub(super) fn uninitialised(container: &Container) -> Reason {
-    let text = "initial commands were not run: an earlier run was interrupted";
+pub(super) fn unfinished(container: &Container, left: Marks) -> Reason {
+    let text = match left.initialisation {
+        true => "initial commands were not run: an earlier run was interrupted",
+        false => "commands were not run after the start: an earlier run was interrupted",
+    };
     compare::because("exec_commands", text, container.origins.get("exec_commands"))
 }
 

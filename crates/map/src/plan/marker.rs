@@ -1,11 +1,12 @@
 //! Marks for what is begun and not finished, so that an interruption at any point is made good by the
 //! next run.
 //!
-//! Three things take several engine calls, and leave no trace of how far they came: giving a new volume
-//! its owner and mode, running the `initial` commands of a new container after its first start, and making
-//! a container anew that was not asked for, which the next run would not miss. Labels cannot be changed later, so that the object itself cannot tell. An empty *marker volume* of
-//! a derived name is made before, and removed after. Engines create volumes at once and show all of
-//! them in the list that is read anyway: a marker costs nothing where there is none.
+//! Some things take several engine calls, and leave no trace of how far they came: giving a new volume its
+//! owner and mode, running the commands of a container after a start, and making a container anew that was
+//! not asked for, which the next run would not miss. Labels cannot be changed later, so that the object
+//! itself cannot tell. An empty *marker volume* of a derived name is made before, and removed after. Engines
+//! create volumes at once and show all of them in the list that is read anyway: a marker costs nothing where
+//! there is none.
 
 use std::collections::BTreeMap;
 
@@ -19,18 +20,25 @@ use crate::spec::VolumeSpec;
 pub enum Unfinished {
     /// A volume has not got its owner and mode.
     Preparation,
-    /// A container has been started, but its `initial` commands have not been run.
+    /// A container has been started for the first time, but its commands have not been run, with the
+    /// `initial` ones among them.
     Initialisation,
+    /// A container has been started, but its `restart` commands have not been run.
+    Commands,
     /// A container outside of the run has been stopped or removed, to follow one of the run.
     Following,
 }
 
 impl Unfinished {
+    /// What may be unfinished about a container.
+    const OF_CONTAINERS: [Self; 3] = [Self::Initialisation, Self::Commands, Self::Following];
+
     /// Returns the name of the marker volume of an object.
     pub fn marker(self, name: &str) -> String {
         match self {
             Self::Preparation => format!("{name}.dfab-unprepared"),
             Self::Initialisation => format!("{name}.dfab-uninitialised"),
+            Self::Commands => format!("{name}.dfab-unexecuted"),
             Self::Following => format!("{name}.dfab-unfollowed"),
         }
     }
@@ -63,5 +71,11 @@ impl Unfinished {
     /// Returns the call that removes the marker.
     pub(super) fn removal(self, name: &str) -> Call {
         Call::RemoveVolume { name: self.marker(name) }
+    }
+
+    /// Returns the calls that remove all markers of a container, which is removed itself.
+    pub(super) fn removals(observed: &Observed, name: &str) -> Vec<Call> {
+        let marked = Self::OF_CONTAINERS.into_iter().filter(|mark| mark.is_marked(observed, name));
+        marked.map(|mark| mark.removal(name)).collect()
     }
 }

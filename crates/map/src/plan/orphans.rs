@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
+use super::marker::Unfinished;
 use super::{Action, Call, calls};
 use crate::compare;
 use crate::digest;
@@ -29,7 +30,8 @@ pub(super) fn containers(builder: &mut Builder<'_>, observed: &BTreeMap<ClientNa
                 continue;
             }
             let stop = container.state.is_running().then(|| calls::stop(name, &StopSpec::default()));
-            let all = stop.into_iter().chain([calls::remove(name)]).collect();
+            let marks = Unfinished::removals(observed, name);
+            let all = stop.into_iter().chain([calls::remove(name)]).chain(marks).collect();
             let reason = compare::because("orphan", "no longer in the map", None);
             let step = builder.free_step(
                 client,

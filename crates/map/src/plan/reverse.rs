@@ -87,12 +87,7 @@ fn container(
         _ => return builder.unchanged(index),
     };
     if action == Action::Remove {
-        if Unfinished::Initialisation.is_marked(observed, &entry.name) {
-            all.push(Unfinished::Initialisation.removal(&entry.name));
-        }
-        if Unfinished::Following.is_marked(observed, &entry.name) {
-            all.push(Unfinished::Following.removal(&entry.name));
-        }
+        all.extend(Unfinished::removals(observed, &entry.name));
         builder.renewed(&entry.client).removed.insert(entry.name.clone());
     }
     builder.step(index, action, vec![reason], all);

@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::containers::Item;
+use super::marker::Unfinished;
 use super::{Action, Call, PlanError, Reason, calls};
 use crate::compare;
 use crate::desired::Object;
@@ -31,6 +32,7 @@ pub(super) fn run(builder: &mut Builder<'_>, item: Item<'_>) {
             all.push(calls::stop(name, &container.lifecycle.stop));
         }
         all.push(calls::remove(name));
+        all.extend(Unfinished::removals(item.observed, name));
         let text = "the existing container is removed, as remove_existing_before says";
         reasons.push(Reason { current: Some("exists".to_owned()), ..compare::because("state", text, None) });
     }

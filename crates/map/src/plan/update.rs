@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::builder::Builder;
 use super::containers::{
-    Item, Start, endpoint_reasons, forced_by_others, make, not_running, recreate, uninitialised, unusable,
+    Item, Start, endpoint_reasons, forced_by_others, make, not_running, recreate, unfinished, unusable,
 };
 use super::{Action, Call, Reason, calls};
 use crate::compare;
@@ -54,15 +54,15 @@ fn in_place(
     }
     let changed = !all.is_empty();
     let stopped = builder.renewed(&item.entry.client).stopped.contains(name);
-    let initial = item.is_initial(current);
-    let start = stopped || !current.state.is_running() && (initial || !lifecycle.persistent);
+    let start = stopped || !current.state.is_running() && (item.is_unstarted(current) || !lifecycle.persistent);
     if start {
         reasons.push(not_running(current));
-        all.extend(calls::start(item.container, initial, item.is_awaited(builder), builder.options));
+        all.extend(item.start_calls(builder, item.is_initial(current)));
     } else if current.state.is_running() {
-        if item.is_uninitialised() {
-            reasons.push(uninitialised(item.container));
-            all.extend(calls::initialise(name, lifecycle));
+        let left = item.marks();
+        if left.any() {
+            reasons.push(unfinished(item.container, left));
+            all.extend(calls::finish_start(name, lifecycle, left));
         } else {
             let (missing, exec_reasons) = &changes.exec;
             reasons.extend(exec_reasons.iter().cloned());

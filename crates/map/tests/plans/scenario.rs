@@ -312,6 +312,8 @@ impl World {
     /// foreign NAME IMAGE NET...   a running container that is not ours
     /// unsupported PROPERTY        mount NAME PATH SOURCE
     /// down                nothing can be asked
+    /// forget-effects      what ran and was prepared so far does not count
+    /// marked NAME MARKER  a run that was interrupted has left this marker
     /// ```
     fn change(&mut self, client: &ClientName, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -322,6 +324,12 @@ impl World {
         let engine = self.engines.entry(client.clone()).or_insert_with(Engine::installed);
         let missing = || format!("no such object: {line}");
         match words.as_slice() {
+            ["forget-effects"] => engine.effects.clear(),
+            ["marked", name, marker] => {
+                let (name, driver) = (format!("{name}.{marker}"), "local".to_owned());
+                let spec = dfab_map::spec::VolumeSpec { name, driver, ..Default::default() };
+                engine.call(&Call::CreateVolume(spec))?;
+            }
             ["image", reference, id] => {
                 let image = dfab_map::observed::image_key(reference);
                 drop(engine.state.images.insert(image, (*id).to_owned()));
