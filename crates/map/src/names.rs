@@ -149,19 +149,29 @@ pub fn network_name(map: &str, network: &str) -> String {
     if PRESET_NETWORKS.contains(&network) { network.to_owned() } else { format!("{map}.{network}") }
 }
 
-/// Returns `text` with every `_` and `.` replaced by `-`: the form of host names and default link
-/// aliases (map-model §7.4).
-pub fn dashed(text: &str) -> String {
-    text.replace(['_', '.'], "-")
+/// Returns the host name of a container (map-model §7.4): its name and that of its client, with these
+/// replacements made one after the other. The default client is `None`, and adds nothing.
+pub fn host_name(
+    container_name: &str,
+    client: Option<&ClientName>,
+    replacements: &[(String, String)],
+) -> String {
+    match client {
+        None => replaced(container_name, replacements),
+        Some(client) => {
+            format!("{}-{}", replaced(container_name, replacements), replaced(client, replacements))
+        }
+    }
 }
 
-/// Returns the host name of a container on a client (map-model §7.4). The default client adds nothing.
-pub fn host_name(container_name: &str, client: &ClientName) -> String {
-    if client.is_default() {
-        dashed(container_name)
-    } else {
-        format!("{}-{}", dashed(container_name), dashed(client))
-    }
+/// The replacements of host names and default link aliases where nothing else is set: `_` and `.` are `-`.
+pub fn dashes() -> Vec<(String, String)> {
+    ["_", "."].map(|from| (from.to_owned(), "-".to_owned())).into()
+}
+
+/// Returns `text` with these replacements made, one after the other (engine §8.3, `hostname_replace`).
+pub fn replaced(text: &str, replacements: &[(String, String)]) -> String {
+    replacements.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 fn is_docker_character(c: char) -> bool {
@@ -184,10 +194,10 @@ mod tests {
     fn host_names_have_dashes_and_the_client_last() {
         let named = ClientName::new("cl_1.x").unwrap();
         for (row, container, client, expected) in [
-            ("§7.4 default client", "m.a", ClientName::default_client(), "m-a"),
-            ("§7.4 named client", "m.a_b.i_1", named, "m-a-b-i-1-cl-1-x"),
+            ("§7.4 default client", "m.a", None, "m-a"),
+            ("§7.4 named client", "m.a_b.i_1", Some(&named), "m-a-b-i-1-cl-1-x"),
         ] {
-            assert_eq!(host_name(container, &client), expected, "{row}");
+            assert_eq!(host_name(container, client, &dashes()), expected, "{row}");
         }
     }
 
@@ -203,7 +213,7 @@ mod tests {
             ("§7.3 preset", network_name("m", "bridge"), "bridge"),
             ("§7.3 preset", network_name("m", "host"), "host"),
             ("§7.3 preset", network_name("m", "none"), "none"),
-            ("§7.4 link alias", dashed("app.one"), "app-one"),
+            ("§7.4 link alias", replaced("app.one", &dashes()), "app-one"),
         ] {
             assert_eq!(made, expected, "{section}");
         }

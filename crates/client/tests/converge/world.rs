@@ -102,7 +102,7 @@ impl World {
             lookup: &tables,
             settings: Settings {
                 prepare_image: ImageName::expand("busybox", None, None).unwrap(),
-                default_networks: vec!["bridge".into()],
+                ..Settings::default()
             },
         };
         let desired = session.desired(action, &self.selected, options);

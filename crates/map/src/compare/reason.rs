@@ -1,5 +1,7 @@
 //! Making reasons, and keeping secrets out of them.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::plan::Reason;
@@ -17,7 +19,7 @@ pub(crate) fn show(value: &Value) -> Option<String> {
         Value::Null => return None,
         Value::String(text) => text.clone(),
         Value::Array(items) if items.iter().all(Value::is_string) => {
-            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+            items.iter().filter_map(Value::as_str).map(word).collect::<Vec<_>>().join(" ")
         }
         other => other.to_string(),
     };
@@ -25,6 +27,12 @@ pub(crate) fn show(value: &Value) -> Option<String> {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     })
+}
+
+/// A word among others: in quotes where it would look like several, or like none.
+fn word(text: &str) -> Cow<'_, str> {
+    let plain = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '\'' | '"'));
+    if plain { Cow::Borrowed(text) } else { shell_words::quote(text) }
 }
 
 /// A reason whose values are shown: `user differs`.

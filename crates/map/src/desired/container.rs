@@ -14,7 +14,7 @@ use super::{Container, DesiredMount, Exec, Features, Lifecycle, Networking, read
 use crate::digest;
 use crate::image;
 use crate::model::{self, CommandLine, HealthTest, Keyed, Setting};
-use crate::names::{ClientName, ConfigName, InstanceName, container_name, host_name};
+use crate::names::{ConfigName, InstanceName, container_name, host_name};
 use crate::property::Property;
 use crate::spec::{ContainerSpec, StopSpec};
 use crate::value::{Late, Value};
@@ -177,9 +177,8 @@ impl Maker<'_> {
 
     fn host_name(&self, owner: Owner<'_>, name: &str, layers: &mut Layers) {
         if self.map.set_hostname != Some(false) {
-            let default = ClientName::default_client();
-            let client = if self.target.is_default { &default } else { &self.target.name };
-            let host_name = host_name(name, client);
+            let client = Some(&self.target.name).filter(|_| !self.target.is_default);
+            let host_name = host_name(name, client, &self.session.settings.hostname_replace);
             layers.origin(Property::Hostname.name(), owner.origins.get(""));
             layers.merge(Property::Hostname, Json::from(host_name));
         }

@@ -33,7 +33,15 @@ pub(super) fn desired(
             IndexMap::new()
         }),
         ActionKind::Create => options.create.clone(),
-        _ => IndexMap::new(),
+        _ => {
+            // The source drops them (D-61).
+            findings.borrow_mut().extend(options.create.keys().map(|key| {
+                let message = format!("`{}` takes no argument `{key}`", action.as_str());
+                Finding::error(FindingKind::InvalidInput, message)
+                    .hint("arguments for creating a container belong to `create`, or into the map")
+            }));
+            IndexMap::new()
+        }
     };
     let work = Work {
         session,

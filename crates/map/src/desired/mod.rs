@@ -71,6 +71,8 @@ pub struct Settings {
     pub prepare_image: ImageName,
     /// Networks that a container joins when the map names none.
     pub default_networks: Vec<String>,
+    /// What is replaced in host names and in default link aliases, one after the other: `_` and `.` by `-`.
+    pub hostname_replace: Vec<(String, String)>,
 }
 
 /// What the engines should hold, as far as an action looks.
@@ -290,7 +292,8 @@ pub struct Network {
 impl Default for Settings {
     fn default() -> Self {
         let prepare_image = ImageName::expand("busybox:latest", None, None).expect("a valid reference");
-        Self { prepare_image, default_networks: vec!["bridge".to_owned()] }
+        let default_networks = vec!["bridge".to_owned()];
+        Self { prepare_image, default_networks, hostname_replace: crate::names::dashes() }
     }
 }
 

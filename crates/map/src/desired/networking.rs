@@ -8,7 +8,7 @@ use super::layers::Layers;
 use super::maker::{Maker, Owner};
 use super::{Binding, BindingKind, Networking};
 use crate::model::{self, Endpoint, Keyed, Link, NetworkMode, Port, PublishedPort};
-use crate::names::{dashed, network_name};
+use crate::names::{network_name, replaced};
 use crate::property::Property;
 use crate::spec::EndpointSpec;
 
@@ -79,7 +79,7 @@ impl Maker<'_> {
         let mut links = Vec::new();
         for link in &container.links {
             for name in self.container_names(&link.container) {
-                let text = format!("{name}:{}", alias(link));
+                let text = format!("{name}:{}", self.alias(link));
                 layers.origin(
                     format!("links.{text}"),
                     container.origins.get(&format!("links.{}", Keyed::key(link))),
@@ -159,7 +159,8 @@ impl Maker<'_> {
             return None;
         }
         let links = endpoint.links.iter().flat_map(|link| {
-            self.container_names(&link.container).into_iter().map(|name| format!("{name}:{}", alias(link)))
+            let alias = self.alias(link);
+            self.container_names(&link.container).into_iter().map(move |name| format!("{name}:{alias}"))
         });
         let address = |late: &Option<_>| {
             late.as_ref()
@@ -180,11 +181,12 @@ impl Maker<'_> {
                 .collect(),
         })
     }
-}
 
-/// The alias of a link: as written, else the dashed form of the reference (map-model §2.8).
-fn alias(link: &Link) -> String {
-    link.alias.clone().unwrap_or_else(|| dashed(&link.container.to_string()))
+    /// The alias of a link: as written, else the dashed form of the reference (map-model §2.8).
+    fn alias(&self, link: &Link) -> String {
+        let replacements = &self.session.settings.hostname_replace;
+        link.alias.clone().unwrap_or_else(|| replaced(&link.container.to_string(), replacements))
+    }
 }
 
 /// The one spelling of an address; what is none stays, for the engine to refuse.

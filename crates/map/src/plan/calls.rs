@@ -93,8 +93,7 @@ pub(super) fn start(container: &Container, started: Started, options: &PlanOptio
 /// shows which of them were.
 pub(super) fn finish_start(name: &str, lifecycle: &Lifecycle, left: Marks) -> Vec<Call> {
     let run = |exec: &&Exec| left.initialisation || exec.policy == ExecPolicy::Restart;
-    let mut calls: Vec<Call> =
-        lifecycle.exec.iter().filter(run).map(|command| exec(name, command)).collect();
+    let mut calls: Vec<Call> = lifecycle.exec.iter().filter(run).map(|command| exec(name, command)).collect();
     let marks = [Unfinished::Initialisation, Unfinished::Commands].into_iter();
     calls.extend(marks.filter(|mark| left.has(*mark)).map(|mark| mark.removal(name)));
     calls

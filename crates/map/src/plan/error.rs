@@ -1,5 +1,6 @@
 //! Why there is no plan.
 
+use super::Reason;
 use crate::names::ClientName;
 
 /// Something that must be settled before anything is done. All of a run's are reported together.
@@ -17,7 +18,7 @@ pub enum PlanError {
     #[error(
         "volume {name}{} differs from the map ({}) and cannot be changed without losing its data{}",
         on_client(client),
-        differences.join(", "),
+        texts(differences),
         held_by(holders)
     )]
     VolumeDiffers {
@@ -25,8 +26,8 @@ pub enum PlanError {
         client: ClientName,
         /// Its name.
         name: String,
-        /// What differs: `driver`, `driver_options`.
-        differences: Vec<String>,
+        /// What differs: `driver`, `driver_options.o`.
+        differences: Vec<Reason>,
         /// The containers that hold it.
         holders: Vec<String>,
     },
@@ -82,6 +83,15 @@ impl PlanError {
             Self::ImageAbsent { .. } => "check the tag, and the platform of the image".to_owned(),
         }
     }
+}
+
+/// What differs, and where it was written.
+fn texts(differences: &[Reason]) -> String {
+    let text = |reason: &Reason| match &reason.source {
+        Some(position) => format!("{} at {position}", reason.text),
+        None => reason.text.clone(),
+    };
+    differences.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 fn on_client(client: &ClientName) -> String {

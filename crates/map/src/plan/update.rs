@@ -54,7 +54,8 @@ fn in_place(
     }
     let changed = !all.is_empty();
     let stopped = builder.renewed(&item.entry.client).stopped.contains(name);
-    let start = stopped || !current.state.is_running() && (item.is_unstarted(current) || !lifecycle.persistent);
+    let start =
+        stopped || !current.state.is_running() && (item.is_unstarted(current) || !lifecycle.persistent);
     if start {
         reasons.push(not_running(current));
         all.extend(item.start_calls(builder, item.is_initial(current)));

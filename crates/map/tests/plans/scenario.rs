@@ -5,17 +5,21 @@
 //! -- map                     a map follows in YAML; its file is `m.yaml`
 //! -- clients                 client configurations follow in YAML
 //! -- hosts a b               the default client stands for these hosts
+//! -- settings                settings of the session follow, one a line; see `setting`
 //! -- state [CLIENT]          changes of the engine follow, one a line; see `change`
 //! -- apply ACTION WORDS      carries the plan out, pulls first; it must then plan nothing any more
 //! -- plan ACTION WORDS       what follows is the plan as it is printed
 //! -- calls ACTION WORDS      the same with the engine calls of each step
+//! -- made ACTION WORDS       what follows are the arguments of each object that the plan makes
 //! -- wrong ACTION WORDS      what follows are the findings or errors
+//! -- rows ID...              what the next command shows: rows of the specification; see `rows.rs`
 //! ```
 //!
 //! WORDS are references, `volume:config.alias`, `network:name`, and options `--name=value`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 use dfab_map::desired::{Session, Settings, Target};
 use dfab_map::diagnostic::Finding;
@@ -28,6 +32,7 @@ use dfab_map::observed::{ContainerDetail, ContainerState, Observed};
 use dfab_map::plan::{ActionKind, Call, ExecCheck, Plan, PlanOptions, ScriptCommand, Step, StepId, plan};
 use dfab_map::property::Property;
 use dfab_map::select::{Maps, Reference, select};
+use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, ScriptSpec, VolumeSpec};
 use dfab_map::value::{Tables, Value};
 
 use crate::model::Engine;
@@ -37,6 +42,7 @@ pub struct World {
     maps: Maps,
     clients: Clients,
     hosts: Vec<String>,
+    settings: Settings,
     engines: BTreeMap<ClientName, Engine>,
     down: Vec<ClientName>,
     /// Steps are carried out in an order that this number chooses, instead of the printed one.
@@ -74,6 +80,7 @@ impl World {
             maps: Maps::new(),
             clients: Clients::new(),
             hosts: Vec::new(),
+            settings: Settings::default(),
             engines: BTreeMap::new(),
             down: Vec::new(),
             shuffle: None,
@@ -112,7 +119,16 @@ impl World {
                 }
                 Ok(given)
             }
+            "settings" => {
+                body.lines()
+                    .filter(|line| !line.trim().is_empty())
+                    .try_for_each(|line| self.setting(line))?;
+                Ok(given)
+            }
+            // Counted by `rows.rs`.
+            "rows" => Ok(given),
             "plan" => Ok(print(&self.plan(&words)?, false)),
+            "made" => Ok(made(&self.plan(&words)?)),
             "calls" => Ok(print(&self.plan(&words)?, true)),
             "wrong" => match self.plan(&words) {
                 Ok(_) => Err("nothing is wrong".to_owned()),
@@ -261,7 +277,7 @@ impl World {
             true => vec![target("__default__")],
             false => self.hosts.iter().map(|host| target(host)).collect(),
         };
-        let settings = Settings::default();
+        let settings = self.settings.clone();
         let session =
             Session { maps: &self.maps, clients: &self.clients, defaults, lookup: &lookup, settings };
         let desired = session.desired(action, &selected, options).map_err(|findings| {
@@ -298,19 +314,45 @@ impl World {
         Ok(planned)
     }
 
+    /// Changes a setting of the session (engine §8.3):
+    ///
+    /// ```text
+    /// hostname_replace FROM=TO...     default_networks NAME...     prepare_image REF
+    /// ```
+    fn setting(&mut self, line: &str) -> Result<(), String> {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.map(str::to_owned)) {
+            (Some("hostname_replace"), words) => {
+                let pair =
+                    |word: String| word.split_once('=').map(|(from, to)| (from.to_owned(), to.to_owned()));
+                self.settings.hostname_replace = words.filter_map(pair).collect();
+            }
+            (Some("default_networks"), words) => self.settings.default_networks = words.collect(),
+            (Some("prepare_image"), mut words) => {
+                let image = words.next().unwrap_or_default();
+                self.settings.prepare_image = dfab_map::image::ImageName::expand(&image, None, None)
+                    .map_err(|error| error.to_string())?;
+            }
+            _ => return Err(format!("no such setting: {line}")),
+        }
+        Ok(())
+    }
+
     /// Changes an engine:
     ///
     /// ```text
     /// image REF ID        the engine has the image     no-image REF
     /// registry REF ID     a pull brings it
     /// exit NAME CODE      the container has ended      create-only NAME   it was never started
-    /// dead NAME           run NAME
+    /// dead NAME           run NAME                    restarting NAME
     /// remove NAME         the container is gone        remove-volume NAME, remove-network NAME
     /// detach NAME NET     set NAME PROPERTY JSON       unset NAME PROPERTY
     /// unlabel NAME        without our labels           rename NAME NEW
     /// process NAME USER COMMAND...                     endpoint NAME NET KEY=VALUE
     /// foreign NAME IMAGE NET...   a running container that is not ours
-    /// unsupported PROPERTY        mount NAME PATH SOURCE
+    /// unsupported PROPERTY        mount NAME PATH SOURCE       unmount NAME PATH      readonly NAME PATH
+    /// network-id NAME NET ID      network NAME driver|internal|enable_ipv6|attachable|ipam VALUE
+    /// network NAME option|label KEY VALUE              volume NAME driver VALUE, option|label KEY VALUE, no-options
     /// down                nothing can be asked
     /// forget-effects      what ran and was prepared so far does not count
     /// marked NAME MARKER  a run that was interrupted has left this marker
@@ -327,7 +369,7 @@ impl World {
             ["forget-effects"] => engine.effects.clear(),
             ["marked", name, marker] => {
                 let (name, driver) = (format!("{name}.{marker}"), "local".to_owned());
-                let spec = dfab_map::spec::VolumeSpec { name, driver, ..Default::default() };
+                let spec = VolumeSpec { name, driver, ..Default::default() };
                 engine.call(&Call::CreateVolume(spec))?;
             }
             ["image", reference, id] => {
@@ -379,6 +421,40 @@ impl World {
                     "aliases" => endpoint.aliases = value.into_iter().collect(),
                     "links" => endpoint.links = value.into_iter().collect(),
                     "ipv4_address" => endpoint.ipv4_address = value,
+                    "ipv6_address" => endpoint.ipv6_address = value,
+                    "link_local_ips" => endpoint.link_local_ips = value.into_iter().collect(),
+                    _ => return Err(missing()),
+                }
+            }
+            ["unmount", name, path] => drop(engine.detail(name)?.mounts.remove(*path).ok_or_else(missing)?),
+            ["readonly", name, path] => {
+                engine.detail(name)?.mounts.get_mut(*path).ok_or_else(missing)?.writable = false;
+            }
+            ["network-id", name, network, id] => {
+                drop(engine.detail(name)?.network_ids.insert((*network).to_owned(), (*id).to_owned()));
+            }
+            ["network", name, field, rest @ ..] => {
+                let spec = &mut engine.state.networks.get_mut(*name).ok_or_else(missing)?.spec;
+                match (*field, rest) {
+                    ("driver", [driver]) => (*driver).clone_into(&mut spec.driver),
+                    ("internal", [value]) => spec.internal = *value == "true",
+                    ("enable_ipv6", [value]) => spec.enable_ipv6 = Some(*value == "true"),
+                    ("attachable", [value]) => spec.attachable = Some(*value == "true"),
+                    ("option", [key, value]) => drop(spec.options.insert((*key).into(), (*value).into())),
+                    ("label", [key, value]) => drop(spec.labels.insert((*key).into(), (*value).into())),
+                    ("ipam", [json]) => {
+                        spec.ipam = serde_json::from_str(json).map_err(|error| error.to_string())?
+                    }
+                    _ => return Err(missing()),
+                }
+            }
+            ["volume", name, field, rest @ ..] => {
+                let spec = &mut engine.state.volumes.get_mut(*name).ok_or_else(missing)?.spec;
+                match (*field, rest) {
+                    ("driver", [driver]) => (*driver).clone_into(&mut spec.driver),
+                    ("option", [key, value]) => drop(spec.driver_opts.insert((*key).into(), (*value).into())),
+                    ("label", [key, value]) => drop(spec.labels.insert((*key).into(), (*value).into())),
+                    ("no-options", []) => spec.driver_opts.clear(),
                     _ => return Err(missing()),
                 }
             }
@@ -390,7 +466,7 @@ impl World {
                 let image = dfab_map::image::ImageName::expand(image, None, None).unwrap();
                 let key = dfab_map::observed::image_key(&image.to_string());
                 engine.state.images.entry(key).or_insert_with(|| "sha256:foreign".to_owned());
-                let spec = dfab_map::spec::ContainerSpec {
+                let spec = ContainerSpec {
                     name: (*name).to_owned(),
                     image,
                     properties: [(Property::NetworkMode, "none".into())].into(),
@@ -399,8 +475,7 @@ impl World {
                 };
                 engine.call(&Call::CreateContainer(Box::new(spec)))?;
                 for network in networks {
-                    let endpoint =
-                        dfab_map::spec::EndpointSpec { network: (*network).to_owned(), ..Default::default() };
+                    let endpoint = EndpointSpec { network: (*network).to_owned(), ..Default::default() };
                     engine.call(&Call::Connect { container: (*name).to_owned(), endpoint })?;
                 }
                 engine.call(&Call::StartContainer { name: (*name).to_owned(), delay: None })?;
@@ -412,6 +487,7 @@ impl World {
                     ("create-only", []) => container.state = ContainerState::Created,
                     ("dead", []) => container.state = ContainerState::Dead,
                     ("run", []) => container.state = ContainerState::Running,
+                    ("restarting", []) => container.state = ContainerState::Restarting,
                     ("unlabel", []) => container.labels.retain(|key, _| !key.starts_with("dfab.")),
                     ("label", [key, value]) => drop(container.labels.insert((*key).into(), (*value).into())),
                     _ => return Err(missing()),
@@ -498,12 +574,29 @@ fn options(maps: &Maps, words: &[&str]) -> Result<PlanOptions, String> {
             "remove_networks" => options.remove_networks = flag,
             "remove_orphans" => options.remove_orphans = flag,
             "remove_existing_before" => options.remove_existing_before = flag,
+            "remove_created_after" => options.remove_created_after = flag,
+            "pull_insecure_registry" => options.pull_insecure_registry = flag,
+            "prepare_local" => options.prepare_local = flag,
+            "v" => options.remove_volumes = flag,
+            "timeout" => options.timeout = Some(Duration::from_secs(value.parse().unwrap())),
+            "wait_timeout" => options.script.wait_timeout = Some(Duration::from_secs(value.parse().unwrap())),
+            "command_format" => {
+                options.script.command_format = Some(ScriptCommand::Text(value.replace('_', " ")))
+            }
+            "tail" => options.script.tail = Some(value.parse().unwrap()),
             "wait_healthy" => options.wait_healthy = flag,
             "force" => options.force = flag,
             "signal" => options.signal = Some(value.to_owned()),
             "script_dir" => options.script.host_dir = Some(value.to_owned()),
             "script" => options.script.file = Some(value.to_owned()),
             "entrypoint" => options.script.entrypoint = Some(ScriptCommand::Text(value.to_owned())),
+            // `KEY:JSON`, without blanks.
+            "create" => {
+                let (key, value) = value.split_once(':').ok_or("expected KEY:JSON")?;
+                let value: serde_json::Value =
+                    serde_json::from_str(value).map_err(|error| error.to_string())?;
+                options.create.insert(key.to_owned(), from_json(&value));
+            }
             "env" => {
                 let value = Value::List(vec![Value::from(value)]);
                 options.create.insert("environment".to_owned(), value);
@@ -512,6 +605,117 @@ fn options(maps: &Maps, words: &[&str]) -> Result<PlanOptions, String> {
         }
     }
     Ok(options)
+}
+
+fn from_json(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::Number(number) => Value::from(number.as_i64().unwrap()),
+        serde_json::Value::String(text) => Value::from(text.as_str()),
+        serde_json::Value::Array(items) => Value::List(items.iter().map(from_json).collect()),
+        serde_json::Value::Object(members) => {
+            Value::Mapping(members.iter().map(|(key, value)| (key.clone(), from_json(value))).collect())
+        }
+    }
+}
+
+/// The arguments of every object that a plan makes, by their paths in the Engine API. Our own labels are the same
+/// everywhere, and are left out.
+fn made(plan: &Plan) -> String {
+    let mut text = String::new();
+    let calls = plan.steps.iter().flat_map(|step| step.calls.iter().map(move |call| (step, call)));
+    for (step, call) in calls {
+        match call {
+            Call::CreateNetwork(spec) => {
+                let NetworkSpec {
+                    name,
+                    driver,
+                    options,
+                    internal,
+                    enable_ipv6,
+                    attachable,
+                    ipam,
+                    labels,
+                    ..
+                } = spec;
+                writeln!(
+                    text,
+                    "network {name} on {}: {driver} options {options:?} internal {internal} ipv6 {enable_ipv6:?} \
+                     attachable {attachable:?} ipam {ipam} labels {labels:?}",
+                    step.client
+                )
+                .unwrap();
+            }
+            Call::CreateVolume(spec) if !spec.name.contains(".dfab-un") => {
+                let VolumeSpec { name, driver, driver_opts, labels, .. } = spec;
+                let client = &step.client;
+                writeln!(
+                    text,
+                    "volume {name} on {client}: {driver} options {driver_opts:?} labels {labels:?}"
+                )
+                .unwrap();
+            }
+            Call::PrepareVolume(spec) => {
+                let images: Vec<String> = spec.images.iter().map(ToString::to_string).collect();
+                writeln!(
+                    text,
+                    "prepare {}: owner {:?} mode {:?} local {} images {images:?}",
+                    spec.volume, spec.owner, spec.mode, spec.local
+                )
+                .unwrap();
+            }
+            Call::CreateContainer(spec) => text.push_str(&container(spec, &step.client)),
+            Call::Connect { container, endpoint } => {
+                writeln!(text, "connect {container}: {}", shown(endpoint)).unwrap();
+            }
+            Call::RunScript(script) => {
+                text.push_str(&container(&script.container, &step.client));
+                script
+                    .endpoints
+                    .iter()
+                    .for_each(|endpoint| writeln!(text, "    joins {}", shown(endpoint)).unwrap());
+                let ScriptSpec { wait_timeout, timestamps, tail, remove, .. } = &**script;
+                writeln!(
+                    text,
+                    "    script: wait {wait_timeout:?} timestamps {timestamps} tail {tail:?} remove {remove}"
+                )
+                .unwrap();
+            }
+            Call::UpdateContainer { name, properties } => {
+                writeln!(text, "update {name}").unwrap();
+                properties.iter().for_each(|(property, value)| {
+                    writeln!(text, "    {}: {value}", property.path()).unwrap();
+                });
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+fn container(spec: &ContainerSpec, client: &ClientName) -> String {
+    let mut text = format!("container {} on {client} from {}\n", spec.name, spec.image);
+    for (property, value) in spec.properties.iter().filter(|(_, value)| !value.is_null()) {
+        writeln!(text, "    {}: {value}", property.path()).unwrap();
+    }
+    if let Some(endpoint) = &spec.first_endpoint {
+        writeln!(text, "    joins {}", shown(endpoint)).unwrap();
+    }
+    text
+}
+
+fn shown(endpoint: &EndpointSpec) -> String {
+    let EndpointSpec { network, aliases, links, ipv4_address, ipv6_address, link_local_ips } = endpoint;
+    let mut text = network.clone();
+    let sets = [("aliases", aliases), ("links", links), ("link-local", link_local_ips)];
+    for (word, set) in sets.into_iter().filter(|(_, set)| !set.is_empty()) {
+        write!(text, " {word} {set:?}").unwrap();
+    }
+    for address in [ipv4_address, ipv6_address].into_iter().flatten() {
+        write!(text, " address {address}").unwrap();
+    }
+    text
 }
 
 /// What an empty plan prints.

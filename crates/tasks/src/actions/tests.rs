@@ -83,7 +83,7 @@ impl World {
             lookup: &self.lookup,
             settings: Settings {
                 prepare_image: ImageName::expand("busybox", None, None).unwrap(),
-                default_networks: vec!["bridge".into()],
+                ..Settings::default()
             },
         };
         let (sender, receiver) = unbounded_channel();
