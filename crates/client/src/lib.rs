@@ -40,5 +40,5 @@ pub use error::Error;
 pub use information::Information;
 pub use local::LocalConnector;
 pub use memory::MemoryBackend;
-pub use observe::observe;
+pub use observe::{observe, observe_more};
 pub use tls::TlsConnector;

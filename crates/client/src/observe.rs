@@ -4,6 +4,7 @@
 //! five requests and one for each wanted container that exists (process lists and limits, where a
 //! plan asks for them, are further requests of the third and second round).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dfab_map::observed::{Observed, ObservedContainer, Wanted};
@@ -66,6 +67,34 @@ pub async fn observe(backend: &dyn Backend, wanted: &Wanted) -> Result<Observed>
         .try_collect()
         .await?;
     Ok(Observed { engine, containers, networks, volumes, images })
+}
+
+/// Inspects further containers of an engine that was observed ([`dfab_map::plan::unseen`]), all at once. One
+/// that is gone meanwhile is taken out.
+///
+/// # Errors
+///
+/// The first call that fails; requests under way are given up.
+pub async fn observe_more(
+    backend: &dyn Backend,
+    names: &BTreeSet<String>,
+    observed: &mut Observed,
+) -> Result<()> {
+    let inspections =
+        names.iter().map(|name| async move { Ok((name, inspect(backend, name, false, false).await?)) });
+    let inspected: Vec<_> =
+        stream::iter(inspections).buffer_unordered(backend.at_once()).try_collect().await?;
+    for (name, container) in inspected {
+        match container {
+            Some(container) => drop(observed.containers.insert(name.clone(), container)),
+            None => {
+                observed.containers.remove(name);
+                observed.networks.values_mut().for_each(|network| _ = network.containers.remove(name));
+                observed.volumes.values_mut().for_each(|volume| _ = volume.holders.remove(name));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Inspects a container. `runs` is what the list says.

@@ -202,9 +202,10 @@ mod tests {
 
     #[test]
     fn the_registry_is_the_first_component_that_looks_like_a_host() {
-        // §4.5 (D26)
+        // §4.5 (D26), engine D-52
         for (image, expected) in [
             ("reg.example.com/team/app:1", Some("reg.example.com")),
+            ("quay.io/org/team/app:1", Some("quay.io")),
             ("host:5000/app", Some("host:5000")),
             ("localhost/app", Some("localhost")),
             ("team/app", None),

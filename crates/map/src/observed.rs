@@ -139,6 +139,9 @@ pub struct ObservedNetwork {
     pub spec: NetworkSpec,
     /// Names of the containers that are connected, running or not.
     pub containers: BTreeSet<String>,
+    /// IDs of further networks of this name. Engines before API 1.44 let several have one (engine D-03), and
+    /// then take the name for none of them.
+    pub others: Vec<String>,
 }
 
 /// A volume.

@@ -57,10 +57,12 @@ of the engine cannot hold is not compared. For `blkio_weight` no engine says whe
 
 | in the map | how it is compared | what a difference does |
 |---|---|---|
-| `driver`, `internal` | equal | recreate: its containers are disconnected and connected again |
+| `driver`, `internal` | equal | recreate: its containers are disconnected and connected again, each as the map says or, where no map knows it, as it was |
 | `driver_options`, `labels` in `create_options` | every configured entry; removed ones by digest | the same |
 | `ipam` in `create_options` | every configured range is there; removed ones by digest | the same |
 | `enable_ipv6`, `attachable` in `create_options` | equal, where the map sets them; removed ones by digest | the same |
+
+Where an engine holds several networks of one name, nothing is done that has to address one of them: the plan names their IDs.
 
 ## Volumes
 
@@ -69,7 +71,7 @@ A volume cannot be changed, and a new one is empty. So nothing makes a volume an
 
 | in the map | how it is compared | what a difference does |
 |---|---|---|
-| `driver`, `driver_options` | equal | an error that names the containers which hold it |
+| `driver`, `driver_options` | equal | an error that names each option and the containers which hold the volume |
 | `labels` in `create_options` | every configured entry | a note |
 | `user`, `permissions` | by digest | a note: they are set on a new volume only |
 ";

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use dfab_client::apply::{ApplyOptions, Backends, CancellationToken, Event, Report, StepResult};
 use dfab_client::error::Source;
-use dfab_client::{Backend, Error, apply, observe};
+use dfab_client::{Backend, Error, apply, observe, observe_more};
 use dfab_map::desired::{Container, Desired, Entry, Object, Session, Target};
 use dfab_map::diagnostic::Findings;
 use dfab_map::item::{ItemId, Kind};
@@ -136,8 +136,26 @@ pub async fn run(
     let mut offset = 0;
     loop {
         tell(Happening::Observing(backends.keys().cloned().collect()));
-        let observed = observe_all(&wanted, &mut backends, &mut outcome, &tell).await;
-        let plan = plan::plan(&desired, &observed, &plan_options).map_err(Refused::Plan)?;
+        let mut observed = observe_all(&wanted, &mut backends, &mut outcome, &tell).await;
+        for (name, containers) in plan::unseen(&desired, &observed, &plan_options) {
+            let (Some(backend), Some(state)) = (backends.get(&name), observed.get_mut(&name)) else {
+                continue;
+            };
+            if let Err(error) = observe_more(backend.as_ref(), &containers, state).await {
+                observed.remove(&name);
+                backends.remove(&name);
+                give_up(&name, error, &mut outcome, &tell);
+            }
+        }
+        let plan = match plan::plan(&desired, &observed, &plan_options) {
+            Ok(plan) => plan,
+            Err(errors) if outcome.stages.is_empty() => return Err(Refused::Plan(errors)),
+            // What the stage before has done stays, and is told (engine D-60).
+            Err(errors) => {
+                outcome.refused = errors;
+                break;
+            }
+        };
         let pulls: BTreeSet<StepId> =
             plan.steps.iter().filter(|step| decides(step)).map(|step| step.id).collect();
         let open: BTreeSet<StepId> = pulls

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dfab_client::Error;
 use dfab_client::apply::Report;
 use dfab_map::names::ClientName;
-use dfab_map::plan::{Plan, Step};
+use dfab_map::plan::{Plan, PlanError, Step};
 
 /// What an action has planned and done.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Outcome {
     /// The stages, in order. With a pull, there are two: the pull, and what followed from it. A dry
     /// run has one stage that was not applied.
     pub stages: Vec<Stage>,
+    /// Why there was no plan for what follows from a pull; the stages before it are done.
+    pub refused: Vec<PlanError>,
     /// Clients that could not be worked on, with the reason.
     pub unreachable: Vec<(ClientName, Arc<Error>)>,
     /// What the user should know before the plan.
@@ -42,7 +44,8 @@ impl Outcome {
     /// Tells whether everything was done, everywhere.
     pub fn is_success(&self) -> bool {
         let applied = |stage: &Stage| stage.report.as_ref().is_none_or(Report::is_success);
-        self.unreachable.is_empty() && !self.cancelled && self.stages.iter().all(applied)
+        let whole = self.unreachable.is_empty() && self.refused.is_empty() && !self.cancelled;
+        whole && self.stages.iter().all(applied)
     }
 
     /// Returns every step with its stage.

@@ -35,11 +35,11 @@ pub fn listed_network(element: &Value) -> Result<ObservedNetwork, Unreadable> {
         labels: texts(element, "Labels"),
         own_labels: BTreeMap::new(),
     };
-    Ok(ObservedNetwork { id: id.to_owned(), spec, containers })
+    Ok(ObservedNetwork { id: id.to_owned(), spec, containers, others: Vec::new() })
 }
 
-/// Reads `GET /networks`. Where two networks share a name, the one created first is kept: the other
-/// one cannot be addressed by name.
+/// Reads `GET /networks`. Where several networks share a name, the one created first is kept, with the IDs of
+/// the others.
 ///
 /// # Errors
 ///
@@ -48,10 +48,13 @@ pub fn networks_by_name(answer: &Value) -> Result<BTreeMap<String, ObservedNetwo
     let mut elements: Vec<&Value> = answer.as_array().into_iter().flatten().collect();
     // RFC 3339 times in one zone sort as texts, which is all that is needed to find the first.
     elements.sort_by_key(|element| text(element, "Created"));
-    let mut networks = BTreeMap::new();
+    let mut networks: BTreeMap<String, ObservedNetwork> = BTreeMap::new();
     for element in elements {
         let network = listed_network(element)?;
-        networks.entry(network.spec.name.clone()).or_insert(network);
+        match networks.get_mut(&network.spec.name) {
+            Some(first) => first.others.push(network.id),
+            None => drop(networks.insert(network.spec.name.clone(), network)),
+        }
     }
     Ok(networks)
 }
@@ -89,4 +92,23 @@ fn ipam(ipam: &Value) -> Value {
         canonical.insert("Options".into(), options.into_iter().map(|(k, v)| (k, Value::from(v))).collect());
     }
     if canonical.is_empty() { Value::Null } else { Value::Object(canonical) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::networks_by_name;
+
+    /// Engines before API 1.44 let several networks have one name (engine D-03).
+    #[test]
+    fn of_networks_of_one_name_the_first_is_kept_with_the_ids_of_the_others() {
+        let network = |id: &str, created: &str| json!({"Name": "m.n", "Id": id, "Created": created, "Driver": "bridge"});
+        let answer = json!([network("b", "2024-01-02T00:00:00Z"), network("a", "2024-01-01T00:00:00Z")]);
+        let networks = networks_by_name(&answer).unwrap();
+        assert_eq!(
+            (networks["m.n"].id.as_str(), networks["m.n"].others.as_slice()),
+            ("a", &["b".to_owned()][..])
+        );
+    }
 }

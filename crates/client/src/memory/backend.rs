@@ -28,7 +28,9 @@ impl MemoryBackend {
 
     /// Changes something.
     async fn change(&self, operation: String, change: impl FnOnce(&mut World) -> Refusal) -> Result<()> {
-        self.request(&operation, true).await?;
+        if !self.request(&operation, true).await? {
+            return Ok(());
+        }
         let result = change(&mut self.lock().world).map_err(|cause| self.error(&operation, cause));
         self.changed.notify_waiters();
         result

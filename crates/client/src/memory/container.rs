@@ -87,11 +87,14 @@ impl World {
         let mut properties = merged(&image.defaults, &spec.properties);
         let mode =
             properties.get(&Property::NetworkMode).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if mode.starts_with("container:") && properties.contains_key(&Property::Hostname) {
-            return refuse(400, "conflicting options: hostname and the network mode");
-        }
-        let helper = spec.own_labels.contains_key(HELPER_LABEL);
-        let behaviour = if helper { Behaviour::Ends(0, String::new()) } else { image.behaviour.clone() };
+        refuse_conflicts(&mode, spec)?;
+        let behaviour = match &image.behaviour {
+            // Its command is that of the helper, not of the image.
+            Behaviour::Runs if spec.own_labels.contains_key(HELPER_LABEL) => {
+                Behaviour::Ends(0, String::new())
+            }
+            other => other.clone(),
+        };
         let mut labels = labels(&properties);
         labels.extend(spec.own_labels.clone());
         let id = self.fresh_id();
@@ -320,6 +323,14 @@ impl World {
         if let Some(property) = changes.keys().find(|property| property.on_change() != OnChange::Update) {
             return refuse(400, format!("`{property}` cannot be updated"));
         }
+        if changes.contains_key(&Property::RestartPolicy)
+            && is_true(&container.properties, Property::AutoRemove)
+        {
+            return refuse(
+                409,
+                "Restart policy cannot be updated because AutoRemove is enabled for the container",
+            );
+        }
         let number = |properties: &Properties, property| properties.get(&property).and_then(Value::as_i64);
         let memory = number(changes, Property::MemLimit);
         let swap = number(&container.properties, Property::MemswapLimit);
@@ -349,6 +360,40 @@ impl World {
         container.processes.push((by.split(':').next().unwrap_or_default().to_owned(), command.join(" ")));
         Ok(())
     }
+}
+
+/// What an engine refuses to combine, in what was asked for rather than inherited.
+fn refuse_conflicts(mode: &str, spec: &ContainerSpec) -> Refusal {
+    let is_set = |property: &Property| spec.properties.get(property).is_some_and(|value| !value.is_null());
+    let alone = [
+        Property::Hostname,
+        Property::MacAddress,
+        Property::Links,
+        Property::Dns,
+        Property::ExtraHosts,
+        Property::ExposedPorts,
+        Property::PortBindings,
+    ];
+    if mode.starts_with("container:")
+        && let Some(property) = alone.iter().find(|property| is_set(property))
+    {
+        return refuse(400, format!("conflicting options: {property} and the container type network mode"));
+    }
+    if mode == "host" && is_set(&Property::Links) {
+        return refuse(400, "conflicting options: host type networking can't be used with links");
+    }
+    let policy =
+        spec.properties.get(&Property::RestartPolicy).and_then(|policy| policy.get("Name")?.as_str());
+    if is_true(&spec.properties, Property::AutoRemove)
+        && policy.is_some_and(|name| name != "no" && !name.is_empty())
+    {
+        return refuse(400, "can't create 'AutoRemove' container with restart policy");
+    }
+    Ok(())
+}
+
+fn is_true(properties: &Properties, property: Property) -> bool {
+    properties.get(&property) == Some(&Value::Bool(true))
 }
 
 fn user(properties: &Properties) -> &str {

@@ -20,6 +20,8 @@
 mod backend;
 mod container;
 mod network;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::sync::{Mutex, MutexGuard};
@@ -70,6 +72,8 @@ pub enum Failure {
     Refused(u16, String),
     /// The connection breaks, for this request and all later ones.
     Unreachable,
+    /// A change is answered as done, and has no effect.
+    Ignored,
 }
 
 impl MemoryBackend {
@@ -199,8 +203,8 @@ impl MemoryBackend {
         self.state.lock().expect("no operation panics while it holds the lock")
     }
 
-    /// Counts and records a request, and fails it where that was ordered.
-    async fn request(&self, operation: &str, changes: bool) -> Result<(), Error> {
+    /// Counts and records a request, and fails it where that was ordered. Tells whether it has an effect.
+    async fn request(&self, operation: &str, changes: bool) -> Result<bool, Error> {
         match self.latency {
             Some(latency) => tokio::time::sleep(latency).await,
             // Others get their turn, as they would while a real answer is under way.
@@ -222,7 +226,8 @@ impl MemoryBackend {
             fault.map(|fault| fault.what.clone())
         };
         match failure {
-            None => Ok(()),
+            None => Ok(true),
+            Some(Failure::Ignored) => Ok(!changes),
             Some(Failure::Refused(status, message)) => {
                 Err(self.error(operation, Cause::Refused { status, message }))
             }

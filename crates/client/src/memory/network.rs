@@ -21,10 +21,14 @@ impl World {
             id: network.id.clone(),
             spec: network.spec.clone(),
             containers: connected.map(|(name, _)| name.clone()).collect(),
+            others: Vec::new(),
         }
     }
 
     pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Refusal {
+        if PRESET_NETWORKS.contains(&spec.name.as_str()) {
+            return refuse(403, format!("operation is not permitted on predefined {} network", spec.name));
+        }
         if self.networks.contains_key(&spec.name) {
             return refuse(409, format!("network with name {} already exists", spec.name));
         }
@@ -54,14 +58,30 @@ impl World {
 
     pub(super) fn connect(&mut self, container_name: &str, endpoint: &EndpointSpec) -> Refusal {
         let name = &endpoint.network;
-        let Some(id) = self.networks.get(name).map(|network| network.id.clone()) else {
+        let Some(network) = self.networks.get(name) else {
             return refuse(404, format!("network {name} not found"));
         };
+        let id = network.id.clone();
+        let has_subnet = network.spec.ipam.pointer("/Config/0/Subnet").is_some();
+        let has_address = endpoint.ipv4_address.is_some() || endpoint.ipv6_address.is_some();
         let container = self.container(container_name)?;
         let mode =
             container.properties.get(&Property::NetworkMode).and_then(Value::as_str).unwrap_or_default();
         if mode == "host" || mode.starts_with("container:") {
             return refuse(400, "container sharing network namespace with another cannot be connected");
+        }
+        if mode == "none" || matches!(name.as_str(), "none" | "host") {
+            return refuse(
+                400,
+                "container cannot be connected to multiple networks with one of them private",
+            );
+        }
+        let is_user_defined = !PRESET_NETWORKS.contains(&name.as_str());
+        if !is_user_defined && (has_address || !endpoint.aliases.is_empty()) {
+            return refuse(400, "addresses and aliases are supported on user defined networks only");
+        }
+        if has_address && !has_subnet {
+            return refuse(400, "user specified IP address is supported only with user configured subnets");
         }
         let known = container.network_ids.get(name);
         if container.endpoints.contains_key(name) && known.is_none_or(|known| *known == id) {

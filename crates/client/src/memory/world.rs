@@ -212,9 +212,9 @@ impl World {
             return refuse(404, format!("No such image: {image}"));
         };
         let is_last = self.images.values().filter(|known| *known == id).count() == 1;
-        let user = self.containers.iter().find(|(_, container)| container.image_id == *id);
-        match user {
-            Some((name, _)) if is_last && !force => {
+        let mut users = self.containers.iter().filter(|(_, container)| container.image_id == *id);
+        match users.find(|(_, container)| !force || container.state.is_running()) {
+            Some((name, _)) if is_last => {
                 refuse(409, format!("conflict: unable to remove {image}: container {name} is using it"))
             }
             _ => {

@@ -170,6 +170,7 @@ mod tests {
         Arguments::bind(crate::registry::find(task).unwrap(), &Call::read(call).unwrap())
     }
 
+    /// engine D-66: the source takes any text for true.
     #[test]
     fn truth_values_are_read_as_the_specification_says() {
         let cases = [

@@ -504,6 +504,13 @@ pub fn judge(mut report: Report, outcome: &Outcome, run: &Run) -> Report {
         }
         return report.failed(failure);
     }
+    if let [first, ..] = outcome.refused.as_slice() {
+        let mut failure =
+            Failure::new(Kind::Engine, format!("failed to apply {what}: there is no plan after the pull"));
+        failure.causes = outcome.refused.iter().map(ToString::to_string).collect();
+        failure.hints.push(first.hint());
+        return report.failed(failure);
+    }
     // What is left out with `--skip-bad-hosts` was said when it happened. An engine that answers, and
     // refuses, is no bad host.
     let counts = |error: &dfab_client::Error| !(run.options.skip_bad_hosts && is_bad_host(error));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Call, Plan, PlanError, PlanOptions, Reason, Step, StepId, Unchanged};
+use super::{Action, Call, Plan, PlanError, PlanOptions, Reason, Step, StepId, Unchanged, ambiguous};
 use crate::desired::{BindingKind, Container, Desired, Entry, Object};
 use crate::item::Kind;
 use crate::names::ClientName;
@@ -320,7 +320,18 @@ impl<'a> Builder<'a> {
         names.iter().filter_map(step).collect()
     }
 
-    pub(super) fn finish(self) -> Result<Plan, Vec<PlanError>> {
+    /// Returns the state of each engine.
+    pub(super) fn observed(&self) -> &'a BTreeMap<ClientName, Observed> {
+        self.observed
+    }
+
+    /// Returns the steps so far.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub(super) fn finish(mut self) -> Result<Plan, Vec<PlanError>> {
+        ambiguous::check(&mut self);
         if self.errors.is_empty() {
             Ok(Plan { steps: self.steps, unchanged: self.unchanged, notices: self.notices })
         } else {

@@ -2,26 +2,39 @@
 
 use super::marker::Unfinished;
 use super::{Call, PlanOptions};
-use crate::compare::EndpointChanges;
+use crate::compare::{EndpointChanges, expected_endpoints};
 use crate::desired::{Container, Exec, Lifecycle, Networking, Volume};
 use crate::model::ExecPolicy;
-use crate::observed::ObservedContainer;
+use crate::observed::{Observed, ObservedContainer};
 use crate::property::Property;
 use crate::spec::{EndpointSpec, StopSpec};
 
 /// Creates a container and connects it to its further networks, before it is started (K-10).
-pub(super) fn create(container: &Container) -> Vec<Call> {
+pub(super) fn create(container: &Container, observed: &Observed) -> Vec<Call> {
+    let name = &container.spec.name;
     let mut calls = vec![Call::CreateContainer(Box::new(container.spec.clone()))];
-    calls.extend(further_endpoints(container).iter().map(|endpoint| connect(&container.spec.name, endpoint)));
+    calls.extend(further_endpoints(container, observed).iter().map(|endpoint| connect(name, endpoint)));
+    if let Networking::Default(names) = &container.networking
+        && calls.len() > 1
+        && !names.iter().any(|name| name == ENGINE_DEFAULT)
+    {
+        calls.push(disconnect(name, ENGINE_DEFAULT));
+    }
     calls
 }
 
+/// The network that a container joins at creation where none is named.
+const ENGINE_DEFAULT: &str = "bridge";
+
 /// The endpoints that are not part of creation.
-pub(super) fn further_endpoints(container: &Container) -> &[EndpointSpec] {
+pub(super) fn further_endpoints(container: &Container, observed: &Observed) -> Vec<EndpointSpec> {
+    let mut endpoints = expected_endpoints(container, observed).unwrap_or_default();
     match &container.networking {
-        Networking::Endpoints(endpoints) => endpoints.get(1..).unwrap_or_default(),
-        _ => &[],
+        Networking::Default(_) => endpoints.retain(|endpoint| endpoint.network != ENGINE_DEFAULT),
+        _ if endpoints.is_empty() => {}
+        _ => drop(endpoints.remove(0)),
     }
+    endpoints
 }
 
 pub(super) fn connect(container: &str, endpoint: &EndpointSpec) -> Call {

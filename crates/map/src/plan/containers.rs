@@ -131,7 +131,7 @@ pub(super) fn make(builder: &mut Builder<'_>, item: Item<'_>, start: Start) {
         true => compare::because("dependency", "created again because its volume is made anew", source),
         false => Reason::not_found(source),
     };
-    let mut all = calls::create(item.container);
+    let mut all = calls::create(item.container, item.observed);
     if start == Start::Now {
         all.extend(item.start_calls(builder, true));
     }
@@ -202,7 +202,7 @@ pub(super) fn recreate(
         volumes: false,
         force: current.state == ContainerState::Dead,
     });
-    all.extend(calls::create(item.container));
+    all.extend(calls::create(item.container, item.observed));
     all.extend(item.start_calls(builder, true));
     builder.step_after(item.index, Action::Recreate, reasons, all, after);
     builder.renewed(client).containers.insert(name.clone());

@@ -58,6 +58,16 @@ pub enum PlanError {
         /// What is wrong with it.
         problems: Vec<String>,
     },
+    /// Several networks have the name of one that the plan has to address.
+    #[error("{} networks{} are called {name}: {}", ids.len(), on_client(client), ids.join(", "))]
+    NetworkAmbiguous {
+        /// Client they are on.
+        client: ClientName,
+        /// Their name.
+        name: String,
+        /// Their IDs.
+        ids: Vec<String>,
+    },
     /// An image is absent although it was pulled.
     #[error("image {image}{} is still absent after it was pulled", on_client(client))]
     ImageAbsent {
@@ -80,6 +90,11 @@ impl PlanError {
             }
             Self::VolumeHeld { holders, .. } => format!("remove {} first", holders.join(", ")),
             Self::CannotFollow { name, .. } => format!("correct this, or remove {name} first"),
+            Self::NetworkAmbiguous { .. } => {
+                "remove all but one: `docker network inspect ID` shows what is connected, \
+                                               `docker network rm ID` removes it"
+                    .to_owned()
+            }
             Self::ImageAbsent { .. } => "check the tag, and the platform of the image".to_owned(),
         }
     }

@@ -1,5 +1,6 @@
 //! The plan: a graph of steps, each with its reasons (design §3).
 
+mod ambiguous;
 mod builder;
 mod calls;
 mod containers;
@@ -22,6 +23,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use error::PlanError;
+pub use networks::unseen;
 pub use options::{ActionKind, ExecCheck, PlanOptions, Reach, ScriptCommand, ScriptOptions};
 
 use crate::desired::Desired;

@@ -1,11 +1,12 @@
 //! Networks, created and made anew (engine §5.1, §5.6, §5.8; K-02).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::builder::Builder;
-use super::{Action, ActionKind, Call, Reason, calls};
+use super::{Action, ActionKind, Call, PlanOptions, Reason, calls};
 use crate::compare;
-use crate::desired::{Entry, Network, Role};
+use crate::desired::{Desired, Entry, Network, Object, Role};
+use crate::names::ClientName;
 use crate::observed::Observed;
 use crate::spec::EndpointSpec;
 
@@ -48,6 +49,36 @@ pub(super) fn forward(
     if builder.step_after(index, Action::Recreate, reasons, all, after).is_some() {
         builder.renewed(&entry.client).networks.insert(entry.name.clone());
     }
+}
+
+/// Returns the containers of each client that have to be inspected before the plan is made, beside those of
+/// [`Desired::wanted`]: they are connected to a network that is made anew, and neither the run nor the map says how.
+pub fn unseen(
+    desired: &Desired,
+    observed: &BTreeMap<ClientName, Observed>,
+    options: &PlanOptions,
+) -> BTreeMap<ClientName, BTreeSet<String>> {
+    let mut unseen: BTreeMap<ClientName, BTreeSet<String>> = BTreeMap::new();
+    if desired.action != ActionKind::Update {
+        return unseen;
+    }
+    for entry in &desired.entries {
+        let Object::Network(network) = &entry.object else { continue };
+        let Some(observed) = observed.get(&entry.client) else { continue };
+        let Some(current) = observed.networks.get(&entry.name) else { continue };
+        if !options.force_update.contains(&entry.id) && compare::network(network, current).is_empty() {
+            continue;
+        }
+        let peers = desired.peers.get(&(entry.client.clone(), entry.name.clone()));
+        let unknown = current.containers.iter().filter(|name| {
+            let container = observed.containers.get(*name);
+            container.is_some_and(|container| container.detail.is_none())
+                && !peers.is_some_and(|peers| peers.contains_key(*name))
+        });
+        unseen.entry(entry.client.clone()).or_default().extend(unknown.cloned());
+    }
+    unseen.retain(|_, names| !names.is_empty());
+    unseen
 }
 
 /// Connects the containers again that are not part of this run, with the settings that they had or, where

@@ -40,7 +40,7 @@ pub(super) fn run(builder: &mut Builder<'_>, item: Item<'_>) {
     all.push(Call::RunScript(Box::new(ScriptSpec {
         container: container.spec.clone(),
         // All networks, not only the first (D-58).
-        endpoints: calls::further_endpoints(container).to_vec(),
+        endpoints: calls::further_endpoints(container, item.observed),
         start_delay: container.lifecycle.start_delay,
         wait_timeout: script.wait_timeout.or(container.wait_timeout),
         timestamps: script.timestamps,

@@ -146,7 +146,9 @@ impl Engine {
     fn add_network(&mut self, mut spec: NetworkSpec) {
         spec.labels.extend(std::mem::take(&mut spec.own_labels));
         let (name, id) = (spec.name.clone(), self.id("n"));
-        self.state.networks.insert(name, ObservedNetwork { id, spec, containers: BTreeSet::new() });
+        self.state
+            .networks
+            .insert(name, ObservedNetwork { id, spec, containers: BTreeSet::new(), others: Vec::new() });
     }
 
     fn create(&mut self, spec: &ContainerSpec) -> Result<(), String> {

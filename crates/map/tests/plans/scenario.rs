@@ -29,7 +29,9 @@ use dfab_map::load::{self, LoadOptions};
 use dfab_map::model::{ClientConfig, Clients};
 use dfab_map::names::ClientName;
 use dfab_map::observed::{ContainerDetail, ContainerState, Observed};
-use dfab_map::plan::{ActionKind, Call, ExecCheck, Plan, PlanOptions, ScriptCommand, Step, StepId, plan};
+use dfab_map::plan::{
+    ActionKind, Call, ExecCheck, Plan, PlanOptions, ScriptCommand, Step, StepId, plan, unseen,
+};
 use dfab_map::property::Property;
 use dfab_map::select::{Maps, Reference, select};
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, ScriptSpec, VolumeSpec};
@@ -305,6 +307,14 @@ impl World {
             }
             observed.insert(client, state);
         }
+        for (client, names) in unseen(&desired, &observed, options) {
+            let (engine, state) =
+                (&self.engines[&client], observed.get_mut(&client).expect("it was observed"));
+            for name in names {
+                let seen = engine.state.containers[&name].clone();
+                state.containers.insert(name, seen);
+            }
+        }
         let planned = plan(&desired, &observed, options).map_err(|errors| {
             let lines: Vec<String> =
                 errors.iter().map(|error| format!("{error}\nhint: {}", error.hint())).collect();
@@ -351,6 +361,7 @@ impl World {
     /// process NAME USER COMMAND...                     endpoint NAME NET KEY=VALUE
     /// foreign NAME IMAGE NET...   a running container that is not ours
     /// unsupported PROPERTY        mount NAME PATH SOURCE       unmount NAME PATH      readonly NAME PATH
+    /// another-network NAME ID     a second network of the name
     /// network-id NAME NET ID      network NAME driver|internal|enable_ipv6|attachable|ipam VALUE
     /// network NAME option|label KEY VALUE              volume NAME driver VALUE, option|label KEY VALUE, no-options
     /// down                nothing can be asked
@@ -429,6 +440,9 @@ impl World {
             ["unmount", name, path] => drop(engine.detail(name)?.mounts.remove(*path).ok_or_else(missing)?),
             ["readonly", name, path] => {
                 engine.detail(name)?.mounts.get_mut(*path).ok_or_else(missing)?.writable = false;
+            }
+            ["another-network", name, id] => {
+                engine.state.networks.get_mut(*name).ok_or_else(missing)?.others.push((*id).to_owned());
             }
             ["network-id", name, network, id] => {
                 drop(engine.detail(name)?.network_ids.insert((*network).to_owned(), (*id).to_owned()));
@@ -581,7 +595,7 @@ fn options(maps: &Maps, words: &[&str]) -> Result<PlanOptions, String> {
             "timeout" => options.timeout = Some(Duration::from_secs(value.parse().unwrap())),
             "wait_timeout" => options.script.wait_timeout = Some(Duration::from_secs(value.parse().unwrap())),
             "command_format" => {
-                options.script.command_format = Some(ScriptCommand::Text(value.replace('_', " ")))
+                options.script.command_format = Some(ScriptCommand::Text(value.replace('+', " ")))
             }
             "tail" => options.script.tail = Some(value.parse().unwrap()),
             "wait_healthy" => options.wait_healthy = flag,

@@ -9,6 +9,7 @@ use dfab_map::item::Item;
 use dfab_map::load::{self, LoadOptions};
 use dfab_map::model::{ClientConfig, Clients, Map};
 use dfab_map::names::MapName;
+use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec};
 use dfab_map::value::Tables;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -197,6 +198,49 @@ async fn what_needs_an_image_that_could_not_be_pulled_is_left_out_and_the_rest_g
         world.engine("a").changes(),
         ["pull image `app:latest`", "create container `m.other`", "start container `m.other`"]
     );
+}
+
+#[tokio::test]
+async fn what_no_map_knows_is_connected_again_as_it_was() {
+    let map = "name: m\nclients: a\nnetworks: {n: null}\napp: {image: app, networks: n}\n";
+    let world = World::new("a: {}", map);
+    let engine = world.engine("a");
+    engine.add_image("app:latest");
+    let name = "m.n".to_owned();
+    let driver = "bridge".to_owned();
+    let internal = NetworkSpec { name: name.clone(), driver, internal: true, ..NetworkSpec::default() };
+    engine.create_network(&internal).await.unwrap();
+    let aliases = BTreeSet::from(["theirs".to_owned()]);
+    let stranger = ContainerSpec {
+        name: "stranger".to_owned(),
+        image: ImageName::expand("app", None, None).unwrap(),
+        properties: BTreeMap::new(),
+        first_endpoint: Some(EndpointSpec { network: name.clone(), aliases, ..EndpointSpec::default() }),
+        own_labels: BTreeMap::new(),
+    };
+    engine.create_container(&stranger).await.unwrap();
+    engine.start_container("stranger").await.unwrap();
+    let outcome = world.update().await;
+    assert!(outcome.is_success(), "{:?}", told(&outcome));
+    assert_eq!(told(&outcome)[0][0], "#1 a recreate network m.n: done");
+    let detail = engine.inspect_container("stranger").await.unwrap().unwrap().detail.unwrap();
+    assert_eq!(detail.endpoints.get(&name), stranger.first_endpoint.as_ref());
+}
+
+/// engine D-60: the source raises what goes wrong outside of an engine call bare, without what was done before.
+#[tokio::test]
+async fn what_was_done_before_a_plan_fails_is_told() {
+    let world = World::with_app_and_other();
+    assert!(world.update().await.is_success());
+    world.engine("a").remove_image("app:latest");
+    // The pull is answered as done, and brings nothing.
+    world.engine("a").fail_calls("pull image `app", Failure::Ignored);
+    let outcome = world.update().await;
+    assert!(!outcome.is_success());
+    assert_eq!(told(&outcome), [["#1 a pull image app:latest: done"]]);
+    let refused: Vec<String> = outcome.refused.iter().map(ToString::to_string).collect();
+    assert_eq!(refused, ["image app:latest on client a is still absent after it was pulled"]);
+    assert!(outcome.requests > 0);
 }
 
 #[tokio::test]

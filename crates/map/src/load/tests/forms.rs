@@ -120,6 +120,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
+/// Among the rows: §2.11, where the source makes a value of an error object (engine D-69), and container paths
+/// that are none (engine §4.3).
 #[test]
 fn every_form_has_its_meaning() {
     let mut wrong = Vec::new();
