@@ -19,12 +19,19 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexS
 struct Server {
     connections: AtomicUsize,
     requests: Mutex<Vec<String>>,
+    /// Head and body of each request.
+    whole: Mutex<Vec<(String, String)>>,
     version: &'static str,
 }
 
 impl Server {
     fn new(version: &'static str) -> Arc<Self> {
-        Arc::new(Self { connections: AtomicUsize::new(0), requests: Mutex::default(), version })
+        Arc::new(Self {
+            connections: AtomicUsize::new(0),
+            requests: Mutex::default(),
+            whole: Mutex::default(),
+            version,
+        })
     }
 
     fn answer(&self, request: &str) -> Option<(u16, String)> {
@@ -35,6 +42,9 @@ impl Server {
             path if path.contains("/silent/") => return None,
             path if path.contains("/refusing/") => (409, r#"{"message": "it is in use"}"#.into()),
             path if path.contains("/garbled/") => (200, "<html>".into()),
+            path if path.ends_with("/exec") => (201, r#"{"Id": "e1"}"#.into()),
+            path if path.contains("/exec/e1/start") => (200, String::new()),
+            path if path.contains("/images/create") => (200, r#"{"status": "Pulling"}"#.into()),
             path if path.ends_with("/start") => (204, String::new()),
             _ => (200, "[]".into()),
         })
@@ -43,7 +53,7 @@ impl Server {
     async fn serve(self: Arc<Self>, stream: DuplexStream) {
         let mut stream = BufReader::new(stream);
         loop {
-            let (mut request, mut length) = (String::new(), 0);
+            let (mut request, mut length, mut head) = (String::new(), 0, String::new());
             loop {
                 let mut line = String::new();
                 if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
@@ -55,6 +65,7 @@ impl Server {
                 if request.is_empty() {
                     request = line.trim().to_owned();
                 }
+                head.push_str(&line);
                 if line == "\r\n" {
                     break;
                 }
@@ -62,6 +73,7 @@ impl Server {
             let mut body = vec![0; length];
             stream.read_exact(&mut body).await.unwrap();
             self.requests.lock().unwrap().push(request.clone());
+            self.whole.lock().unwrap().push((head, String::from_utf8(body).unwrap()));
             let Some((status, body)) = self.answer(&request) else {
                 return std::future::pending().await;
             };
@@ -147,6 +159,48 @@ async fn an_engine_that_is_too_old_is_said_to_be() {
     let server = Server::new("1.39");
     let error = backend(&server, ApiOptions::default()).list_networks().await.unwrap_err();
     assert!(error.cause.to_string().contains("Docker 19.03 or later is needed"), "{}", error.cause);
+}
+
+/// engine D-47: the source takes a wait that runs out of time for a broken connection.
+#[tokio::test]
+async fn a_wait_that_runs_out_of_time_is_an_answer() {
+    let server = Server::new("1.41");
+    let backend = backend(&server, ApiOptions::default());
+    let waited = backend.wait_container("silent", Some(Duration::from_millis(50))).await;
+    assert_eq!(waited.unwrap(), None);
+}
+
+/// engine D-49: the source stays attached, and waits for the end of the command.
+#[tokio::test]
+async fn commands_are_started_detached() {
+    let server = Server::new("1.41");
+    let backend = backend(&server, ApiOptions::default());
+    backend.exec("m.web", &["sleep".to_owned(), "3".to_owned()], Some("app:adm")).await.unwrap();
+    let whole = server.whole.lock().unwrap().clone();
+    let bodies: Vec<serde_json::Value> =
+        whole.iter().filter_map(|(_, body)| serde_json::from_str(body).ok()).collect();
+    let [create, start] = bodies.as_slice() else { panic!("{whole:?}") };
+    assert_eq!(create["Cmd"], serde_json::json!(["sleep", "3"]));
+    assert_eq!(create["User"], "app:adm");
+    assert_eq!((&create["AttachStdout"], &create["AttachStderr"]), (&false.into(), &false.into()));
+    assert_eq!(start["Detach"], true);
+}
+
+/// engine D-52: without a login for its registry, the source takes an image for one that cannot be pulled.
+#[tokio::test]
+async fn an_image_is_pulled_with_and_without_a_login() {
+    use dfab_map::image::ImageName;
+    let server = Server::new("1.41");
+    let backend = backend(&server, ApiOptions::default());
+    let image = ImageName::expand("quay.io/org/app:2", None, None).unwrap();
+    let auth = dfab_map::model::Auth { username: "u".into(), password: "p".into(), email: None };
+    for (login, sent) in [(None, false), (Some(&auth), true)] {
+        backend.pull_image(&image, login, &|_| {}).await.unwrap();
+        let (head, _) = server.whole.lock().unwrap().last().cloned().unwrap();
+        assert!(head.starts_with("POST /v1.41/images/create?"), "{head}");
+        assert!(head.contains("fromImage=quay.io%2Forg%2Fapp") && head.contains("tag=2"), "{head}");
+        assert_eq!(head.to_lowercase().contains("x-registry-auth:"), sent, "{head}");
+    }
 }
 
 struct Nowhere;

@@ -118,6 +118,7 @@ async fn with_fail_fast_nothing_begins_after_the_first_failure() {
     assert_eq!(results(&report), ["failed", "stopped for #1", "skipped for #1"]);
 }
 
+/// engine D-59: errors say what was done to which kind of object, in this order.
 #[tokio::test]
 async fn a_host_that_is_down_does_not_stop_the_others() {
     let (up, down) = (engine("up"), engine("down"));
@@ -132,6 +133,7 @@ async fn a_host_that_is_down_does_not_stop_the_others() {
     assert_eq!(results(&report), ["done", "failed", "failed"]);
     let errors: Vec<_> = report.failures().map(|(_, error)| error).collect();
     assert!(errors[0].is_unreachable());
+    assert_eq!(errors[1].to_string(), "failed to create container `m.3` on `nowhere`");
     assert_eq!(errors[1].cause.to_string(), "there is no connection to this client");
 }
 
@@ -217,6 +219,8 @@ fn prepared(volume: &str, images: &[&str], content_from: Option<&str>) -> Plan {
     plan(vec![("a", volume, &[], vec![Call::CreateVolume(spec), Call::PrepareVolume(prepare)])])
 }
 
+/// engine D-01, D-02: the source waits for the volume as if it were a container, runs `&&` without a shell, and reads
+/// no exit code.
 #[tokio::test]
 async fn a_helper_prepares_the_volume_after_the_engine_has_copied_content() {
     let engine = engine("a");
@@ -232,6 +236,20 @@ async fn a_helper_prepares_the_volume_after_the_engine_has_copied_content() {
         "remove container `dfab.prepare.m.data`",
     ];
     assert_eq!(engine.changes(), expected);
+}
+
+/// engine D-02
+#[tokio::test]
+async fn a_helper_that_fails_is_an_error_with_what_it_said() {
+    let engine = engine("a");
+    let fails = Behaviour::Ends(1, "chown: unknown user\n".into());
+    engine.add_image_with("tools:latest", fails, Properties::new());
+    let report = run(&prepared("m.data", &["tools"], None), &engine, &ApplyOptions::default()).await;
+    let (_, error) = report.failures().next().unwrap();
+    assert_eq!(error.to_string(), "failed to prepare volume `m.data` on `a`");
+    let cause = error.cause.to_string();
+    assert!(cause.contains("chown: unknown user") && cause.contains('1'), "{cause}");
+    assert!(engine.list_containers().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -279,6 +297,7 @@ async fn helpers_of_an_interrupted_run_are_removed_by_the_next() {
     panic!("the preparation never succeeded");
 }
 
+/// engine D-12: the source gives up where a container outlives its signal.
 #[tokio::test(start_paused = true)]
 async fn a_container_that_ignores_its_stop_signal_is_killed() {
     let engine = MemoryBackend::new("a");
@@ -289,7 +308,7 @@ async fn a_container_that_ignores_its_stop_signal_is_killed() {
         stop: StopSpec { signal: Some("SIGQUIT".into()), timeout: Some(Duration::from_secs(3)) },
     };
     let mut calls = create_and_start("m.1");
-    // Stopping what does not run, or is not there, is no error (D-11).
+    // Stopping what does not run, or is not there, is no error (engine D-11).
     calls.extend([stop(), stop()]);
     calls.push(Call::RemoveContainer { name: "m.1".into(), volumes: false, force: false });
     calls.push(stop());
@@ -378,6 +397,7 @@ fn script(image_name: &str, timeout: Option<Duration>) -> Plan {
     plan(vec![("a", "m.script", &[], vec![Call::RunScript(Box::new(spec))])])
 }
 
+/// engine D-57: the source reads the exit code of a script that ran out of time, which has none.
 #[tokio::test(start_paused = true)]
 async fn a_script_yields_its_code_and_log_and_its_container_goes() {
     let engine = engine("a");
@@ -458,6 +478,28 @@ async fn lines_of_a_script_come_at_the_end_where_they_cannot_be_followed() {
         let lines: Vec<&str> = events.iter().filter_map(line).collect();
         assert_eq!(lines, if tail.is_some() { &["two"][..] } else { &["one", "two"] });
     }
+}
+
+/// engine D-58: the source joins the first network only.
+#[tokio::test]
+async fn a_script_joins_all_networks_before_it_starts() {
+    let engine = engine("a");
+    engine.add_image_with("ending:latest", Behaviour::Ends(0, String::new()), Properties::new());
+    let mut plan = script("ending", None);
+    let networks = ["m.n1", "m.n2"];
+    for name in networks {
+        let spec = NetworkSpec { name: name.into(), driver: "bridge".into(), ..NetworkSpec::default() };
+        engine.create_network(&spec).await.unwrap();
+    }
+    let joins = |name: &str| EndpointSpec { network: name.into(), ..EndpointSpec::default() };
+    let Call::RunScript(spec) = &mut plan.steps[0].calls[0] else { panic!("it runs a script") };
+    spec.container.first_endpoint = Some(joins("m.n1"));
+    spec.endpoints = vec![joins("m.n2")];
+    let report = run(&plan, &engine, &ApplyOptions::default()).await;
+    assert!(report.is_success(), "{:?}", report.steps);
+    let changes = engine.changes();
+    let at = |part: &str| changes.iter().position(|call| call.starts_with(part)).unwrap();
+    assert!(at("connect container `m.script` to network `m.n2`") < at("start container"), "{changes:?}");
 }
 
 #[tokio::test]

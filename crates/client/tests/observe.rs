@@ -61,6 +61,7 @@ async fn process_lists_and_limits_need_no_further_round() {
     assert_eq!(processes("m.1"), None);
 }
 
+/// engine D-36
 #[tokio::test(start_paused = true)]
 async fn a_container_that_vanishes_after_the_list_is_absent() {
     let (engine, wanted) = engine(2).await;

@@ -10,6 +10,7 @@
 mod model;
 mod properties;
 mod random;
+mod rows;
 mod scenario;
 
 use std::path::{Path, PathBuf};
