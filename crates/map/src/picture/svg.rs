@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::layout::{Layout, layout};
-use super::{Diagram, EdgeKind, Node, NodeKind};
+use super::{Diagram, Edge, EdgeKind, Node, NodeKind};
 
 const PADDING: f64 = 24.0;
 /// Space above the boxes of a host, for its label.
@@ -123,6 +123,14 @@ struct End {
     is_start: bool,
 }
 
+/// The way of a line between two hosts.
+struct Detour {
+    above_from: f64,
+    /// Between the hosts.
+    channel: f64,
+    above_to: f64,
+}
+
 /// Where everything stands on the page.
 #[derive(Default)]
 struct Page {
@@ -170,19 +178,58 @@ impl Page {
             x += frame_width + PADDING;
         }
         page.height = y + row_height + 16.0;
-        page.paths = page.connect(diagram, &routes);
+        let detours = page.detours(diagram);
+        page.paths = page.connect(diagram, &routes, &detours);
         page
     }
 
+    /// Leads lines between hosts around the boxes: above the row of the one, between the hosts, above
+    /// the row of the other.
+    fn detours(&self, diagram: &Diagram) -> HashMap<usize, Detour> {
+        let (outer, _) = inner_edges(diagram);
+        let host_of = |node: &usize| diagram.hosts.iter().position(|host| host.nodes.contains(node));
+        let above = |node: usize, apart: f64| {
+            let nodes = host_of(&node).map_or(&[][..], |host| &diagram.hosts[host].nodes);
+            let row = nodes.iter().map(|at| &self.boxes[*at]);
+            // The boxes of a row share the height of their centres.
+            let row = row.filter(|place| (place.y - self.boxes[node].y).abs() < 1.0);
+            row.map(|place| place.y - place.height / 2.0).fold(f64::INFINITY, f64::min) - 10.0 - apart
+        };
+        let detour = |(number, edge): (usize, usize)| {
+            let Edge { from, to, .. } = diagram.edges[edge];
+            let apart = (number % 4) as f64 * 4.0;
+            let [left, _, width, _] = host_of(&from).map_or([0.0; 4], |host| self.frames[host]);
+            let channel = if self.boxes[to].x > self.boxes[from].x {
+                left + width + PADDING / 4.0 + apart
+            } else {
+                left - PADDING / 4.0 - apart
+            };
+            (edge, Detour { above_from: above(from, apart), channel, above_to: above(to, apart) })
+        };
+        outer.into_iter().enumerate().map(detour).collect()
+    }
+
     /// Ends the lines at the boxes' upper and lower sides, spread so that they do not run together.
-    fn connect(&self, diagram: &Diagram, routes: &HashMap<usize, Vec<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
+    fn connect(
+        &self,
+        diagram: &Diagram,
+        routes: &HashMap<usize, Vec<(f64, f64)>>,
+        detours: &HashMap<usize, Detour>,
+    ) -> Vec<Vec<(f64, f64)>> {
         // By box, and whether at its lower side.
         let mut ends: HashMap<(usize, bool), Vec<End>> = HashMap::new();
         for (number, edge) in diagram.edges.iter().enumerate() {
             let (from, to) = (&self.boxes[edge.from], &self.boxes[edge.to]);
             let route = routes.get(&number).map(Vec::as_slice).unwrap_or_default();
-            let first = route.first().copied().unwrap_or((to.x, to.y));
-            let last = route.last().copied().unwrap_or((from.x, from.y));
+            let detour = detours.get(&number);
+            let first = match detour {
+                Some(detour) => (detour.channel, detour.above_from),
+                None => route.first().copied().unwrap_or((to.x, to.y)),
+            };
+            let last = match detour {
+                Some(detour) => (detour.channel, detour.above_to),
+                None => route.last().copied().unwrap_or((from.x, from.y)),
+            };
             let end = |towards, is_start| End { towards, edge: number, is_start };
             ends.entry((edge.from, first.1 >= from.y)).or_default().push(end(first.0, true));
             ends.entry((edge.to, last.1 > to.y)).or_default().push(end(last.0, false));
@@ -200,8 +247,13 @@ impl Page {
             }
         }
         let path = |number: usize| {
+            let (start, stop) = (starts[number], stops[number]);
+            let corners = detours.get(&number).map(|Detour { above_from, channel, above_to }| {
+                [(start.0, *above_from), (*channel, *above_from), (*channel, *above_to), (stop.0, *above_to)]
+            });
             let route = routes.get(&number).map(Vec::as_slice).unwrap_or_default();
-            std::iter::once(starts[number]).chain(route.iter().copied()).chain([stops[number]]).collect()
+            let between = corners.iter().flatten().chain(route).copied();
+            std::iter::once(start).chain(between).chain([stop]).collect()
         };
         (0..diagram.edges.len()).map(path).collect()
     }
@@ -431,4 +483,36 @@ fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::extended_map;
+    use crate::model::Clients;
+
+    #[test]
+    fn lines_between_hosts_pass_no_box() {
+        let map = extended_map(
+            "a: {links: d, networks: n}\nb: {links: [d, e], exposes: [80, 81]}\nc: {}\n\
+             d: {clients: h, exposes: [80], links: e}\ne: {clients: h}\nnetworks: {n: }\n",
+        );
+        let diagram = Diagram::new(&map, &Clients::new());
+        let page = Page::new(&diagram);
+        let (outer, _) = inner_edges(&diagram);
+        assert_eq!(outer.len(), 3);
+        for edge in outer {
+            for pair in page.paths[edge].windows(2) {
+                let ((ax, ay), (bx, by)) = (pair[0], pair[1]);
+                assert!((ax - bx).abs() < 0.1 || (ay - by).abs() < 0.1, "{pair:?} is not upright");
+                for place in &page.boxes {
+                    let beside = ax.max(bx) <= place.x - place.width / 2.0
+                        || ax.min(bx) >= place.x + place.width / 2.0;
+                    let over = ay.max(by) <= place.y - place.height / 2.0
+                        || ay.min(by) >= place.y + place.height / 2.0;
+                    assert!(beside || over, "{pair:?} passes {place:?}");
+                }
+            }
+        }
+    }
 }
