@@ -265,28 +265,43 @@ async fn every_call_ends_when_its_host_fails_and_all_is_given_back() {
     });
 }
 
-/// The same through the binary, as a user meets it.
+/// A container that does not stop when it is asked for the first time, and notes that it was.
+const MAP: &str = r#"
+slow:
+  image: busybox
+  stop_timeout: 100
+  create_options:
+    environment: {ROUND: "NUMBER"}
+    command: [sh, -c, "trap 'trap exit TERM; touch /asked' TERM; while :; do sleep 0.1; done"]
+"#;
+
+/// The same through the binary, as a user meets it: an upload and an update that waits for a container's end.
 #[test]
 fn the_binary_names_host_and_cause_and_its_next_run_works() {
     let lab = lab_or_skip!();
     let host = lab.take(1);
-    let project = Project::new(&[]);
+    let project = Project::new(&[("fault_map.yaml", "")]);
+    let map = |round: usize| {
+        let text = MAP.replace("NUMBER", &round.to_string());
+        fs::write(project.path().join("fault_map.yaml"), text).unwrap();
+    };
+    let settings = ["--keepalive", "1", "--set", "docker_timeout=20", "-H", "host1"];
+    let update = [&settings[..], &["--output=json", "actions.update", "fault_map", "slow"]].concat();
+    map(0);
+    project.dfab_in(&lab, &update).run().expect_code(0);
     let image = fs::File::create(project.path().join("image.tar")).unwrap();
     std::io::Write::write_all(&mut &image, &header()).unwrap();
     // No blocks are written: the file has a hole.
     image.set_len(1 << 36).unwrap();
-    for fault in Fault::ALL {
+    for (round, fault) in Fault::ALL.into_iter().enumerate() {
+        map(round + 1);
+        let mut updating = project.dfab_in(&lab, &update).start();
+        wait_until("the container was asked to stop", || {
+            assert!(!updating.has_ended(), "the update has ended by itself");
+            host.run("docker exec fault_map.slow test -e /asked && echo yes || true") == "yes"
+        });
         let sent = bytes_sent_to(&host);
-        let words = [
-            "--keepalive",
-            "1",
-            "--set",
-            "docker_timeout=20",
-            "-H",
-            "host1",
-            "docker.load_image",
-            "image.tar",
-        ];
+        let words = [&settings[..], &["docker.load_image", "image.tar"]].concat();
         let mut running = project.dfab_in(&lab, &words).start();
         wait_until("the upload is under way", || {
             assert!(!running.has_ended(), "the upload has ended by itself");
@@ -297,8 +312,16 @@ fn the_binary_names_host_and_cause_and_its_next_run_works() {
         let causes = causes(fault);
         assert!(causes.iter().any(|cause| outcome.stderr.contains(cause)), "{fault:?}: {outcome}");
         eprintln!("{fault:?}: {:.1?}\n{}", outcome.took, outcome.stderr);
+        let outcome = updating.end().expect_code(1).expect_error(&["host1", "`fault_map.slow`", "caused by"]);
+        assert!(causes.iter().any(|cause| outcome.stderr.contains(cause)), "{fault:?}: {outcome}");
+        eprintln!("{fault:?}, update: {:.1?}\n{}", outcome.took, outcome.stderr);
         drop(struck);
-        project.dfab_in(&lab, &["-H", "host1", "docker.version"]).run().expect_code(0);
+        // It was told to stop; the next run need not wait for that.
+        host.run("docker kill fault_map.slow || true");
+        let mended = project.dfab_in(&lab, &update).run().expect_code(0);
+        assert!(!mended.plan().is_empty(), "{fault:?}: the update had been done\n{mended}");
+        assert_eq!(project.dfab_in(&lab, &update).run().expect_code(0).plan(), [""; 0], "{fault:?}");
     }
+    host.run("docker rm -f fault_map.slow");
     host.expect_no_leftovers();
 }
