@@ -18,6 +18,7 @@ mod interruption;
 mod jump;
 mod killed_anywhere;
 mod limits;
+mod login;
 mod one_run_per_example;
 mod parity;
 mod registry;

@@ -41,11 +41,26 @@ fn where_sshd_forwards_no_sockets_another_way_is_found() {
     let logins = host.logins();
     let target = format!("deploy@{}:2222", host.address);
     let words = ["-H", &target, "--output=json", "actions.update", "example_map", "web_server"];
-    project.dfab_in(&lab, &words).run().expect_code(0);
+    let outcome = project.dfab_in(&lab, &words).run().expect_code(0);
+    // It says so, and shows the command only where that is asked for.
+    let said = "`/var/run/docker.sock` is reached by socat: ";
+    assert!(
+        outcome.stderr.contains(said) && outcome.stderr.contains("AllowStreamLocalForwarding"),
+        "{outcome}"
+    );
+    let command = "run: socat STDIO UNIX-CONNECT:/var/run/docker.sock";
+    assert!(!outcome.stderr.contains(command), "{outcome}");
     assert!(host.ask().contains("version 1"));
     host.expect_no_leftovers();
     assert_eq!(logins.accepted(), 1, "{:?}", logins.lines());
     assert_eq!(project.dfab_in(&lab, &words).run().expect_code(0).plan(), [""; 0]);
+
+    let shown = ["--set", "socat_quiet=no", "-H", &target, "docker.version"];
+    let outcome = project.dfab_in(&lab, &shown).run().expect_code(0);
+    assert!(outcome.stderr.contains(&format!("[{target}] {command}")), "{outcome}");
+    let outcome =
+        project.dfab_in(&lab, &["--set", "socat_quiet=no", "-H", &host.name, "docker.version"]).run();
+    assert!(outcome.expect_code(0).stderr.contains("no command runs for streams"), "it is silent");
 
     let refused =
         project.dfab_in(&lab, &[&["--set", "docker_tunnel=streamlocal"], &words[..]].concat()).run();

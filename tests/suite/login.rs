@@ -1,0 +1,58 @@
+//! What a person is asked before a host lets them in, and what happens where nobody may be asked.
+
+use dfab_tests::{Lab, Project, Terminal, lab_or_skip};
+
+/// The password of `deploy` on the lab's hosts.
+const PASSWORD: &str = "lab-password";
+
+/// A call on a terminal that has neither keys nor an agent to log in with.
+fn call(lab: &Lab, words: &str) -> String {
+    format!(
+        "{} --ssh-config-path {} -k -a -u deploy {words} docker.version",
+        dfab_tests::call::binary().display(),
+        lab.ssh_config().display()
+    )
+}
+
+#[test]
+fn a_password_is_asked_for_once_and_never_shown() {
+    let lab = lab_or_skip!();
+    let hosts = [lab.take(1), lab.take(2)];
+    let names = hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(",");
+    let project = Project::new(&[]);
+    for (words, question) in [
+        // Before the first task, for all hosts.
+        (format!("-I -H {names}"), "Initial value for env.password:".to_owned()),
+        // When the host asks.
+        (format!("-H {}", hosts[0].name), format!("[{}] Login password for 'deploy':", hosts[0].name)),
+    ] {
+        let mut terminal = Terminal::start(&call(&lab, &words), project.path(), 100, &[("NO_COLOR", "1")]);
+        terminal.wait_for(&question);
+        terminal.press(&format!("{PASSWORD}\r"));
+        let (screen, code) = terminal.end();
+        assert_eq!(code, Some(0), "{words}: {screen}");
+        assert!(!screen.contains(PASSWORD), "{words}: {screen}");
+        assert_eq!(screen.matches("assword").count(), 1, "{words}: {screen}");
+    }
+}
+
+#[test]
+fn where_nobody_may_be_asked_the_login_fails_at_once() {
+    let lab = lab_or_skip!();
+    let host = lab.take(1);
+    let project = Project::new(&[]);
+    let words = format!("--abort-on-prompts -H {}", host.name);
+    let mut terminal = Terminal::start(&call(&lab, &words), project.path(), 160, &[("NO_COLOR", "1")]);
+    let (screen, code) = terminal.end();
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(screen.contains("nobody may be asked") && screen.contains(&host.name), "{screen}");
+    // The question before the first task is a mistake of the call.
+    let words = ["-I", "--abort-on-prompts", "-H", &host.name, "docker.version"];
+    project.dfab_in(&lab, &words).run().expect_code(2).expect_error(&["-I", "abort-on-prompts"]);
+    // Without a terminal it is as if nobody may be asked.
+    let words = ["-k", "-a", "-u", "deploy", "-H", &host.name, "docker.version"];
+    project.dfab_in(&lab, &words).run().expect_code(1).expect_error(&[&host.name, "password"]);
+    // One that was given needs no question, and stands in no process list.
+    let outcome = project.dfab_in(&lab, &words).env("DFAB_PASSWORD", PASSWORD).run();
+    outcome.expect_code(0);
+}
