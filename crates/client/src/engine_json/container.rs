@@ -233,9 +233,15 @@ fn endpoints(answer: &Value, id: &str) -> BTreeMap<String, EndpointSpec> {
     let disabled = at(answer, "Config.NetworkDisabled").and_then(Value::as_bool).unwrap_or_default();
     let networks = at(answer, "NetworkSettings.Networks").and_then(Value::as_object);
     let networks = networks.filter(|_| !disabled).into_iter().flatten();
+    // A connection that failed stays in the engine's record of a running container, without any ID; nothing but the next
+    // start or stop ends that. A container that does not run has no IDs at all.
+    let is_running = inspected_state(answer.get("State").unwrap_or(&Value::Null)) == ContainerState::Running;
+    let is_failed =
+        |endpoint: &Value| text(endpoint, "NetworkID").is_empty() && text(endpoint, "EndpointID").is_empty();
     // Up to API 1.44 an engine adds the short container ID to the aliases.
     let short_id = id.get(..12).unwrap_or(id);
     networks
+        .filter(|(_, endpoint)| !(is_running && is_failed(endpoint)))
         .map(|(network, endpoint)| {
             let ipam = endpoint.get("IPAMConfig").unwrap_or(&Value::Null);
             let spec = EndpointSpec {

@@ -119,6 +119,25 @@ fn every_generation_shows_the_same_mounts() {
     });
 }
 
+/// As 20.10 shows a container after a failed `docker network connect bridge`; disconnecting is refused, too.
+#[test]
+fn a_connection_that_failed_is_none() {
+    each_generation(|api, _, read| {
+        let mut answer = read("web");
+        answer["NetworkSettings"]["Networks"]["bridge"] =
+            json!({"IPAMConfig": {}, "Links": null, "Aliases": [], "NetworkID": "", "EndpointID": ""});
+        let networks = |answer: &Value| {
+            let detail = inspected_container(answer).unwrap().1.detail.unwrap();
+            detail.endpoints.into_keys().collect::<Vec<_>>()
+        };
+        answer["State"] = json!({"Status": "running", "Running": true});
+        assert_eq!(networks(&answer), ["r.back", "r.front"], "API {api}");
+        // Its next start connects it.
+        answer["State"] = json!({"Status": "exited", "Running": false});
+        assert_eq!(networks(&answer), ["bridge", "r.back", "r.front"], "API {api}");
+    });
+}
+
 #[test]
 fn every_generation_shows_the_endpoints_that_were_asked_for() {
     each_generation(|api, _, read| {
