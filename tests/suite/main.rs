@@ -9,6 +9,7 @@ mod contract;
 mod doctor;
 mod errors;
 mod every_property;
+mod followers;
 mod generations;
 mod guides;
 mod host_utilities;
