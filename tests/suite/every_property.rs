@@ -1,7 +1,8 @@
 //! The table of `docs/comparison.md` on each engine generation: every property is changed in the map, the difference is
 //! named in the plan, handled in the way that the table announces, and nothing else is touched.
 //!
-//! One map has a container for each property, so that all changes are one update.
+//! One map has all properties, so that all changes are one update. Properties that go together share a container ([`GROUPS`]): a
+//! dry run for one property of each group after the other shows that it alone has its effect.
 
 use std::collections::BTreeMap;
 
@@ -292,26 +293,129 @@ fn disk_path(host: &Host<'_>) -> Option<String> {
     Some(found).filter(|path| !path.is_empty())
 }
 
+/// Properties that one container can have changed at once, all with the same effect: starting a container for each takes
+/// minutes. All others have one of their own.
+const GROUPS: [(&str, &[Property]); 7] = [
+    (
+        "process",
+        &[
+            Property::User,
+            Property::Hostname,
+            Property::Domainname,
+            Property::Environment,
+            Property::WorkingDir,
+            Property::Labels,
+            Property::Tty,
+            Property::StdinOpen,
+        ],
+    ),
+    (
+        "own-words",
+        &[
+            Property::Shares,
+            Property::ExposedPorts,
+            Property::StopSignal,
+            Property::StopTimeout,
+            Property::Healthcheck,
+            Property::Binds,
+            Property::MacAddress,
+            Property::VolumeDriver,
+        ],
+    ),
+    (
+        "names",
+        &[
+            Property::Dns,
+            Property::DnsSearch,
+            Property::DnsOptions,
+            Property::ExtraHosts,
+            Property::GroupAdd,
+            Property::Sysctls,
+            Property::Tmpfs,
+            Property::Ulimits,
+        ],
+    ),
+    (
+        "rights",
+        &[
+            Property::CapAdd,
+            Property::CapDrop,
+            Property::SecurityOpt,
+            Property::Devices,
+            Property::LogConfig,
+            Property::ShmSize,
+            Property::OomScoreAdj,
+            Property::DeviceCgroupRules,
+        ],
+    ),
+    (
+        "engine",
+        &[
+            Property::Init,
+            Property::CgroupParent,
+            Property::IpcMode,
+            Property::CgroupnsMode,
+            Property::PublishAllPorts,
+            Property::ReadOnly,
+            Property::KernelMemory,
+        ],
+    ),
+    (
+        "disk",
+        &[
+            Property::DeviceReadBps,
+            Property::DeviceReadIops,
+            Property::DeviceWriteBps,
+            Property::DeviceWriteIops,
+        ],
+    ),
+    (
+        "in-place",
+        &[
+            Property::RestartPolicy,
+            Property::MemReservation,
+            Property::CpuShares,
+            Property::CpuPeriod,
+            Property::CpuQuota,
+            Property::CpusetCpus,
+            Property::CpusetMems,
+            Property::PidsLimit,
+        ],
+    ),
+];
+
 /// The name of the configuration that changes a property.
 fn config(property: Property) -> String {
-    format!("p-{}", property.name().replace('_', "-"))
+    let group = GROUPS.iter().find(|(_, members)| members.contains(&property));
+    match group {
+        Some((name, _)) => format!("g-{name}"),
+        None => format!("p-{}", property.name().replace('_', "-")),
+    }
+}
+
+/// The place of a property in its group; 0 for one that has a container of its own.
+fn place(property: Property) -> usize {
+    GROUPS.iter().find_map(|(_, members)| members.iter().position(|member| *member == property)).unwrap_or(0)
 }
 
 /// A property on this host: (before, after), or why not.
-fn cells(host: &Host<'_>, property: Property) -> Result<(String, String), &'static str> {
+fn cells(
+    host: &Host<'_>,
+    disk: &str,
+    group: &str,
+    property: Property,
+) -> Result<(String, String), &'static str> {
     let (before, after) = match row(property) {
         Change(before, after) => (before, after),
         Where(can, _, before, after) if can(host) => (before, after),
         Where(_, why_not, ..) | Never(why_not) => return Err(why_not),
     };
-    let disk = disk_path(host).unwrap_or_default();
-    // Groups of a lab are below the lab's own, so that they go with it.
-    let group = host.run("sed -n 's/.*--cgroup-parent.//p' /proc/$(pgrep -x dockerd | head -n 1)/cmdline | tr '\\0' ' ' | cut -d' ' -f1");
-    let fill = |text: &str| text.replace("DISK", &disk).replace("CGROUP", &group);
+    let fill = |text: &str| text.replace("DISK", disk).replace("CGROUP", group);
     Ok((fill(before), fill(after)))
 }
 
-/// Networks and volumes besides the containers: (name, before, after).
+/// Networks besides the containers: (name, before, after). Their `driver` has no row: of the drivers for one host, all but
+/// `bridge` are modes of a container or want a kernel module and a network card of their own.
 const NETWORKS: [(&str, &str, &str); 7] = [
     (
         "n-driver-options",
@@ -356,9 +460,50 @@ const ENDPOINTS: [(&str, &str, &str, &str); 5] = [
 /// Lines of configuration by property, before and after a change.
 pub(crate) type Rows = BTreeMap<Property, (String, String)>;
 
-/// Writes the map. `after` chooses the second value of everything.
-pub(crate) fn map(rows: &Rows, after: bool) -> String {
-    let pick = |pair: (&str, &str)| if after { pair.1.to_owned() } else { pair.0.to_owned() };
+/// Which second values a map has.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum After {
+    None,
+    /// Those of the properties at this place of their groups.
+    Place(usize),
+    All,
+}
+
+impl After {
+    fn is_of(self, property: Property) -> bool {
+        match self {
+            Self::None => false,
+            Self::Place(place_) => place(property) == place_ && config(property).starts_with("g-"),
+            Self::All => true,
+        }
+    }
+}
+
+/// Puts lines of a configuration together: those of one key in braces are one.
+fn merged<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let mut keys: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut text = String::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let (key, value) = line.split_once(": ").expect("a line has a key");
+        match (key, value.strip_prefix('{').and_then(|value| value.strip_suffix('}'))) {
+            ("create_options" | "host_config", Some(value)) => {
+                match keys.iter_mut().find(|(other, _)| *other == key) {
+                    Some((_, values)) => values.push(value),
+                    None => keys.push((key, vec![value])),
+                }
+            }
+            _ => text += &format!("  {line}\n"),
+        }
+    }
+    for (key, values) in keys {
+        text += &format!("  {key}: {{{}}}\n", values.join(", "));
+    }
+    text
+}
+
+/// Writes the map.
+pub(crate) fn map(rows: &Rows, after: After) -> String {
+    let pick = |pair: (&str, &str)| if after == After::All { pair.1.to_owned() } else { pair.0.to_owned() };
     let mut text = String::from("name: all_map\nhost_root: /tmp\nnetworks:\n");
     text.push_str("  still: {create_options: {ipam: {Config: [{Subnet: 10.78.9.0/24}]}}}\n  other: {}\n");
     for (name, before, then) in NETWORKS {
@@ -368,8 +513,13 @@ pub(crate) fn map(rows: &Rows, after: bool) -> String {
         "base:\n  abstract: true\n  image: busybox\n  stop_timeout: 1\n  create_options: {command: [sleep, '100000']}\n\
          still:\n  extends: base\n  shares: /data\n  networks: [bridge, still]\n",
     );
+    let mut configs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (property, (before, then)) in rows {
-        text += &format!("{}:\n  extends: base\n  {}\n", config(*property), pick((before, then)));
+        let line = if after.is_of(*property) { then } else { before };
+        configs.entry(config(*property)).or_default().push(line);
+    }
+    for (config, lines) in configs {
+        text += &format!("{config}:\n  extends: base\n{}", merged(lines.into_iter()));
     }
     for (name, before, then, _) in ENDPOINTS {
         text += &format!("{name}:\n  extends: base\n  networks: {}\n", pick((before, then)));
@@ -397,17 +547,17 @@ fn containers(host: &Host<'_>) -> BTreeMap<String, (String, String)> {
     text.lines().filter_map(line).collect()
 }
 
-/// What should be planned for an object: an action, and fields of which one is named.
+/// What should be planned for an object: an action, and for each property fields of which one is named.
 struct Announced {
     action: &'static str,
-    fields: Vec<String>,
+    fields: Vec<Vec<String>>,
     /// What may be named as well, because it follows.
     also: &'static str,
 }
 
-fn announced(rows: &Rows) -> BTreeMap<String, Announced> {
-    let mut all = BTreeMap::new();
-    for property in rows.keys() {
+fn announced(rows: &Rows, after: After) -> BTreeMap<String, Announced> {
+    let mut all: BTreeMap<String, Announced> = BTreeMap::new();
+    for property in rows.keys().filter(|property| after.is_of(**property)) {
         let action = if property.on_change() == OnChange::Update { "update" } else { "recreate" };
         // What the map says by words of its own is named by them.
         let fields = match property {
@@ -417,25 +567,32 @@ fn announced(rows: &Rows) -> BTreeMap<String, Announced> {
             Property::Mounts => vec!["mounts", "uses", "binds"],
             other => vec![other.name()],
         };
-        let fields = fields.into_iter().map(str::to_owned).collect();
+        let fields: Vec<String> = fields.into_iter().map(str::to_owned).collect();
         // Who shares the host's name has none of their own.
         let shared_name = matches!(property, Property::NetworkMode | Property::UtsMode);
         let also = if shared_name { "hostname" } else { "" };
-        all.insert(format!("all_map.{}", config(*property)), Announced { action, fields, also });
+        let container = all.entry(format!("all_map.{}", config(*property)));
+        let container = container.or_insert_with(|| Announced { action, fields: Vec::new(), also });
+        assert_eq!(container.action, action, "{property} is in a group of another effect");
+        container.fields.push(fields);
+    }
+    if after != After::All {
+        return all;
     }
     for (name, _, _, field) in ENDPOINTS {
         all.insert(
             format!("all_map.{name}"),
-            Announced { action: "update", fields: vec![field.to_owned()], also: "" },
+            Announced { action: "update", fields: vec![vec![field.to_owned()]], also: "" },
         );
     }
     for (name, ..) in NETWORKS {
         let field = name.trim_start_matches("n-").replace('-', "_").replace("removed", "driver_options");
         all.insert(
             format!("all_map.{name}"),
-            Announced { action: "recreate", fields: vec![field], also: "" },
+            Announced { action: "recreate", fields: vec![vec![field]], also: "" },
         );
-        let connected_again = Announced { action: "update", fields: vec!["dependency".to_owned()], also: "" };
+        let connected_again =
+            Announced { action: "update", fields: vec![vec!["dependency".to_owned()]], also: "" };
         all.insert(format!("all_map.c-{name}"), connected_again);
     }
     all
@@ -458,10 +615,13 @@ fn differences(plan: &Value, announced: &BTreeMap<String, Announced>) -> Vec<Str
         match planned.remove(name) {
             None => wrong.push(format!("{name}: nothing is planned, not {action}")),
             Some((other, found)) => {
-                let is_named = |named: &String| {
+                let is_one_of = |named: &String, fields: &[String]| {
                     fields.iter().any(|field| named == field || named.starts_with(&format!("{field}.")))
                 };
-                if other != *action || !found.iter().any(is_named) {
+                let is_named = |named: &String| fields.iter().any(|fields| is_one_of(named, fields));
+                let all_named =
+                    fields.iter().all(|fields| found.iter().any(|named| is_one_of(named, fields)));
+                if other != *action || !all_named {
                     wrong.push(format!("{name}: {other} for {found:?}, not {action} for {fields:?}"));
                 }
                 // Nothing else was changed, so nothing else is named.
@@ -481,8 +641,11 @@ fn differences(plan: &Value, announced: &BTreeMap<String, Announced>) -> Vec<Str
 /// The rows that can be shown on a host.
 pub(crate) fn rows(host: &Host<'_>) -> Rows {
     let mut rows = Rows::new();
+    let disk = disk_path(host).unwrap_or_default();
+    // Groups of a lab are below the lab's own, so that they go with it.
+    let group = host.run("sed -n 's/.*--cgroup-parent.//p' /proc/$(pgrep -x dockerd | head -n 1)/cmdline | tr '\\0' ' ' | cut -d' ' -f1");
     for &property in Property::ALL {
-        match cells(host, property) {
+        match cells(host, &disk, &group, property) {
             Ok(pair) => drop(rows.insert(property, pair)),
             Err(why) => note(&format!("engine {}, not shown live: {property}: {why}", host.engine)),
         }
@@ -496,7 +659,7 @@ fn every_property_is_handled(host: &Host<'_>) {
     let when = format!("engine {}", host.engine);
     let project = Project::new(&[
         ("dfab.yaml", "maps: {all_map: all_map.yaml}\n"),
-        ("all_map.yaml", &map(&rows, false)),
+        ("all_map.yaml", &map(&rows, After::None)),
     ]);
     host.run("docker run -d --name other_map.bystander busybox sleep 100000");
     update(&project, host, &[]).expect_code(0);
@@ -504,8 +667,18 @@ fn every_property_is_handled(host: &Host<'_>) {
     assert_eq!(again.json()["plan"], serde_json::json!([]), "{when}, after creation: {again}");
     let before = containers(host);
 
-    std::fs::write(project.path().join("all_map.yaml"), map(&rows, true)).expect("the map can be written");
-    let announced = announced(&rows);
+    let write = |after| {
+        std::fs::write(project.path().join("all_map.yaml"), map(&rows, after))
+            .expect("the map can be written");
+        announced(&rows, after)
+    };
+    for place in 0..GROUPS.iter().map(|(_, members)| members.len()).max().unwrap_or_default() {
+        let announced = write(After::Place(place));
+        let dry = update(&project, host, &["--dry-run"]).expect_code(0);
+        let wrong = differences(&dry.json()["plan"], &announced);
+        assert!(wrong.is_empty(), "{when}, place {place} of each group:\n{}", wrong.join("\n"));
+    }
+    let announced = write(After::All);
     let dry = update(&project, host, &["--dry-run"]).expect_code(0);
     let wrong = differences(&dry.json()["plan"], &announced);
     assert!(wrong.is_empty(), "{when}:\n{}", wrong.join("\n"));
@@ -534,4 +707,84 @@ fn every_property_is_handled(host: &Host<'_>) {
 fn every_property_is_compared_and_handled_as_the_table_says() {
     let lab = lab_or_skip!();
     crate::one_run_per_example::on_each_generation(&lab, every_property_is_handled);
+}
+
+/// Volumes of one container, which differ in what is only told: (name, before, after, what the note names).
+const VOLUMES: [(&str, &str, &str, &str); 3] = [
+    ("labels", "create_options: {labels: {a: 1}}", "create_options: {labels: {a: 2}}", "labels"),
+    ("user", "user: 1000", "user: 1001", "user"),
+    ("permissions", "permissions: '0700'", "permissions: '0750'", "permissions"),
+];
+
+/// Volumes that would have to be made anew: (name, before, after, what the error names).
+const OTHER_VOLUMES: [(&str, &str, &str, &str); 2] = [
+    (
+        "options",
+        "driver_options: {type: tmpfs, device: tmpfs, o: size=1m}",
+        "driver_options: {type: tmpfs, device: tmpfs, o: size=2m}",
+        "driver_options",
+    ),
+    // There is no other driver here; one that is wanted differs all the same.
+    ("driver", "", "driver: another", "driver"),
+];
+
+/// A volume is told to differ, or refused to be made anew; either way neither it nor what holds it is touched.
+fn volumes_stay_what_they_are(host: &Host<'_>) {
+    let rows = VOLUMES.iter().chain(&OTHER_VOLUMES);
+    let map = |changed: &dyn Fn(&str) -> bool| {
+        let mut text = String::from("name: vol_map\nvolumes:\n");
+        let mut attached = Vec::new();
+        for (name, before, then, _) in rows.clone() {
+            let chosen = if changed(name) { then } else { before };
+            let more = if chosen.is_empty() { String::new() } else { format!(", {chosen}") };
+            text += &format!("  {name}: {{default_path: /{name}{more}}}\n");
+            attached.push(*name);
+        }
+        text + &format!(
+            "holder:\n  image: busybox\n  stop_timeout: 1\n  attaches: [{}]\n  create_options: {{command: [sleep, '100000']}}\n",
+            attached.join(", ")
+        )
+    };
+    let project =
+        Project::new(&[("dfab.yaml", "maps: {vol_map: vol_map.yaml}\n"), ("vol_map.yaml", &map(&|_| false))]);
+    let run = || {
+        let call = ["--output=json", "actions.update", "vol_map", "holder"];
+        project.dfab(&call).env("DOCKER_HOST", &host.docker_host()).run()
+    };
+    run().expect_code(0);
+    let created = "docker volume ls -q --filter name=vol_map | xargs docker volume inspect --format '{{.Name}} {{.CreatedAt}} {{.Labels}}'";
+    let before = (containers(host), host.run(created));
+    for (name, _, _, field) in &VOLUMES {
+        let when = format!("engine {}, {name}", host.engine);
+        std::fs::write(project.path().join("vol_map.yaml"), map(&|other| other == *name))
+            .expect("the map can be written");
+        let outcome = run().expect_code(0);
+        assert_eq!(outcome.plan(), [""; 0], "{when}: {outcome}");
+        let note = format!("volume vol_map.{name} on");
+        let named = format!("keeps the {field} that it was made with");
+        let told = outcome.json()["notices"].as_array().into_iter().flatten().any(|notice| {
+            notice.as_str().is_some_and(|notice| notice.contains(&note) && notice.contains(&named))
+        });
+        assert!(told, "{when}: {outcome}");
+        assert_eq!((containers(host), host.run(created)), before, "{when}: {outcome}");
+    }
+    for (name, _, _, field) in &OTHER_VOLUMES {
+        let when = format!("engine {}, {name}", host.engine);
+        std::fs::write(project.path().join("vol_map.yaml"), map(&|other| other == *name))
+            .expect("the map can be written");
+        let outcome = run();
+        assert_ne!(outcome.status.code(), Some(0), "{when}: {outcome}");
+        let text = format!("{}{}", outcome.stdout, outcome.stderr);
+        for part in [&format!("vol_map.{name}")[..], field, "vol_map.holder"] {
+            assert!(text.contains(part), "{when}: `{part}` is not named: {outcome}");
+        }
+        assert_eq!((containers(host), host.run(created)), before, "{when}: {outcome}");
+    }
+    host.expect_no_leftovers();
+}
+
+#[test]
+fn a_volume_is_never_made_anew_for_a_difference() {
+    let lab = lab_or_skip!();
+    crate::one_run_per_example::on_each_generation(&lab, volumes_stay_what_they_are);
 }
