@@ -297,6 +297,23 @@ async fn helpers_of_an_interrupted_run_are_removed_by_the_next() {
     panic!("the preparation never succeeded");
 }
 
+/// An engine that still makes the helper of a run which was killed has its name, and nothing to show or remove.
+#[tokio::test(start_paused = true)]
+async fn a_helper_that_is_still_being_made_is_waited_for() {
+    let engine = engine("a");
+    let taken = Failure::Refused(409, "the container name is already in use".into());
+    engine.fail_calls("create container `dfab.", taken);
+    let plan = prepared("m.data", &["busybox"], Some("app"));
+    let options = ApplyOptions::default();
+    let made = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        engine.recover();
+    };
+    let (report, ()) = tokio::join!(run(&plan, &engine, &options), made);
+    assert!(report.is_success(), "{:?}", report.steps);
+    assert!(engine.list_containers().await.unwrap().is_empty());
+}
+
 /// engine D-12: the source gives up where a container outlives its signal.
 #[tokio::test(start_paused = true)]
 async fn a_container_that_ignores_its_stop_signal_is_killed() {
@@ -588,6 +605,30 @@ async fn a_container_that_was_there_before_is_not_made_anew_for_an_endpoint() {
     let (_, error) = report.failures().next().unwrap();
     assert!(error.cause.to_string().contains("already exists in network bridge"), "{}", error.cause);
     assert!(engine.inspect_container("m.1").await.unwrap().is_some());
+}
+
+/// Engine 20.10 counts endpoints of containers that were removed together for a while longer.
+#[tokio::test(start_paused = true)]
+async fn a_network_that_only_seems_to_be_in_use_is_waited_for() {
+    let engine = engine("a");
+    let spec = NetworkSpec { name: "m.net".into(), driver: "bridge".into(), ..NetworkSpec::default() };
+    engine.create_network(&spec).await.unwrap();
+    let counted = || Failure::Refused(409, "network m.net has active endpoints".into());
+    engine.fail_calls("remove network", counted());
+    let plan = plan(vec![("a", "m.net", &[], vec![Call::RemoveNetwork { name: "m.net".into() }])]);
+    let options = ApplyOptions::default();
+    let recounted = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        engine.recover();
+    };
+    let (report, ()) = tokio::join!(run(&plan, &engine, &options), recounted);
+    assert!(report.is_success(), "{:?}", report.steps);
+
+    engine.create_network(&spec).await.unwrap();
+    engine.fail_calls("remove network", counted());
+    let report = run(&plan, &engine, &options).await;
+    let cause = report.failures().next().unwrap().1.cause.to_string();
+    assert!(cause.contains("the engine has lost count"), "{cause}");
 }
 
 #[tokio::test]

@@ -50,6 +50,22 @@ pub(super) async fn create_container(
     }
 }
 
+/// Creates a helper container. One of the name was left by a run that was killed, or is still being made for it: then
+/// there is nothing to remove yet.
+pub(super) async fn create_helper(backend: &Arc<dyn Backend>, spec: &ContainerSpec) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match backend.create_container(spec).await {
+            Err(error) if error.is_conflict() && Instant::now() < deadline => {}
+            other => return other.map(drop),
+        }
+        match backend.inspect_container(&spec.name).await? {
+            Some(_) => remove_container(backend, &spec.name, true, true).await?,
+            None => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
 /// Removes a container, and waits where it is being removed already.
 pub(super) async fn remove_container(
     backend: &Arc<dyn Backend>,

@@ -19,8 +19,7 @@ use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, PrepareSpec, Properties};
 use serde_json::{Value, json};
 
-use super::Run;
-use super::call::gone;
+use super::{Run, contended};
 use crate::backend::{Backend, LogOptions, Result};
 use crate::error::{Cause, Error};
 
@@ -49,7 +48,7 @@ impl Run<'_> {
         let helper = helper(&spec.volume, &image, &script);
         let prepared = self.in_helper(backend, step, spec, &helper).await;
         // The helper goes in every case; its own error counts only where the rest went well.
-        let removed = gone(backend.remove_container(&helper.name, true, true).await);
+        let removed = contended::remove_container(backend, &helper.name, true, true).await;
         prepared.and(removed)
     }
 
@@ -65,7 +64,7 @@ impl Run<'_> {
         {
             copy_content(backend, spec, image, path).await?;
         }
-        create_anew(backend, helper).await?;
+        contended::create_helper(backend, helper).await?;
         backend.start_container(&helper.name).await?;
         let failed = |cause| {
             let operation = format!("prepare volume `{}`", spec.volume);
@@ -160,8 +159,8 @@ async fn copy_content(
         (Property::Binds, bind(&spec.volume, path)),
     ]);
     let container = temporary(format!("dfab.content.{}", spec.volume), image, properties, &spec.volume);
-    create_anew(backend, &container).await?;
-    gone(backend.remove_container(&container.name, true, true).await)
+    contended::create_helper(backend, &container).await?;
+    contended::remove_container(backend, &container.name, true, true).await
 }
 
 fn temporary(name: String, image: &ImageName, properties: Properties, volume: &str) -> ContainerSpec {
@@ -171,17 +170,6 @@ fn temporary(name: String, image: &ImageName, properties: Properties, volume: &s
 
 fn bind(volume: &str, path: &str) -> Value {
     json!([format!("{volume}:{path}:rw")])
-}
-
-/// Creates a helper container; one of that name was left by a run that was killed.
-async fn create_anew(backend: &Arc<dyn Backend>, spec: &ContainerSpec) -> Result<()> {
-    match backend.create_container(spec).await {
-        Err(error) if error.is_conflict() => {
-            gone(backend.remove_container(&spec.name, true, true).await)?;
-            backend.create_container(spec).await.map(drop)
-        }
-        other => other.map(drop),
-    }
 }
 
 #[cfg(test)]

@@ -7,13 +7,18 @@
 //! that, and only while no container has the name: the engine would take that one for meant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dfab_map::plan::{Call, Step};
+use tokio::time::Instant;
 
 use super::Run;
 use super::call::gone;
-use crate::backend::{Backend, Result};
+use crate::backend::{Backend, Listed, Result};
 use crate::error::{Cause, Error};
+
+/// How long an engine is given to count the endpoints of a network anew.
+const RECOUNTING: Duration = Duration::from_secs(10);
 
 impl Run<'_> {
     /// Frees the name of a container whose start the engine refused for an endpoint that is left of a former container. The new one, which never
@@ -66,7 +71,11 @@ impl Run<'_> {
             return Err(error);
         }
         if free.is_empty() {
-            return Err(error);
+            let is_member = |listed: &Listed| listed.networks.contains(network);
+            return match containers.values().any(is_member) {
+                true => Err(error),
+                false => recount(backend, network, error).await,
+            };
         }
         for name in &free {
             gone(backend.remove_endpoint(name, network).await)?;
@@ -74,6 +83,26 @@ impl Run<'_> {
         }
         gone(backend.remove_network(network).await)
     }
+}
+
+/// Removes a network that is empty, and yet refused as one in use: containers that were removed together are still
+/// counted for a moment, and sometimes for as long as engine 20.10 runs.
+async fn recount(backend: &Arc<dyn Backend>, network: &str, mut error: Error) -> Result<()> {
+    let deadline = Instant::now() + RECOUNTING;
+    while Instant::now() < deadline {
+        tokio::time::sleep(RECOUNTING / 50).await;
+        match gone(backend.remove_network(network).await) {
+            Err(again) if again.is_conflict() => error = again,
+            other => return other,
+        }
+    }
+    if let Cause::Refused { message, .. } = &mut error.cause {
+        message.push_str(
+            "; no container is connected to it, but the engine has lost count: it removes the network after a restart \
+             of its own",
+        );
+    }
+    Err(error)
 }
 
 fn removed(name: &str, network: &str) -> String {
