@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::console::plan;
+use crate::console::outcome;
 use crate::console::record::Recorder;
 use crate::failure::{Failure, Kind};
 use crate::report::Report;
@@ -53,7 +53,7 @@ impl Course {
         let Some(task) = lock(&self.under_way).take() else { return Some(failure) };
         let record = self.recorder.take().map(|record| {
             let (action, map) = (record.task.clone(), record.map.clone());
-            Report { map, ..plan::report(&record.given_up(requests), &action, self.dry_run) }
+            Report { map, ..outcome::report(&record.given_up(requests), &action, self.dry_run) }
         });
         let report = match record {
             Some(record) if record.task == task => record,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::parse::{Parsed, Stop, parse};
 use crate::cli::{Call, Options};
+use crate::each_host;
 use crate::failure::{Failure, Kind, Result};
 use crate::machine::Machine;
 use crate::program;
@@ -70,12 +71,11 @@ async fn perform(run: &Run, step: &Step, stack: &[String], outputs: &mut Vec<Val
     match &step.kind {
         StepKind::Task(call) => return call_task(run, step, &text(call, false)?, stack, outputs).await,
         StepKind::Run(line) | StepKind::Sudo(line) => {
+            must_have_host(&hosts, &step.kind)?;
             let line = text(line, true)?;
             let sudo = matches!(step.kind, StepKind::Sudo(_));
-            for host in &hosts {
-                outputs.push(remote::run_line(run, host, &line, sudo).await?);
-            }
-            must_have_host(&hosts, &step.kind)?;
+            let command = async |host: &Host| remote::run_line(run, host, &line, sudo).await;
+            outputs.extend(on_hosts(run, step, &hosts, command).await?);
         }
         StepKind::Local(line) => {
             let line = text(line, true)?;
@@ -94,13 +94,14 @@ async fn perform(run: &Run, step: &Step, stack: &[String], outputs: &mut Vec<Val
             must_have_host(&hosts, &step.kind)?;
             let (from, to) = (text(from, false)?, text(to, false)?);
             let local = run.project.root.join(run.variables.expand_home(&from));
-            for host in &hosts {
+            let put = async |host: &Host| {
                 run.console.progress_line(Some(&host.text), &format!("put: {from} -> {to}"));
                 if !run.options.dry_run {
                     Machine::new(Some(host), &run.engines.sessions).upload(&local, &to).await?;
                 }
-                outputs.push(json!({"host": host.text, "put": from, "to": to}));
-            }
+                Ok(json!({"host": host.text, "put": from, "to": to}))
+            };
+            outputs.extend(on_hosts(run, step, &hosts, put).await?);
         }
         StepKind::Get(from, to) => {
             must_have_host(&hosts, &step.kind)?;
@@ -111,18 +112,31 @@ async fn perform(run: &Run, step: &Step, stack: &[String], outputs: &mut Vec<Val
                 ))
                 .hint("write `%(host)s` into the local path"));
             }
-            for host in &hosts {
+            let get = async |host: &Host| {
                 let to = to.replace("%(host)s", &host.text.replace(':', "-"));
                 let local = run.project.root.join(run.variables.expand_home(&to));
                 run.console.progress_line(Some(&host.text), &format!("download: {to} <- {from}"));
                 if !run.options.dry_run {
                     Machine::new(Some(host), &run.engines.sessions).download(&from, &local).await?;
                 }
-                outputs.push(json!({"host": host.text, "get": from, "to": to}));
-            }
+                Ok(json!({"host": host.text, "get": from, "to": to}))
+            };
+            outputs.extend(on_hosts(run, step, &hosts, get).await?);
         }
     }
     Ok(run.options.dry_run)
+}
+
+/// Does a step on its hosts, with `-P` on several at once; returns what goes into the document.
+async fn on_hosts(
+    run: &Run,
+    step: &Step,
+    hosts: &[Host],
+    work: impl AsyncFn(&Host) -> Result<Value>,
+) -> Result<Vec<Value>> {
+    let hosts: Vec<Option<Host>> = hosts.iter().cloned().map(Some).collect();
+    let on_host = async |host: Option<Host>| work(&host.expect("a step has hosts")).await;
+    each_host::on_each(run, &hosts, on_host).await.all(&format!("the step `{}`", step.kind))
 }
 
 /// Returns the hosts of a step: its own, else those of the call; of these those of `when_role`.

@@ -138,6 +138,11 @@ impl Task {
         }
     }
 
+    /// Tells whether it prints a table whose columns `--format` chooses.
+    pub fn is_table(&self) -> bool {
+        self.namespace == "docker" && self.name.starts_with("list_")
+    }
+
     /// Returns the parameters in order.
     pub fn parameters(&self) -> impl Iterator<Item = &'static Parameter> {
         self.parameters.iter().flat_map(|group| group.iter())

@@ -390,7 +390,7 @@ mod tests {
         ("--set a=1", |options, _| options.set == ["a=1"]),   // project::variables
         ("--hide running", |options, _| options.hide == ["running"]), // console
         ("--show running", |options, _| options.show == ["running"]), // console
-        ("-I", |options, _| options.initial_password_prompt), // program
+        ("-I", |options, _| options.initial_password_prompt), // prepare
         ("-u deploy", |_, settings| settings.ssh.user.as_deref() == Some("deploy")),
         ("-i key", |_, settings| settings.ssh.key_files == [PathBuf::from("key")]),
         ("-p secret", |_, settings| {
@@ -412,13 +412,13 @@ mod tests {
         ("--sudo-password x", |_, settings| {
             settings.ssh.sudo_password == Some(Secret::new("x")) && settings.ssh.password.is_none()
         }),
-        ("--initial-sudo-password-prompt", |options, _| options.initial_sudo_password_prompt), // program
+        ("--initial-sudo-password-prompt", |options, _| options.initial_sudo_password_prompt), // prepare
         ("--auth-timeout 3", |_, settings| settings.ssh.auth_timeout == Some(Duration::from_secs(3))),
         ("-s sh", |_, settings| settings.shell == "sh"),
         ("--port 222", |_, settings| settings.ssh.port == Some(222)),
         ("--system-known-hosts k", |_, settings| settings.ssh.system_known_hosts == Some("k".into())),
-        ("--skip-unknown-tasks", |options, _| options.skip_unknown_tasks), // program
-        // Without effect here; program::without_effect says why.
+        ("--skip-unknown-tasks", |options, _| options.skip_unknown_tasks), // prepare
+        // Without effect here; prepare::without_effect says why.
         ("--linewise", |options, _| options.linewise),
         ("--colorize-errors", |options, _| options.colorize_errors),
         ("-e", |options, _| options.eagerly_disconnect),

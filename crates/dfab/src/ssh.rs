@@ -30,6 +30,8 @@ pub struct Sessions {
     slots: Mutex<HashMap<String, Slot>>,
     /// Hosts of which was said that their streams need no command.
     direct: Mutex<HashSet<String>>,
+    /// Hosts whose names nobody knows.
+    unknown: Mutex<Vec<String>>,
 }
 
 /// One login. Whoever holds the lock connects; the others wait and get the same session, or the same
@@ -48,6 +50,7 @@ impl Sessions {
             config: OnceCell::new(),
             slots: Mutex::default(),
             direct: Mutex::default(),
+            unknown: Mutex::default(),
         }
     }
 
@@ -69,8 +72,24 @@ impl Sessions {
             _ => {}
         }
         let result = self.connect(host).await.map(Arc::new);
+        if matches!(result, Err(Error::Lookup { .. })) {
+            self.unknown.lock().unwrap_or_else(PoisonError::into_inner).push(host.name.clone());
+        }
         *slot = Some(result.clone());
         result
+    }
+
+    /// Returns what is known that is spelled nearly as a host that a look-up did not find: names of `known` and of the SSH
+    /// configuration.
+    pub fn nearly_named(&self, known: &[&str]) -> Vec<String> {
+        let unknown = std::mem::take(&mut *self.unknown.lock().unwrap_or_else(PoisonError::into_inner));
+        let of_config = match self.config.get() {
+            Some(Ok(config)) => config.names(),
+            _ => Vec::new(),
+        };
+        let known = || known.iter().chain(&of_config).copied();
+        let near = unknown.iter().filter(|name| !known().any(|other| other == name.as_str()));
+        near.filter_map(|name| dfab_map::diagnostic::nearest(name, known())).map(str::to_owned).collect()
     }
 
     /// Forgets the refusal of a host: the next one who needs it tries again.

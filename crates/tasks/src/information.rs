@@ -7,6 +7,15 @@ use std::fmt;
 use dfab_client::{Backend, Error, Information};
 use serde_json::Value;
 
+/// Columns of the table of images.
+pub const IMAGE_COLUMNS: [&str; 6] = ["Id", "RepoTags", "ParentId", "Created", "VirtualSize", "Size"];
+/// Columns of the table of containers.
+pub const CONTAINER_COLUMNS: [&str; 7] = ["Id", "Names", "Image", "Command", "Ports", "Status", "Created"];
+/// Columns of the table of networks.
+pub const NETWORK_COLUMNS: [&str; 4] = ["Id", "Name", "Driver", "Scope"];
+/// Columns of the table of volumes.
+pub const VOLUME_COLUMNS: [&str; 2] = ["Name", "Driver"];
+
 /// Rows with a title for each column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rows {
@@ -103,7 +112,7 @@ fn version_entries(answer: &Value) -> Vec<(String, String)> {
 /// Those of the call.
 pub async fn images(backend: &dyn Backend, options: ImageOptions) -> Result<Rows, Error> {
     let answer = backend.information(Information::Images { all: options.list_all }).await?;
-    let columns = vec!["Id", "RepoTags", "ParentId", "Created", "VirtualSize", "Size"];
+    let columns = IMAGE_COLUMNS.to_vec();
     let row = |image: &Value| {
         // `<none>:<none>` is how older engines say "no tag"; it is shown as it comes.
         let known = |key: &str| image[key].as_i64().filter(|size| *size >= 0);
@@ -129,7 +138,7 @@ pub async fn images(backend: &dyn Backend, options: ImageOptions) -> Result<Rows
 /// Those of the call.
 pub async fn containers(backend: &dyn Backend, options: ContainerOptions) -> Result<Rows, Error> {
     let answer = backend.information(Information::Containers { all: options.list_all }).await?;
-    let columns = vec!["Id", "Names", "Image", "Command", "Ports", "Status", "Created"];
+    let columns = CONTAINER_COLUMNS.to_vec();
     let row = |container: &Value| {
         vec![
             id(&container["Id"], options.full_ids),
@@ -163,7 +172,7 @@ pub async fn networks(backend: &dyn Backend, full_ids: bool) -> Result<Rows, Err
         let name = |key: &str| text(&network[key]);
         vec![id(&network["Id"], full_ids), name("Name"), name("Driver"), name("Scope")]
     };
-    Ok(Rows { columns: vec!["Id", "Name", "Driver", "Scope"], rows: elements(&answer).map(row).collect() })
+    Ok(Rows { columns: NETWORK_COLUMNS.to_vec(), rows: elements(&answer).map(row).collect() })
 }
 
 /// Returns the table of volumes.
@@ -174,7 +183,7 @@ pub async fn networks(backend: &dyn Backend, full_ids: bool) -> Result<Rows, Err
 pub async fn volumes(backend: &dyn Backend) -> Result<Rows, Error> {
     let answer = backend.information(Information::Volumes).await?;
     let row = |volume: &Value| vec![text(&volume["Name"]), text(&volume["Driver"])];
-    Ok(Rows { columns: vec!["Name", "Driver"], rows: elements(&answer["Volumes"]).map(row).collect() })
+    Ok(Rows { columns: VOLUME_COLUMNS.to_vec(), rows: elements(&answer["Volumes"]).map(row).collect() })
 }
 
 fn elements(value: &Value) -> impl Iterator<Item = &Value> {

@@ -440,10 +440,10 @@ impl Backend for ApiBackend {
             self.call(&operation, Some(self.options.timeout), self.docker.unpause_container(name)).await;
         called.map_err(|mut error| {
             // Engine 20.10 has 500 for this, later ones 409.
-            if let Cause::Refused { status: status @ 500, message } = &mut error.cause {
-                if message.contains("is not paused") {
-                    *status = 409;
-                }
+            if let Cause::Refused { status: status @ 500, message } = &mut error.cause
+                && message.contains("is not paused")
+            {
+                *status = 409;
             }
             error
         })

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -81,6 +83,8 @@ pub struct DockerContext {
     options: ContextOptions,
     parts: Vec<Part>,
     is_finalized: bool,
+    /// Shared with the readers.
+    taken: Arc<AtomicU64>,
 }
 
 impl DockerContext {
@@ -304,9 +308,11 @@ impl DockerContext {
             return Err(Error::ContextOpen);
         }
         let context = self.clone();
+        self.taken.store(0, Ordering::Relaxed);
         let (sender, blocks) = mpsc::channel(BLOCKS);
         tokio::task::spawn_blocking(move || {
-            let mut blocks = Blocks { sender: sender.clone(), block: Vec::with_capacity(BLOCK) };
+            let taken = Arc::clone(&context.taken);
+            let mut blocks = Blocks { sender: sender.clone(), block: Vec::with_capacity(BLOCK), taken };
             let written = context.write_to(&mut blocks).and_then(|()| {
                 blocks.flush().map_err(|source| Error::Write { path: "the stream".into(), source })
             });
@@ -321,6 +327,12 @@ impl DockerContext {
         Ok(Box::new(StreamReader::new(Box::pin(stream))))
     }
 
+    /// Returns how many packed bytes the latest [`DockerContext::reader`] has come by: how far an upload is, but for the
+    /// 256 KiB that wait in it at most.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     fn open(&self) -> Result<(), Error> {
         if self.is_finalized { Err(Error::ContextFinalized) } else { Ok(()) }
     }
@@ -330,6 +342,7 @@ impl DockerContext {
 struct Blocks {
     sender: mpsc::Sender<io::Result<Bytes>>,
     block: Vec<u8>,
+    taken: Arc<AtomicU64>,
 }
 
 impl Write for Blocks {
@@ -347,7 +360,10 @@ impl Write for Blocks {
             return Ok(());
         }
         let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
-        self.sender.blocking_send(Ok(block.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let length = block.len() as u64;
+        self.sender.blocking_send(Ok(block.into())).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.taken.fetch_add(length, Ordering::Relaxed);
+        Ok(())
     }
 }
 

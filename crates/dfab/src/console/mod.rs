@@ -1,8 +1,10 @@
 //! The terminal: what goes to stdout and stderr, in which form (cli §5). Nobody else prints.
 
 mod board;
+pub mod outcome;
 pub mod plan;
 pub mod progress;
+mod reason;
 pub mod record;
 mod screen;
 mod summary;

@@ -1,25 +1,25 @@
-//! Plans and what becomes of them: lines for people while they are carried out, and the document.
+//! Plans and what becomes of them: lines for people while they are carried out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use dfab_client::apply::{Because, Event, StepResult};
 use dfab_map::names::ClientName;
-use dfab_map::plan::{Action, Plan, Reason, Step, StepId};
+use dfab_map::plan::{Action, Plan, Step, StepId};
 use dfab_tasks::actions::Happening;
-use dfab_tasks::outcome::{Outcome, Stage};
+use dfab_tasks::outcome::Outcome;
 use indexmap::IndexMap;
 use owo_colors::Style;
-use serde_json::{Value, json};
 
 use super::Console;
 use super::board::Board;
+use super::outcome::is_bad_host;
 use super::progress::Activity;
-use super::summary::{ALWAYS, summary_text};
+use super::reason::{because_text, done_word, inline, is_short, reason_text};
+use super::summary::summary_text;
 use super::transfer::Transfer;
-use crate::failure::{Failure, Kind, chain};
+use crate::failure::chain;
 use crate::report::Report;
-use crate::run::Run;
 use crate::text::{count, seconds};
 
 /// Prints a run as it happens.
@@ -295,291 +295,10 @@ pub(super) fn place(client: &ClientName) -> Option<&str> {
     (!client.is_default()).then_some(client.as_str())
 }
 
-/// Tells whether a reason fits behind the name.
-fn is_short(reason: &Reason) -> bool {
-    // "not found: nothing -> present" says no more than "not found".
-    let says_all = reason.text == "not found" || reason.text.starts_with("asked for");
-    reason.current.is_none() && (reason.desired.is_none() || reason.field == "state" || says_all)
-}
-
-/// Returns a short reason as it stands behind a name, as far as there is room for it: first the place goes, then what
-/// the line says anyway.
-fn inline(reason: &Reason, room: usize) -> String {
-    let full = match &reason.source {
-        Some(source) => format!(" ({}, {source})", reason.text),
-        None => format!(" ({})", reason.text),
-    };
-    let text = format!(" ({})", reason.text);
-    if full.chars().count() <= room {
-        full
-    } else if text.chars().count() <= room || reason.text != "not found" {
-        text
-    } else {
-        String::new()
-    }
-}
-
-/// Returns a reason as people read it: what, from what to what, and where that is written.
-pub fn reason_text(reason: &Reason) -> String {
-    let mut text = reason.text.clone();
-    let value = |value: &Option<String>| value.as_deref().map_or("nothing".to_owned(), shortened);
-    if reason.current.is_some() || reason.desired.is_some() {
-        text.push_str(&format!(": {} -> {}", value(&reason.current), value(&reason.desired)));
-    }
-    if let Some(source) = &reason.source {
-        text.push_str(&format!("  ({source})"));
-    }
-    text
-}
-
-/// Shortens IDs and overlong values; the document has them in full.
-fn shortened(value: &str) -> String {
-    if let Some(hash) = value.strip_prefix("sha256:")
-        && hash.len() == 64
-        && hash.chars().all(|c| c.is_ascii_hexdigit())
-    {
-        return hash[..12].to_owned();
-    }
-    if value.chars().count() <= 100 {
-        return value.to_owned();
-    }
-    let start: String = value.chars().take(97).collect();
-    format!("{start}...")
-}
-
-fn done_word(action: Action) -> &'static str {
-    match action {
-        Action::Create => "created",
-        Action::Start => "started",
-        Action::Restart => "restarted",
-        Action::Stop => "stopped",
-        Action::Remove => "removed",
-        Action::Recreate => "recreated",
-        Action::Update => "updated",
-        Action::Exec => "executed",
-        Action::Kill => "killed",
-        Action::Pull => "pulled",
-        Action::Script => "ran",
-    }
-}
-
-fn because_text(because: Because, plan: &Plan) -> String {
-    let name = |id: StepId| {
-        let step = plan.steps.iter().find(|step| step.id == id);
-        step.map_or_else(|| id.to_string(), |step| format!("{} {}", step.kind, step.name))
-    };
-    match because {
-        Because::Failed(id) => format!("because {} failed", name(id)),
-        Because::FailFast(id) => {
-            format!("because {} failed and the run stops at the first failure", name(id))
-        }
-        Because::Cancelled => "because the run was interrupted".to_owned(),
-    }
-}
-
-/// Makes the report of an outcome: plan, results, counts. It is not judged yet, see [`judge`].
-pub fn report(outcome: &Outcome, task: &str, dry_run: bool) -> Report {
-    let mut counts: IndexMap<&'static str, usize> = ALWAYS.into_iter().map(|key| (key, 0)).collect();
-    let mut results = Vec::new();
-    for stage in &outcome.stages {
-        count_stage(stage, &mut counts);
-        results.extend(stage_results(stage));
-    }
-    let notices = outcome.notices.iter().chain(outcome.stages.iter().flat_map(|stage| &stage.plan.notices));
-    let steps = outcome.steps().count();
-    Report {
-        dry_run,
-        plan: Some(outcome.steps().map(|(stage, step)| step_json(stage, step)).collect()),
-        results: Some(results),
-        summary: Some(counts),
-        notices: notices.cloned().collect(),
-        requests: Some(outcome.requests),
-        seconds: Some(rounded(outcome.time.as_secs_f64())),
-        would_change: dry_run && steps > 0,
-        ..Report::done(task)
-    }
-}
-
-fn count_stage(stage: &Stage, counts: &mut IndexMap<&'static str, usize>) {
-    *counts.entry("unchanged").or_default() += stage.plan.unchanged.len();
-    match &stage.report {
-        None => {
-            for step in &stage.plan.steps {
-                *counts.entry(done_word(step.action)).or_default() += 1;
-            }
-        }
-        Some(report) => {
-            for (step, result) in stage.plan.steps.iter().zip(&report.steps) {
-                let key = match result.result {
-                    StepResult::Done => done_word(step.action),
-                    StepResult::Failed(_) => "failed",
-                    StepResult::Skipped(_) => "skipped",
-                };
-                *counts.entry(key).or_default() += 1;
-            }
-        }
-    }
-}
-
-fn step_json(stage: &Stage, step: &Step) -> Value {
-    let reason = |reason: &Reason| {
-        json!({
-            "field": reason.field,
-            "current": reason.current,
-            "desired": reason.desired,
-            "source": reason.source.as_ref().map(ToString::to_string),
-            "text": reason.text,
-        })
-    };
-    json!({
-        "id": step.id.0 + stage.offset,
-        "client": step.client.as_str(),
-        "kind": step.kind.as_str(),
-        "name": step.name,
-        "action": step.action.as_str(),
-        "reasons": step.reasons.iter().map(reason).collect::<Vec<_>>(),
-        "after": step.after.iter().map(|id| id.0 + stage.offset).collect::<Vec<_>>(),
-    })
-}
-
-fn stage_results(stage: &Stage) -> Vec<Value> {
-    let Some(report) = &stage.report else { return Vec::new() };
-    let result = |step: &dfab_client::apply::StepReport| {
-        let mut value = json!({"id": step.step.0 + stage.offset});
-        match &step.result {
-            StepResult::Done => value["status"] = json!("done"),
-            StepResult::Failed(error) => {
-                value["status"] = json!("failed");
-                value["error"] = crate::report::error(&crate::tasks::engine_failure(error));
-            }
-            StepResult::Skipped(because) => {
-                value["status"] = json!("skipped");
-                value["because"] = json!(because_text(*because, &stage.plan));
-            }
-        }
-        value["seconds"] = json!(rounded(step.time.as_secs_f64()));
-        value
-    };
-    report.steps.iter().map(result).collect()
-}
-
-fn rounded(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
-}
-
-/// Tells whether `--skip-bad-hosts` leaves the engine with this error out.
-fn is_bad_host(error: &dfab_client::Error) -> bool {
-    crate::tasks::engine_failure(error).kind == Kind::Connection
-}
-
-/// Decides whether the action succeeded, and says why not.
-pub fn judge(mut report: Report, outcome: &Outcome, run: &Run) -> Report {
-    for (client, error) in &outcome.unreachable {
-        let failure = crate::tasks::engine_failure(error);
-        report.hosts_failed.push(json!({"client": client.as_str(), "error": crate::report::error(&failure)}));
-    }
-    let what = report.map.as_ref().map_or("the maps".to_owned(), |map| format!("map `{map}`"));
-    let failures: Vec<&dfab_client::Error> = outcome
-        .stages
-        .iter()
-        .filter_map(|stage| stage.report.as_ref())
-        .flat_map(|report| report.failures().map(|(_, error)| error))
-        .collect();
-    if outcome.cancelled {
-        return report.failed(
-            Failure::new(Kind::Interrupted, "interrupted")
-                .hint("run the command again to complete it: what is done stays"),
-        );
-    }
-    if let Some(first) = failures.first() {
-        let inner = crate::tasks::engine_failure(first);
-        let mut failure = Failure::new(inner.kind, format!("failed to apply {what}"));
-        failure.causes.push(inner.message);
-        failure.causes.extend(inner.causes);
-        failure.hints = inner.hints;
-        if failures.len() > 1 {
-            failure
-                .hints
-                .push(format!("{} failed in all; each is shown above", count(failures.len(), "step")));
-        }
-        return report.failed(failure);
-    }
-    if let [first, ..] = outcome.refused.as_slice() {
-        let mut failure =
-            Failure::new(Kind::Engine, format!("failed to apply {what}: there is no plan after the pull"));
-        failure.causes = outcome.refused.iter().map(ToString::to_string).collect();
-        failure.hints.push(first.hint());
-        return report.failed(failure);
-    }
-    // What is left out with `--skip-bad-hosts` was said when it happened. An engine that answers, and
-    // refuses, is no bad host.
-    let counts = |error: &dfab_client::Error| !(run.options.skip_bad_hosts && is_bad_host(error));
-    let bad: Vec<_> = outcome.unreachable.iter().filter(|(_, error)| counts(error)).collect();
-    match bad.as_slice() {
-        [] => report,
-        [(_, error)] => report.failed(crate::tasks::engine_failure(error)),
-        many => {
-            let mut failure = Failure::new(
-                Kind::Connection,
-                format!("{} could not be worked on", count(many.len(), "host")),
-            );
-            failure.causes = many.iter().map(|(_, error)| chain(error.as_ref()).join(": ")).collect();
-            failure.hints = crate::tasks::engine_failure(&many[0].1).hints;
-            report.failed(failure)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::record::tests::step;
     use super::*;
-
-    #[test]
-    fn a_reason_says_what_from_what_to_what_and_where() {
-        let hash = format!("sha256:{}", "0123456789ab".repeat(6).get(..64).unwrap());
-        let reason = Reason {
-            field: "image".into(),
-            current: Some(hash),
-            desired: Some("x".into()),
-            source: Some(dfab_map::position::Position::new("m.yaml", 12, 3)),
-            text: "image differs".into(),
-        };
-        assert_eq!(reason_text(&reason), "image differs: 0123456789ab -> x  (m.yaml:12:3)");
-        let gone = Reason { desired: None, source: None, ..reason };
-        assert_eq!(reason_text(&gone), "image differs: 0123456789ab -> nothing");
-    }
-
-    #[test]
-    fn a_short_reason_takes_the_room_there_is() {
-        let reason = |text: &str| Reason {
-            field: "state".into(),
-            current: None,
-            desired: None,
-            source: Some(dfab_map::position::Position::new("m.yaml", 12, 3)),
-            text: text.into(),
-        };
-        let absent = reason("not found");
-        assert_eq!(inline(&absent, usize::MAX), " (not found, m.yaml:12:3)");
-        assert_eq!(inline(&absent, 20), " (not found)");
-        assert_eq!(inline(&absent, 11), "");
-        assert_eq!(inline(&reason("asked for by force_update"), 11), " (asked for by force_update)");
-    }
-
-    #[test]
-    fn a_reason_that_says_all_stands_behind_the_name() {
-        let reason = |text: &str, current: Option<&str>| Reason {
-            field: "image".into(),
-            current: current.map(str::to_owned),
-            desired: Some("x".into()),
-            source: None,
-            text: text.into(),
-        };
-        assert!(is_short(&reason("asked for by pull_images", None)));
-        assert!(is_short(&reason("not found", None)));
-        assert!(!is_short(&reason("image differs", None)));
-        assert!(!is_short(&reason("image differs", Some("y"))));
-    }
 
     #[test]
     fn steps_that_have_not_ended_are_under_way() {
@@ -597,16 +316,5 @@ mod tests {
         }
         let names: Vec<&str> = printer.under_way().iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, ["m.2"]);
-    }
-
-    #[test]
-    fn an_engine_that_refuses_is_no_bad_host() {
-        let error = |cause| {
-            let (operation, host) = ("ask".to_owned(), "web1".to_owned());
-            dfab_client::Error { operation, host, cause }
-        };
-        use dfab_client::error::Cause;
-        assert!(!is_bad_host(&error(Cause::Refused { status: 500, message: "no".to_owned() })));
-        assert!(is_bad_host(&error(Cause::Unreachable("gone".into()))));
     }
 }

@@ -169,7 +169,7 @@ pub(super) mod tests {
             recorder.happening(&happening);
         }
         let outcome = recorder.take().unwrap().given_up(7);
-        let report = crate::console::plan::report(&outcome, "actions.update", false);
+        let report = crate::console::outcome::report(&outcome, "actions.update", false);
         let results = report.results.unwrap();
         let shown: Vec<String> =
             results.iter().map(|result| format!("{} {}", result["id"], result["status"])).collect();

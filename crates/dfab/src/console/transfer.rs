@@ -1,4 +1,5 @@
-//! Images and files on their way: a bar on a terminal, now and then a plain line elsewhere.
+//! What takes a while: images and files on their way, builds, work on a host. A bar on a terminal, now and then a plain
+//! line elsewhere.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use indexmap::IndexMap;
 
 use super::Console;
 use super::progress::Activity;
+use crate::text::seconds;
 
 /// Between two plain lines about one transfer. What is quicker has its result only.
 const PLAIN: Duration = Duration::from_secs(5);
@@ -20,6 +22,7 @@ pub struct Transfer<'a> {
     activity: Activity,
     host: Option<String>,
     what: String,
+    begun: Instant,
     state: Mutex<State>,
 }
 
@@ -47,6 +50,7 @@ impl<'a> Transfer<'a> {
             activity,
             host: host.map(str::to_owned),
             what: what.to_owned(),
+            begun: Instant::now(),
             state: Mutex::new(state),
         }
     }
@@ -56,7 +60,7 @@ impl<'a> Transfer<'a> {
         self.layer(&progress.layer, &progress.status, progress.bytes);
     }
 
-    /// A push, a load or a build has moved on.
+    /// A push or a load has moved on, or a build pulls.
     pub fn progress(&self, progress: &Progress) {
         match progress {
             Progress::Line(line) => self.layer("", line, None),
@@ -71,6 +75,29 @@ impl<'a> Transfer<'a> {
             None => mebibytes(done),
         };
         self.say(&text);
+    }
+
+    /// A build has printed a line, which may tell at which step it is.
+    pub fn step(&self, line: &str) {
+        if let Some((step, all)) = step_of(line) {
+            let text = format!("step {step} of {all}");
+            let text = match self.width() {
+                0 => text,
+                // The step that runs is not done.
+                width => format!("{} {text}", bar(step - 1, all, width)),
+            };
+            self.activity.say(self.host.as_deref(), &format!("{text}  {}", self.what));
+        }
+    }
+
+    /// So many bytes have gone, and what is done with them has not begun.
+    pub fn sent(&self, bytes: u64) {
+        self.say(&format!("{} sent", mebibytes(bytes)));
+    }
+
+    /// It goes on, and nothing tells how far it is: on a terminal its time runs, elsewhere a line says so.
+    pub fn goes_on(&self) {
+        self.plain(|| seconds(self.begun.elapsed().as_secs_f64()));
     }
 
     fn layer(&self, id: &str, status: &str, bytes: Option<(u64, u64)>) {
@@ -88,13 +115,18 @@ impl<'a> Transfer<'a> {
     fn say(&self, text: &str) {
         // The bar first: lines of several hosts stand under each other, and a long name is cut at its end.
         self.activity.say(self.host.as_deref(), &format!("{text}  {}", self.what));
+        self.plain(|| text.to_owned());
+    }
+
+    /// Prints a line where nothing is drawn, unless there was one a moment ago.
+    fn plain(&self, text: impl FnOnce() -> String) {
         if self.console.progress.is_drawn() {
             return;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.plain.elapsed() >= PLAIN {
             state.plain = Instant::now();
-            self.console.progress_line(self.host.as_deref(), &format!("{}: {text}", self.what));
+            self.console.progress_line(self.host.as_deref(), &format!("{}: {}", self.what, text()));
         }
     }
 
@@ -124,6 +156,36 @@ impl Layer {
                 Self { bytes: (done.min(all), all), finished: false }
             }
             _ => self,
+        }
+    }
+}
+
+/// Reads `Step 2/5 : RUN x` of the classic builder, and `#7 [build 2/5] RUN x` of BuildKit.
+fn step_of(line: &str) -> Option<(u64, u64)> {
+    let numbers = match line.strip_prefix("Step ") {
+        Some(rest) => rest.split(' ').next()?,
+        None => {
+            let (_, rest) = line.strip_prefix('#')?.split_once(" [")?;
+            rest.split(']').next()?.rsplit(' ').next()?
+        }
+    };
+    let (step, all) = numbers.split_once('/')?;
+    let (step, all) = (step.parse::<u64>().ok()?, all.parse::<u64>().ok()?);
+    (1..=all).contains(&step).then_some((step, all))
+}
+
+/// Does work while `tell` is called ten times a second: for what does not tell itself how far it is.
+pub async fn watched<'a, T>(
+    transfer: &Transfer<'a>,
+    tell: impl Fn(&Transfer<'a>),
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut pause = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            end = &mut work => return end,
+            _ = pause.tick() => tell(transfer),
         }
     }
 }
@@ -184,6 +246,22 @@ mod tests {
         ];
         for ((id, status, bytes), expected) in cases {
             assert_eq!(after(id, status, bytes).as_deref(), expected, "{id} {status}");
+        }
+    }
+
+    #[test]
+    fn lines_of_a_build_tell_its_step() {
+        for (line, expected) in [
+            ("Step 2/5 : RUN x", Some((2, 5))),
+            ("#7 [2/5] RUN x", Some((2, 5))),
+            ("#7 [build 2/5] COPY . /srv", Some((2, 5))),
+            ("#3 [internal] load metadata", None),
+            ("Step 0/5 : x", None),
+            ("Step 6/5 : x", None),
+            ("Step by step", None),
+            (" ---> Running in 0123456789ab", None),
+        ] {
+            assert_eq!(step_of(line), expected, "{line}");
         }
     }
 

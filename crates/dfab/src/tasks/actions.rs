@@ -180,7 +180,7 @@ pub async fn apply(
     task: &str,
 ) -> Result<Report> {
     let (outcome, report) = plan_and_apply(run, selection, action, plan, task).await?;
-    Ok(crate::console::plan::judge(report, &outcome, run))
+    Ok(crate::console::outcome::judge(report, &outcome, run))
 }
 
 /// Returns the session of an action.
@@ -251,7 +251,7 @@ async fn selected(
     Ok(entries.filter_map(|entry| Some((target(&entry.client)?, entry))).collect())
 }
 
-/// Plans and applies an action. The report is not judged yet: see [`crate::console::plan::judge`].
+/// Plans and applies an action. The report is not judged yet: see [`crate::console::outcome::judge`].
 ///
 /// # Errors
 ///
@@ -293,7 +293,7 @@ pub async fn plan_and_apply(
     let (result, ()) = futures_util::future::join(working, printing).await;
     drop(run.recorder.take());
     let outcome = result.map_err(|refused| refusal(refused, &selection.loaded.sources))?;
-    let mut report = crate::console::plan::report(&outcome, task, run.options.dry_run);
+    let mut report = crate::console::outcome::report(&outcome, task, run.options.dry_run);
     report.map = selection.map();
     printer.summary(&outcome, &report);
     Ok((outcome, report))

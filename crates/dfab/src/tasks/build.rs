@@ -1,6 +1,7 @@
 //! `docker.build`: an image from a folder, a Dockerfile or an archive (clients-tasks §4.4, §4.5, §5.9).
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dfab_client::build::{
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use super::engine_failure;
 use crate::cli::Arguments;
+use crate::console::transfer::{Transfer, watched};
 use crate::failure::{Failure, Result};
 use crate::registry::{Parameter, ParameterKind, Scope, Task};
 use crate::report::Report;
@@ -91,15 +93,26 @@ async fn build(run: &Run, arguments: &Arguments) -> Result<Report> {
         return Ok(Report { rows, would_change: true, ..Report::done("docker.build") });
     }
     let backend = run.backend().await?;
+    let transfer = Transfer::new(&run.console, run.host_text(), &format!("build {tag}"));
+    // Steps begin when the engine has all of the context.
+    let builds = AtomicBool::new(false);
     let progress = |progress: Progress| {
-        if let Progress::Line(line) = &progress
-            && line.trim().is_empty()
-        {
-            return;
+        builds.store(true, Ordering::Relaxed);
+        let Progress::Line(line) = &progress else { return transfer.progress(&progress) };
+        if !line.trim().is_empty() {
+            run.console.progress_line(run.host_text(), &format!("docker: {line}"));
+            transfer.step(line);
         }
-        run.console.progress_line(run.host_text(), &format!("docker: {progress}"));
     };
-    let built = build_from_context(backend.as_ref(), &context, &request, &progress).await;
+    let tell = |transfer: &Transfer<'_>| {
+        let bytes = context.taken();
+        if bytes > 0 && !builds.load(Ordering::Relaxed) {
+            transfer.sent(bytes);
+        }
+    };
+    let building = build_from_context(backend.as_ref(), &context, &request, &progress);
+    let built = watched(&transfer, tell, building).await;
+    drop(transfer);
     let built = built.map_err(|error| engine_failure(&error))?;
     let id = built.image_id.as_deref();
     let names = [std::slice::from_ref(&tag), &built.added_names].concat();

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::engine_failure;
 use crate::archive::{self, Compression, Stored};
 use crate::cli::Arguments;
-use crate::console::transfer::Transfer;
+use crate::console::transfer::{Transfer, watched};
 use crate::endpoint::{Address, DEFAULT_SOCKET, Endpoint};
 use crate::failure::{Failure, Kind, Result};
 use crate::link::{self, Direction, Tools};
@@ -364,14 +364,15 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     let (stored, wire) = (archive.compression, recode.or(archive.compression));
     let (stream, read) = archive.reader(recode);
     let progress = |progress: Progress| transfer.progress(&progress);
-    let loading = backend.load_image(stream, &progress);
     let again = "the engine keeps no part of an image; run the task again";
-    let loading = async {
-        tokio::select! {
-            result = loading => result,
-            never = show_progress(&transfer, &read, size) => match never {},
+    // The engine says nothing before it has the whole archive.
+    let tell = |transfer: &Transfer<'_>| {
+        let sent = read.bytes();
+        if sent < size {
+            transfer.bytes(sent, Some(size));
         }
     };
+    let loading = watched(&transfer, tell, backend.load_image(stream, &progress));
     match tokio::time::timeout(Duration::from_secs(limit), loading).await {
         Ok(result) => result.map_err(|error| {
             let mut failure = engine_failure(&error);
@@ -396,20 +397,4 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
         "sent_as": wire.map(|wire| wire.to_string()),
     })];
     Ok(Report { rows: Some(rows), ..Report::done("docker.load_image") })
-}
-
-/// Shows how far an upload is, again and again: the engine says nothing before it has the whole archive.
-async fn show_progress(
-    transfer: &Transfer<'_>,
-    read: &archive::Progress,
-    size: u64,
-) -> std::convert::Infallible {
-    let mut pause = tokio::time::interval(Duration::from_millis(100));
-    loop {
-        pause.tick().await;
-        let sent = read.bytes();
-        if sent < size {
-            transfer.bytes(sent, Some(size));
-        }
-    }
 }

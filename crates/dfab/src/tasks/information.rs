@@ -101,6 +101,7 @@ async fn version(run: &Run) -> Result<Report> {
 }
 
 async fn list_images(run: &Run, arguments: &Arguments) -> Result<Report> {
+    check_format(run, &information::IMAGE_COLUMNS)?;
     let backend = run.backend().await?;
     let options = ImageOptions { list_all: arguments.flag("list_all"), full_ids: arguments.flag("full_ids") };
     let rows =
@@ -109,6 +110,7 @@ async fn list_images(run: &Run, arguments: &Arguments) -> Result<Report> {
 }
 
 async fn list_containers(run: &Run, arguments: &Arguments) -> Result<Report> {
+    check_format(run, &information::CONTAINER_COLUMNS)?;
     let backend = run.backend().await?;
     let options = ContainerOptions {
         list_all: arguments.boolean("list_all").unwrap_or(true),
@@ -122,6 +124,7 @@ async fn list_containers(run: &Run, arguments: &Arguments) -> Result<Report> {
 }
 
 async fn list_networks(run: &Run, arguments: &Arguments) -> Result<Report> {
+    check_format(run, &information::NETWORK_COLUMNS)?;
     let backend = run.backend().await?;
     let full_ids = arguments.flag("full_ids");
     let rows =
@@ -130,9 +133,18 @@ async fn list_networks(run: &Run, arguments: &Arguments) -> Result<Report> {
 }
 
 async fn list_volumes(run: &Run) -> Result<Report> {
+    check_format(run, &information::VOLUME_COLUMNS)?;
     let backend = run.backend().await?;
     let rows = information::volumes(backend.as_ref()).await.map_err(|error| engine_failure(&error))?;
     show(run, "docker.list_volumes", &rows)
+}
+
+/// Checks the columns of `--format`, before anything is contacted.
+fn check_format(run: &Run, columns: &[&str]) -> Result<()> {
+    match &run.options.format {
+        Some(format) => Table::new(columns.iter().copied()).select(&format.split(',').collect::<Vec<_>>()),
+        None => Ok(()),
+    }
 }
 
 /// Prints rows as a table and makes the report of them. All columns are in the document, whatever

@@ -233,7 +233,7 @@ async fn perform(
                     .await?;
             }
         }
-        let report = crate::console::plan::judge(report, &outcome, run);
+        let report = crate::console::outcome::judge(report, &outcome, run);
         Ok(show(run, arguments, &outcome, report))
     }
     .await;

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::engine_failure;
 use crate::cli::Arguments;
+use crate::console::transfer::{Transfer, watched};
 use crate::failure::{Failure, Kind, Result};
 use crate::registry::{Parameter, ParameterKind, Scope, Task};
 use crate::report::Report;
@@ -159,7 +160,12 @@ impl Target {
     }
 
     fn persist(self) -> Result<String> {
+        use std::os::unix::fs::PermissionsExt;
         let Self { path, shown, file } = self;
+        // A temporary file is its owner's alone; an archive is a file like any other.
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(|error| {
+            Failure::new(Kind::Task, format!("`{shown}` cannot be written")).because(&error)
+        })?;
         file.persist(&path).map_err(|error| {
             Failure::new(Kind::Task, format!("`{shown}` cannot be written")).because(&error.error)
         })?;
@@ -215,6 +221,22 @@ fn done(run: &Run, task: &str, line: &str, row: serde_json::Value) -> Report {
     Report { rows: Some(vec![row]), ..Report::done(task) }
 }
 
+/// Shows how much of a file is there while it is fetched.
+async fn fetched<T>(run: &Run, what: &str, file: &std::fs::File, work: impl Future<Output = T>) -> T {
+    let transfer = Transfer::new(&run.console, run.host_text(), what);
+    let tell = |transfer: &Transfer<'_>| match file.metadata() {
+        Ok(metadata) if metadata.len() > 0 => transfer.bytes(metadata.len(), None),
+        _ => transfer.goes_on(),
+    };
+    watched(&transfer, tell, work).await
+}
+
+/// Shows that a host works.
+async fn worked<T>(run: &Run, what: &str, work: impl Future<Output = T>) -> T {
+    let transfer = Transfer::new(&run.console, run.host_text(), what);
+    watched(&transfer, Transfer::goes_on, work).await
+}
+
 async fn copy_resource(run: &Run, arguments: &Arguments) -> Result<Report> {
     let task = "cli.copy_resource";
     let (container, resource) = (text(arguments, "container"), text(arguments, "resource"));
@@ -224,9 +246,9 @@ async fn copy_resource(run: &Run, arguments: &Arguments) -> Result<Report> {
     }
     let target = Target::new(run, given, &format!("container_{container}.tar.gz"))?;
     let contents_only = arguments.boolean("contents_only").unwrap_or(true);
-    let _activity = run.console.progress.start(run.host_text(), &format!("copy {container}:{resource}"));
     let docker = docker(run).await?;
-    let copied = docker.copy_resource(container, resource, contents_only, target.file()?).await;
+    let copying = docker.copy_resource(container, resource, contents_only, target.file()?);
+    let copied = fetched(run, &format!("copy {container}:{resource}"), &target.file()?, copying).await;
     let members = copied.map_err(|error| engine_failure(&error))?;
     let file = target.persist()?;
     let row = json!({"host": run.host_text(), "container": container, "resource": resource, "file": file, "members": members});
@@ -241,8 +263,9 @@ async fn copy_resources(run: &Run, arguments: &Arguments) -> Result<Report> {
     if run.options.dry_run {
         return Ok(described(run, task, &format!("copy {resources} of {container} to {folder}"), true));
     }
-    let _activity = run.console.progress.start(run.host_text(), &format!("copy from {container}"));
-    let copied = docker(run).await?.copy_resources(container, &copies, folder).await;
+    let docker = docker(run).await?;
+    let copying = docker.copy_resources(container, &copies, folder);
+    let copied = worked(run, &format!("copy from {container}"), copying).await;
     copied.map_err(|error| engine_failure(&error))?;
     let row = json!({"host": run.host_text(), "container": container, "resources": copies.resources, "folder": folder});
     Ok(done(run, task, &format!("copied {resources} of {container} to {folder}"), row))
@@ -257,8 +280,9 @@ async fn isolate_and_get(run: &Run, arguments: &Arguments) -> Result<Report> {
         return Ok(described(run, task, &format!("copy {resources} of {container} to {given}"), false));
     }
     let target = Target::new(run, given, &format!("container_{container}.tar.gz"))?;
-    let _activity = run.console.progress.start(run.host_text(), &format!("copy from {container}"));
-    let copied = docker(run).await?.isolate_and_get(container, &copies, target.file()?).await;
+    let docker = docker(run).await?;
+    let copying = docker.isolate_and_get(container, &copies, target.file()?);
+    let copied = fetched(run, &format!("copy from {container}"), &target.file()?, copying).await;
     let members = copied.map_err(|error| engine_failure(&error))?;
     let file = target.persist()?;
     let row = json!({
@@ -275,8 +299,9 @@ async fn isolate_to_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     if run.options.dry_run {
         return Ok(described(run, task, &format!("make {image} of {resources} of {container}"), true));
     }
-    let _activity = run.console.progress.start(run.host_text(), &format!("make {image}"));
-    let made = docker(run).await?.isolate_to_image(container, &copies, image).await;
+    let docker = docker(run).await?;
+    let making = docker.isolate_to_image(container, &copies, image);
+    let made = worked(run, &format!("make {image}"), making).await;
     made.map_err(|error| engine_failure(&error))?;
     let row = json!({"host": run.host_text(), "container": container, "resources": copies.resources, "image": image});
     Ok(done(run, task, &format!("made {image} of {resources} of {container}"), row))
@@ -289,8 +314,9 @@ async fn save_image(run: &Run, arguments: &Arguments) -> Result<Report> {
         return Ok(described(run, task, &format!("save {image} to {given}"), false));
     }
     let target = Target::new(run, given, &format!("image_{}.tar.gz", plain_name(image)))?;
-    let _activity = run.console.progress.start(run.host_text(), &format!("save {image}"));
-    let saved = docker(run).await?.save_compressed(image, target.file()?).await;
+    let docker = docker(run).await?;
+    let saving = docker.save_compressed(image, target.file()?);
+    let saved = fetched(run, &format!("save {image}"), &target.file()?, saving).await;
     let bytes = saved.map_err(|error| engine_failure(&error))?;
     let file = target.persist()?;
     let row = json!({"host": run.host_text(), "image": image, "file": file, "bytes": bytes});
@@ -308,8 +334,9 @@ async fn flatten_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     if run.options.dry_run {
         return Ok(described(run, task, &format!("flatten {image} to {destination}"), true));
     }
-    let _activity = run.console.progress.start(run.host_text(), &format!("flatten {image}"));
-    let flattened = docker(run).await?.flatten_image(image, destination, &no_op).await;
+    let docker = docker(run).await?;
+    let flattening = docker.flatten_image(image, destination, &no_op);
+    let flattened = worked(run, &format!("flatten {image}"), flattening).await;
     for warning in flattened.map_err(|error| engine_failure(&error))? {
         run.console.warn(run.host_text(), &warning);
     }

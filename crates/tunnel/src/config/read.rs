@@ -167,6 +167,20 @@ impl SshConfig {
         Ok(())
     }
 
+    /// Returns the host names that `Host` lines spell out, in the order of the text: no patterns, none that is excluded.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for condition in self.lines.iter().flat_map(|line| &line.conditions) {
+            let Condition::Host(patterns) = condition else { continue };
+            for pattern in patterns {
+                if !pattern.contains(['*', '?', '!']) && !names.contains(&pattern.as_str()) {
+                    names.push(pattern);
+                }
+            }
+        }
+        names
+    }
+
     /// Returns what applies to a destination, in the order of the text: of each option the first
     /// counts.
     pub(super) fn settings(

@@ -257,3 +257,10 @@ fn times_have_units() {
         assert_eq!(duration(text), seconds.map(Duration::from_secs), "{text}");
     }
 }
+
+#[test]
+fn names_are_those_that_are_spelled_out() {
+    let text = "Host web1 web2 !web3 app*\n  User a\nHost db?\n  User b\nHost web1 db\n  Port 22\nMatch user x\n  Port 1\n";
+    let config = SshConfig::parse(text, Path::new("c"), Path::new("/home/u")).unwrap();
+    assert_eq!(config.names(), ["web1", "web2", "db"]);
+}

@@ -339,6 +339,7 @@ async fn the_stream_is_what_is_written() {
     context.finalize();
     let mut streamed = Vec::new();
     context.reader().unwrap().read_to_end(&mut streamed).await.unwrap();
+    assert_eq!(context.taken(), streamed.len() as u64);
     assert!(streamed == written(&context));
     // One that nobody reads ends.
     drop(context.reader().unwrap());
