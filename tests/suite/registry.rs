@@ -26,7 +26,7 @@ const HTPASSWD: &str = "lab:$2b$04$e8EtHXdNyD0Y6UqEsSdiDes8IUcuUJgoT6CoZxnvLCvhZ
 const PASSWORD: &str = include_str!("../../xtask/src/lab/ssh.rs");
 
 /// The lab's password, as `xtask` has it.
-fn password() -> &'static str {
+pub fn password() -> &'static str {
     let (_, rest) = PASSWORD.split_once("pub const PASSWORD: &str = \"").expect("the lab has a password");
     rest.split_once('"').expect("it is a text").0
 }

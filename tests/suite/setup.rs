@@ -55,6 +55,9 @@ fn a_bare_debian_becomes_a_host_that_a_map_is_updated_on() {
     let json = outcome.json();
     assert_eq!(json["rows"][0]["steps"], serde_json::json!([]), "{outcome}");
     assert_eq!(json["rows"][0]["notes"][0], "Docker is already installed.");
+    // The task of Docker-Fabric for the same family.
+    let outcome = with_password(&["docker.install_docker_ubuntu"]).expect_code(0);
+    assert!(outcome.stdout.ends_with("[bare] Nothing to do.\n"), "{outcome}");
 
     // The groups of a new login count: the very next call uses the engine, and a map is brought up on it.
     let update = ["actions.update", "small", "app", "--output=json"];
@@ -77,6 +80,13 @@ fn socat_comes_by_package_and_by_copy() {
         outcome.stdout,
         format!("[bare] socat {version} is already installed at /usr/bin/socat.\n[bare] Nothing to do.\n")
     );
+
+    // What building it would do; the distribution's own stays where it is.
+    let outcome = dfab(&project, &lab, &["--dry-run", "docker.build_socat_ubuntu"]).expect_code(0);
+    for step in ["install gcc make curl", "./configure", "make", "sudo: cd ", "make install"] {
+        assert!(outcome.stdout.contains(step), "{outcome}");
+    }
+    dfab(&project, &lab, &["docker.build_socat_centos"]).expect_code(1).expect_error(&["CentOS/RHEL family"]);
 
     dfab(&project, &lab, &["fetch_socat", "fetched", "/usr/bin/socat"]).expect_code(0);
     dfab(&project, &lab, &["install_socat", "fetched"]).expect_code(0);

@@ -348,6 +348,44 @@ fn logs_of_a_map_have_the_names_of_its_containers() {
         .expect_error(&["did you mean `app`?"]);
 }
 
+/// Lines of containers on two hosts come as they are written, each with its host and container.
+#[test]
+fn logs_are_followed_over_several_hosts() {
+    let lab = lab_or_skip!();
+    if lab.host_count() < 2 {
+        return dfab_tests::skipped("tasks (a lab of two hosts)");
+    }
+    let (project, hosts) = (Project::new(&[("talk_map.yaml", TALKING)]), [lab.take(1), lab.take(2)]);
+    project.dfab_in(&lab, &["-H", "host1,host2", "actions.update", "talk_map", "app"]).run().expect_code(0);
+    for backend in BACKENDS {
+        let file = project.path().join("lines");
+        let call = ["-H", "host1,host2", backend, "docker.logs", "talk_map.app", "--follow"];
+        let running = project.dfab_in(&lab, &call).start_into(&file);
+        for host in &hosts {
+            for instance in ["one", "two"] {
+                wait_for(&file, &format!("[{}] talk_map.app.{instance} | up", host.name));
+            }
+        }
+        // One host's containers end; the others go on until Ctrl-C.
+        hosts[0]
+            .run("docker restart -t 5 talk_map.app.one >/dev/null; docker stop talk_map.app.two >/dev/null");
+        wait_for(&file, "[host1] talk_map.app.two | down");
+        hosts[1].run("docker kill --signal=TERM talk_map.app.one >/dev/null");
+        wait_for(&file, "[host2] talk_map.app.one | down");
+        running.signal(Signal::INT);
+        let outcome = running.end().expect_code(130);
+        assert!(!outcome.stderr.contains("error: failed"), "{outcome}");
+        for host in &hosts {
+            host.expect_no_leftovers();
+            host.run("docker rm -f talk_map.app.one talk_map.app.two >/dev/null");
+        }
+        project
+            .dfab_in(&lab, &["-H", "host1,host2", "actions.update", "talk_map", "app"])
+            .run()
+            .expect_code(0);
+    }
+}
+
 #[test]
 fn followed_logs_end_with_their_containers_or_at_ctrl_c() {
     let lab = lab_or_skip!();

@@ -82,7 +82,7 @@ async fn perform(run: &Run, step: &Step, stack: &[String], outputs: &mut Vec<Val
             run.console.progress_line(Some("localhost"), &format!("local: {line}"));
             if !run.options.dry_run {
                 let machine = Machine::new(None, &run.engines.sessions);
-                let stdout = machine.succeed(&line, b"").await?;
+                let stdout = machine.succeed(&in_project(run, &line), b"").await?;
                 let stdout = String::from_utf8_lossy(&stdout);
                 for line in stdout.lines() {
                     run.console.line(Some("localhost"), &format!("out: {line}"));
@@ -125,6 +125,16 @@ async fn perform(run: &Run, step: &Step, stack: &[String], outputs: &mut Vec<Val
         }
     }
     Ok(run.options.dry_run)
+}
+
+/// Paths of a project file are relative to it, wherever below it the program was started (cli §2).
+fn in_project(run: &Run, line: &str) -> String {
+    match run.project.root == run.directory {
+        true => line.to_owned(),
+        false => {
+            format!("cd {} || exit\n{line}", dfab_tunnel::quote::shell(&run.project.root.to_string_lossy()))
+        }
+    }
 }
 
 /// Does a step on its hosts, with `-P` on several at once; returns what goes into the document.

@@ -69,7 +69,7 @@ impl ApiBackend {
         let mut id = None;
         let each = |line: Value| {
             if let Some(text) = line.get("stream").and_then(Value::as_str) {
-                if let Some(found) = text.trim_end().strip_prefix("Successfully built ") {
+                if let Some(found) = built_id(text, options.quiet) {
                     id = Some(found.to_owned());
                 }
                 text.lines().for_each(|line| tell(Progress::Line(line.to_owned())));
@@ -217,6 +217,16 @@ impl AsyncRead for Download {
     }
 }
 
+/// Returns the ID of the image in a text of a build's stream: a quiet one is nothing but the ID.
+fn built_id(text: &str, is_quiet: bool) -> Option<&str> {
+    let text = text.trim_end();
+    let is_id = |hash: &str| hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit());
+    match text.strip_prefix("Successfully built ") {
+        None => (is_quiet && text.strip_prefix("sha256:").is_some_and(is_id)).then_some(text),
+        found => found,
+    }
+}
+
 /// Turns a line of a stream into progress, or into the error that it carries.
 fn report(line: &Value, tell: Tell<'_>) -> std::result::Result<(), Cause> {
     if let Some(cause) = stream_error(line) {
@@ -273,6 +283,15 @@ fn build_query(options: &BuildOptions) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_build_tells_its_image() {
+        let id = format!("sha256:{}", "0a".repeat(32));
+        assert_eq!(built_id("Successfully built 0123456789ab\n", false), Some("0123456789ab"));
+        assert_eq!(built_id(&format!("{id}\n"), true), Some(&*id));
+        assert_eq!(built_id(&id, false), None, "a command has printed it");
+        assert_eq!(built_id("sha256:short", true), None);
+    }
 
     #[test]
     fn a_build_query_says_what_differs_from_the_engines_defaults() {
