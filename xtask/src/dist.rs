@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: what a release hands out, in one archive with its checksum.
 //!
-//! The binary has OpenSSL and libssh2 in it and needs nothing but the C library; which version of it at least is printed.
+//! The binary has OpenSSL, libssh2 and zlib in it and needs nothing but the C library; which version of it at least is
+//! printed. One that needs more, or is too large, is refused.
 //! With the Rust target `x86_64-unknown-linux-musl` and `musl-gcc` (Debian's musl-tools) not even that: `--target`.
 
 use std::fs;
@@ -48,6 +49,8 @@ pub fn run(args: &DistArgs) -> Result<ExitCode> {
     println!("{}.sha256", archive.display());
     println!("  binary      {} ({} bytes), {} packed", mebibytes(size), size, mebibytes(packed));
     println!("  C library   {}", needs(&binary)?);
+    let headers = tool("objdump").arg("-p").arg(&binary).read()?;
+    let foreign = foreign_libraries(&headers);
     let (best, median) = measure(&[binary.as_os_str().to_owned(), "--version".into()], Path::new("/"))?;
     println!("  --version   {best:.1} ms at best, {median:.1} ms in the middle of {CALLS} (aim: 10 ms)");
     let sample = folder.join("ten-maps");
@@ -55,6 +58,9 @@ pub fn run(args: &DistArgs) -> Result<ExitCode> {
     let (best, median) = measure(&[binary.as_os_str().to_owned(), "--list".into()], &sample)?;
     println!("  --list      {best:.1} ms at best, {median:.1} ms in the middle, with ten maps (aim: 30 ms)");
     fs::remove_dir_all(&sample).context("cannot remove the sample project")?;
+    if !foreign.is_empty() {
+        bail!("the binary needs libraries that a host may not have: {}", foreign.join(", "));
+    }
     if size > LARGEST {
         bail!("the binary has {}, which is more than {}", mebibytes(size), mebibytes(LARGEST));
     }
@@ -62,9 +68,15 @@ pub fn run(args: &DistArgs) -> Result<ExitCode> {
 }
 
 fn build(target: Option<&str>) -> Result<PathBuf> {
-    let Some(target) = target else { return project::build_dfab(true) };
     let mut build = project::cargo();
-    build.args(["build", "--package", "dfab", "--bin", "dfab", "--release", "--target", target]);
+    build.args(["build", "--package", "dfab", "--bin", "dfab", "--release"]);
+    // Else the machine's own zlib is used where its headers are installed, and the binary needs it everywhere.
+    build.env("LIBZ_SYS_STATIC", "1");
+    let Some(target) = target else {
+        build.run()?;
+        return Ok(project::target_folder()?.join("release/dfab"));
+    };
+    build.args(["--target", target]);
     build.run().with_context(|| {
         format!("for another target its standard library is needed (`rustup target add {target}`), and a C compiler; for musl that is Debian's musl-tools")
     })?;
@@ -140,6 +152,14 @@ fn needs(binary: &Path) -> Result<String> {
     })
 }
 
+/// Returns the shared libraries that a binary needs (`objdump -p`) beside those of the C compiler and library.
+fn foreign_libraries(headers: &str) -> Vec<&str> {
+    const OWN: [&str; 7] =
+        ["libc.so.", "libm.so.", "libgcc_s.so.", "libpthread.so.", "libdl.so.", "librt.so.", "ld-linux"];
+    let needed = headers.lines().filter_map(|line| line.trim().strip_prefix("NEEDED"));
+    needed.map(str::trim).filter(|name| !OWN.iter().any(|own| name.starts_with(own))).collect()
+}
+
 /// Returns the newest `GLIBC_x.y` among symbol versions.
 fn newest(symbols: &str) -> Option<(u32, u32)> {
     let versions = symbols.split("GLIBC_").skip(1).filter_map(|rest| {
@@ -193,7 +213,15 @@ fn mebibytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::newest;
+    use super::{foreign_libraries, newest};
+
+    #[test]
+    fn libraries_beside_the_c_library_are_named() {
+        let headers = "Dynamic Section:\n  NEEDED               libz.so.1\n  NEEDED               libgcc_s.so.1\n  \
+                       NEEDED               libc.so.6\n  NEEDED               ld-linux-x86-64.so.2\n  INIT  0x1\n";
+        assert_eq!(foreign_libraries(headers), ["libz.so.1"]);
+        assert!(foreign_libraries("").is_empty());
+    }
 
     #[test]
     fn the_newest_version_of_the_c_library_counts() {
