@@ -9,7 +9,7 @@ mod read;
 mod write;
 
 pub use self::compression::Compression;
-pub use self::read::{Progress, Stored, open};
+pub use self::read::{Stored, open};
 pub use self::write::{Failed, write};
 
 /// Bytes in one step.
