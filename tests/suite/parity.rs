@@ -65,3 +65,25 @@ fn both_backends_plan_the_same_for_every_property_whichever_of_them_has_made_it(
         backends_agree(&lab.take(number));
     }
 }
+
+/// Commands of one stage go in one exec channel: sshd counts them. It is two or three; on a busy machine a call may come too
+/// late to share one.
+#[test]
+fn a_no_op_update_of_twenty_containers_by_command_lines_takes_few_exec_channels() {
+    let lab = lab_or_skip!();
+    let host = lab.take(1);
+    let instances: Vec<String> = (1..=20).map(|number| format!("i{number}")).collect();
+    let map = format!(
+        "name: all_map\napp:\n  image: busybox\n  instances: [{}]\n  stop_timeout: 1\n  create_options: {{command: sleep 100000}}\n",
+        instances.join(", ")
+    );
+    let project = Project::new(&[("dfab.yaml", "maps: {all_map: all_map.yaml}\n"), (MAP, &map)]);
+    update(&project, &host, "api", &[]);
+    let before = host.logins();
+    let run = update(&project, &host, "cli", &[]);
+    assert_eq!(run.json()["plan"], json!([]));
+    let lines = before.lines();
+    let channels = lines.iter().filter(|line| line.starts_with("Starting session: command")).count();
+    assert!((1..=8).contains(&channels), "{channels} exec channels for {} commands", run.json()["requests"]);
+    host.expect_no_leftovers();
+}
