@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: the figures that the project promises, as ratios within one run on one host.
 //!
 //! [`crate::transport`] SSH against `ssh` · [`no_op`] the example's no-op update and what SSH costs of it · [`startup`] 20 containers against the limit of the
-//! engine · [`compose`] no-op updates and shutdown against `docker compose` · [`images`] an image of 1 GB against `ssh`. A further part is a file with a method of
+//! engine · [`compose`] no-op updates and shutdown against `docker compose` · [`images`] an image of 1 GB against `ssh` ·
+//! [`cli`] the CLI backend against the Engine API. A further part is a file with a method of
 //! [`Bench`], and a line in [`run`]; [`Bench::promise`] prints a figure and remembers one that misses its limit.
 //!
 //! Rounds alternate between the things that are compared, so that a busy machine disturbs all alike.
@@ -18,6 +19,7 @@ use crate::lab::{Generation, Host, Lab, Temporary, Wanted, setup};
 use crate::project;
 use crate::run::Runs as _;
 
+mod cli;
 mod compose;
 mod images;
 mod no_op;
@@ -53,10 +55,13 @@ enum Part {
     Compose,
     /// Save and load of an image of 1 GB against `ssh`
     Images,
+    /// No-op update by docker command lines against the Engine API
+    Cli,
 }
 
 impl Part {
-    const ALL: [Part; 5] = [Part::Transport, Part::NoOp, Part::Startup, Part::Compose, Part::Images];
+    const ALL: [Part; 6] =
+        [Part::Transport, Part::NoOp, Part::Startup, Part::Compose, Part::Images, Part::Cli];
 }
 
 /// Runs all measurements.
@@ -93,6 +98,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
             Part::Startup => bench.startup_of_many()?,
             Part::Compose => bench.against_compose()?,
             Part::Images => bench.image_transfer()?,
+            Part::Cli => bench.by_command_lines()?,
         }
     }
     Ok(verdict(&bench.missed))

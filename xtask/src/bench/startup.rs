@@ -97,7 +97,7 @@ impl Bench<'_> {
         Ok(seconds)
     }
 
-    fn remove_containers(&self) -> Result<()> {
+    pub(super) fn remove_containers(&self) -> Result<()> {
         interrupt::check()?;
         let script = "docker ps -aq --filter name=bench.app | xargs -r docker rm -f";
         read_on(self.host, &["sh", "-c", script]).map(drop)
