@@ -6,11 +6,15 @@
 
 mod live;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use dfab_cli_client::CliBackend;
+use dfab_cli_client::command::{ExecOptions, TableOptions};
 use dfab_client::Backend;
 use dfab_client::error::Error;
+use dfab_client::streams::LogOptions;
 use dfab_client::transfer::{BuildOptions, Progress, Reader};
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
@@ -118,12 +122,163 @@ async fn images_and_containers_go_out_and_come_back() {
         assert_eq!(comment, "it's $HOME", "{way}");
 
         docker.start_container("dfab-cli-m1").await.unwrap();
-        docker.restart_container("dfab-cli-m1", Some(std::time::Duration::from_secs(1))).await.unwrap();
+        docker.restart_container("dfab-cli-m1", Some(Duration::from_secs(1))).await.unwrap();
         docker.rename_container("dfab-cli-m1", "dfab-cli-m2").await.unwrap();
         assert!(docker.inspect_container("dfab-cli-m2").await.unwrap().is_some());
         let error = docker.rename_container("dfab-cli-m1", "x").await.unwrap_err();
         assert!(error.is_not_found(), "{}", shown(&error));
         clean_up(&docker).await;
+    }
+}
+
+/// Texts that a shell, an option parser, or a character set could spoil.
+const TEXTS: [&str; 12] = [
+    "a b  c",
+    "it's",
+    "\"quoted\"",
+    "$HOME ${HOME} $(id)",
+    "`id`",
+    "\\ back \\n",
+    "two\nlines\n",
+    "-x",
+    "--rm=true",
+    "; & | * ? ~ # ! < >",
+    "ä€ 漢字 \u{1f40b}",
+    "",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_arrive_unharmed_whatever_is_in_them() {
+    let container = "dfab-cli-a1";
+    for place in live::places().await {
+        let (way, docker) = (&place.name, place.backend());
+        let _ = docker.remove_container(container, true, true).await;
+        // Each word and variable in brackets, so that ends and empty ones show.
+        let variables: String = (0..TEXTS.len()).map(|number| format!(" \"$T{number}\"")).collect();
+        let script = format!("printf '[%s]' \"$@\"{variables}");
+        let words: Vec<&str> = ["sh", "-c", &script, "-"].into_iter().chain(TEXTS).collect();
+        let mut spec = spec(container, "busybox", &words);
+        let numbered = TEXTS.iter().enumerate();
+        let lines: Vec<String> = numbered.clone().map(|(number, text)| format!("T{number}={text}")).collect();
+        let labels: BTreeMap<String, &str> =
+            numbered.map(|(number, text)| (format!("t{number}"), *text)).collect();
+        spec.properties.insert(Property::Environment, json!(lines));
+        spec.properties.insert(Property::Labels, json!(labels));
+        docker.create_container(&spec).await.unwrap_or_else(|error| panic!("{way}: {}", shown(&error)));
+        docker.start_container(container).await.unwrap();
+        docker.wait_container(container, None).await.unwrap();
+        let expected: String = TEXTS.iter().chain(&TEXTS).map(|text| format!("[{text}]")).collect();
+        let log = docker.container_logs(container, LogOptions::default()).await.unwrap();
+        assert_eq!(String::from_utf8(log).unwrap(), expected, "{way}");
+        let found = docker.inspect_container(container).await.unwrap().unwrap();
+        for (name, text) in labels {
+            assert_eq!(found.labels[&name], text, "{way}");
+        }
+        docker.remove_container(container, true, true).await.unwrap();
+    }
+}
+
+const RUNNING: &str = "dfab-cli-f1";
+const LINKED: &str = "dfab-cli-f2";
+
+/// The flags that the trait has no words for.
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_of_the_program_beside_the_trait_do_what_they_say() {
+    for place in live::places().await {
+        let (way, docker) = (&place.name, place.backend());
+        for name in [LINKED, RUNNING] {
+            let _ = docker.remove_container(name, true, true).await;
+        }
+        docker.create_container(&spec(RUNNING, "busybox", &["sleep", "100000"])).await.unwrap();
+        docker.start_container(RUNNING).await.unwrap();
+
+        let options = ExecOptions {
+            user: Some("0:44".to_owned()),
+            tty: true,
+            environment: TEXTS
+                .iter()
+                .enumerate()
+                .map(|(number, text)| (format!("T{number}"), (*text).to_owned()))
+                .collect(),
+            ..ExecOptions::default()
+        };
+        let words = [
+            "sh",
+            "-c",
+            "{ id -g; test -t 2 && echo terminal; printf '%s|' \"$T0\" \"$T3\" \"$T6\"; } >/tmp/part; mv /tmp/part /tmp/seen",
+        ];
+        let words = words.map(str::to_owned);
+        docker
+            .exec_with(RUNNING, &words, &options)
+            .await
+            .unwrap_or_else(|error| panic!("{way}: {}", shown(&error)));
+        let seen = seen(&docker).await;
+        assert_eq!(seen, format!("44\nterminal\n{}|{}|{}|", TEXTS[0], TEXTS[3], TEXTS[6]), "{way}");
+
+        let mut linked = spec(LINKED, "busybox", &["true"]);
+        linked.properties.insert(Property::Links, json!([format!("{RUNNING}:db")]));
+        docker.create_container(&linked).await.unwrap();
+        // Names with a further slash are link aliases.
+        let names = async |options: TableOptions| {
+            let table = docker.table_of_containers(&options).await.unwrap();
+            let names = table.as_array().unwrap().iter().flat_map(|row| row["Names"].as_array().unwrap());
+            let names = names.map(|name| name.as_str().unwrap().to_owned());
+            names.filter(|name| !name[1..].contains('/')).collect::<Vec<String>>()
+        };
+        let ours = ("name".to_owned(), "dfab-cli-f".to_owned());
+        let running = names(TableOptions { filters: vec![ours.clone()], ..TableOptions::default() }).await;
+        assert_eq!(running, [format!("/{RUNNING}")], "{way}");
+        let created = TableOptions {
+            all: true,
+            filters: vec![ours, ("status".to_owned(), "created".to_owned())],
+            ..TableOptions::default()
+        };
+        assert_eq!(names(created).await, [format!("/{LINKED}")], "{way}");
+        let last = names(TableOptions { limit: Some(1), ..TableOptions::default() }).await;
+        assert_eq!(last.len(), 1, "{way}: {last:?}");
+        docker.remove_link(LINKED, "db").await.unwrap_or_else(|error| panic!("{way}: {}", shown(&error)));
+        let error = docker.remove_link(LINKED, "db").await.unwrap_err();
+        assert!(!error.is_unreachable(), "{way}: {}", shown(&error));
+        assert!(docker.inspect_container(RUNNING).await.unwrap().is_some(), "{way}: a link is no container");
+
+        let images = docker.images_in_detail(false, Some("busybox")).await.unwrap();
+        assert_eq!(images.as_array().map(Vec::len), Some(1), "{way}: {images}");
+        let networks = docker.find_networks(&["bridge"], &[]).await.unwrap();
+        assert_eq!(networks[0]["Name"], "bridge", "{way}");
+        let id = networks[0]["Id"].as_str().unwrap();
+        assert_eq!(
+            docker.find_networks(&[], &[id]).await.unwrap().as_array().map(Vec::len),
+            Some(1),
+            "{way}"
+        );
+        assert_eq!(docker.find_networks(&["no-such-network"], &[]).await.unwrap(), json!([]), "{way}");
+        let history = docker.image_history("busybox:latest").await.unwrap();
+        assert!(
+            history[0]["Size"].as_u64().is_some() && history[0]["Created"].as_i64().is_some(),
+            "{way}: {history}"
+        );
+        for name in [LINKED, RUNNING] {
+            let _ = docker.remove_container(name, true, true).await;
+        }
+    }
+}
+
+/// What a detached command has written, once it has.
+async fn seen(docker: &CliBackend) -> String {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match docker.copy_from_container(RUNNING, "/tmp/seen").await {
+            Ok(stream) => {
+                let archive = all(Ok(stream)).await;
+                let mut archive = tar::Archive::new(archive.as_slice());
+                let mut text = String::new();
+                let mut file = archive.entries().unwrap().next().unwrap().unwrap();
+                std::io::Read::read_to_string(&mut file, &mut text).unwrap();
+                return text;
+            }
+            Err(error) => assert!(error.is_not_found() && Instant::now() < deadline, "{}", shown(&error)),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
