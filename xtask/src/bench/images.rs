@@ -73,6 +73,15 @@ impl Bench<'_> {
             let (seconds, peak) = watched(dfab(&["docker.load_image", "dfab.tar", "--timeout", "600"]))?;
             load_times.push(seconds);
             peaks[1] = peaks[1].max(peak);
+            // A round takes minutes on a slow disk; one that is cut off has still said something.
+            let last = |times: &[f64]| times.last().copied().unwrap_or_default();
+            eprintln!(
+                "round: save {:.2} s (ssh {:.2} s), load {:.2} s (ssh {:.2} s)",
+                last(&save_times),
+                last(&ssh_save),
+                last(&load_times),
+                last(&ssh_load)
+            );
         }
         println!("image of {} MB over SSH, speed against `ssh` itself", SIZE / 1_000_000);
         let [ssh_save, ssh_load] = [ssh_save, ssh_load].map(median);
