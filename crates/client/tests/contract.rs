@@ -1,18 +1,16 @@
-//! The contract suite over the backends of this crate.
-//!
-//! The engine in memory always; real ones where `DFAB_LIVE_ENGINES` gives their sockets (an image
-//! `busybox:latest` must be there).
+//! The contract suite over the engine in memory. `dfab-tests` runs it over real engines, all backends.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
-
-#[path = "common/engine.rs"]
-mod engine;
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use dfab_client::MemoryBackend;
 use dfab_client::contract::{Fixture, Outcome, run};
 use dfab_client::memory::Behaviour;
+use dfab_map::image::ImageName;
 use dfab_map::spec::Properties;
-use engine::{Engines, image};
+
+fn image(name: &str) -> ImageName {
+    ImageName::expand(name, None, None).unwrap()
+}
 
 fn assert_kept(outcomes: &[Outcome]) {
     assert!(outcomes.len() > 15);
@@ -33,11 +31,4 @@ async fn the_engine_in_memory_keeps_the_contract() {
     let fixture =
         Fixture { ending_image: image("ending"), ..Fixture::with_shell(image("busybox"), "contract") };
     assert_kept(&run(&engine, &fixture).await);
-}
-
-#[tokio::test]
-async fn the_api_backend_keeps_the_contract() {
-    for engine in Engines::take().await.iter() {
-        assert_kept(&run(engine.as_ref(), &Fixture::with_shell(image("busybox"), "contract")).await);
-    }
 }

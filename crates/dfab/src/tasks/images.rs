@@ -234,6 +234,7 @@ async fn save_image(run: &Run, arguments: &Arguments) -> Result<Report> {
         run.result_line(&format!("would save {image} to {name}"));
         return Ok(Report { rows: Some(rows), ..Report::done("docker.save_image") });
     }
+    archive::take_small_pages();
     let backend = run.backend().await?;
     let transfer = Transfer::new(&run.console, run.host_text(), &format!("save {image}"));
     let (stream, wire) = match compressed_save(run, backend.as_ref(), image).await? {
@@ -357,6 +358,7 @@ async fn load_image(run: &Run, arguments: &Arguments) -> Result<Report> {
         run.result_line(&format!("would load {name}"));
         return Ok(Report { rows: Some(rows), would_change: true, ..Report::done("docker.load_image") });
     }
+    archive::take_small_pages();
     let backend = run.backend().await?;
     let transfer = Transfer::new(&run.console, run.host_text(), &format!("load {name}"));
     let size = archive.size;
