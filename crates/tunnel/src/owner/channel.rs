@@ -142,6 +142,11 @@ impl Live {
         self.look = true;
     }
 
+    /// Whether nobody wants it any more, and only its last bytes and the server's close are missing.
+    pub(super) fn is_let_go(&self) -> bool {
+        self.let_go.is_some()
+    }
+
     /// When it must be looked at even if nothing happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.let_go.filter(|since| since.elapsed() < LINGER).map(|since| since + LINGER)

@@ -250,6 +250,15 @@ impl Owner {
     /// Opens, reads, writes and frees. Returns whether a channel has more to do at once.
     fn pump_all(&mut self) -> Result<bool, End> {
         self.open_next()?;
+        if self.closing.is_some() {
+            // The answer to an open that was under way when the session was closed: its stream may be in a pool, which
+            // keeps it, and nobody else would let go of it.
+            let error = Error::Closed { host: self.host.clone() };
+            for live in self.channels.values_mut().filter(|live| !live.is_exec() && !live.is_let_go()) {
+                live.port.fail(error.clone());
+                live.let_go();
+            }
+        }
         let mut again = false;
         let mut freed_exec = false;
         let mut gone = Vec::new();
