@@ -71,7 +71,9 @@ fn expect_ties(host: &Host<'_>, version: &str, when: &str) {
         "n=0; while [ \"$({read})\" != {version} ] && [ $n -lt 200 ]; do n=$((n+1)); sleep 0.1; done"
     ));
     assert_eq!(inside("reader", "cat /shared/version"), version, "{when}: the volume of app");
-    let address = host.container("tied_map.app", "{{.NetworkSettings.Networks.bridge.IPAddress}}").unwrap();
+    let address = host
+        .container("tied_map.app", "{{.NetworkSettings.Networks.bridge.IPAddress}}")
+        .expect("it is there");
     assert!(inside("linked", "cat /etc/hosts").contains(&format!("{address}\tthe-app")), "{when}: the link");
 }
 

@@ -132,7 +132,7 @@ async fn addresses_of_a_host_by_every_program() {
     let found = network::get_ip4_address(&deploy, &interface).await.unwrap().unwrap();
     assert_eq!(found.to_string(), host.run("hostname -I | cut -d' ' -f1"));
     assert_eq!(network::get_ip6_address(&deploy, "lo").await.unwrap().map(network::expanded).as_deref(), {
-        let has_six = host.run("ip -6 -o addr show dev lo") != "";
+        let has_six = !host.run("ip -6 -o addr show dev lo").is_empty();
         has_six.then_some("0000:0000:0000:0000:0000:0000:0000:0001")
     });
     let error = network::get_ip4_address(&deploy, "no such").await.unwrap_err();
