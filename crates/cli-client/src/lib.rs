@@ -100,8 +100,8 @@
 //!   arguments take the same ways, but the file.
 //!   A prefix that changes to a user who is neither root nor the caller cannot open standard input:
 //!   such a host needs a session as that user.
-//! * `docker` 26.1.5 itself drops `--device-read-bps` and its three siblings without a word: such a container is
-//!   planned anew by every update there. The programs of 20.10 and 28.5 do not, nor does the Engine API.
+//! * `docker` 23.0 to 27.1 itself drops `--device-read-bps` and its three siblings without a word
+//!   (<https://github.com/docker/cli/issues/5321>): they are refused there as `Unsupported`.
 //! * Identity tokens (the user name `<token>`) serve pulls and pushes; `docker login` takes none, and says so.
 //! * The layers of a history have no `Tags`.
 //! * A pull reports lines, not bytes, for that is what the program prints without a terminal.

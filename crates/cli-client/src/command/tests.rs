@@ -342,6 +342,12 @@ fn what_the_program_cannot_express_is_an_error_that_says_so() {
             json!({"StartInterval": 5}),
             "`start_interval` of a health check before docker 25.0",
         ),
+        (
+            (26, 1),
+            DeviceWriteIops,
+            json!([{"Path": "/dev/sda", "Rate": 7}]),
+            "`device_write_iops` with docker 23.0 to 27.1, which drops --device-write-iops",
+        ),
         (NEW, Healthcheck, json!({"Test": ["odd", "x"]}), "the health check test `odd x`"),
         (
             OLD,
