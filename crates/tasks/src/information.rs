@@ -161,7 +161,7 @@ pub async fn containers(backend: &dyn Backend, options: ContainerOptions) -> Res
     Ok(Rows { columns, rows: elements(&answer).map(row).collect() })
 }
 
-/// Returns the table of networks.
+/// Returns the table of networks by name, as `docker network ls` does: engines list them in no order.
 ///
 /// # Errors
 ///
@@ -172,10 +172,11 @@ pub async fn networks(backend: &dyn Backend, full_ids: bool) -> Result<Rows, Err
         let name = |key: &str| text(&network[key]);
         vec![id(&network["Id"], full_ids), name("Name"), name("Driver"), name("Scope")]
     };
-    Ok(Rows { columns: NETWORK_COLUMNS.to_vec(), rows: elements(&answer).map(row).collect() })
+    let rows = by_name(elements(&answer)).into_iter().map(row).collect();
+    Ok(Rows { columns: NETWORK_COLUMNS.to_vec(), rows })
 }
 
-/// Returns the table of volumes.
+/// Returns the table of volumes by name.
 ///
 /// # Errors
 ///
@@ -183,7 +184,14 @@ pub async fn networks(backend: &dyn Backend, full_ids: bool) -> Result<Rows, Err
 pub async fn volumes(backend: &dyn Backend) -> Result<Rows, Error> {
     let answer = backend.information(Information::Volumes).await?;
     let row = |volume: &Value| vec![text(&volume["Name"]), text(&volume["Driver"])];
-    Ok(Rows { columns: VOLUME_COLUMNS.to_vec(), rows: elements(&answer["Volumes"]).map(row).collect() })
+    let rows = by_name(elements(&answer["Volumes"])).into_iter().map(row).collect();
+    Ok(Rows { columns: VOLUME_COLUMNS.to_vec(), rows })
+}
+
+fn by_name<'a>(items: impl Iterator<Item = &'a Value>) -> Vec<&'a Value> {
+    let mut items: Vec<&Value> = items.collect();
+    items.sort_by_key(|item| item["Name"].as_str());
+    items
 }
 
 fn elements(value: &Value) -> impl Iterator<Item = &Value> {
