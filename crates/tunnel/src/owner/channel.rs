@@ -172,7 +172,11 @@ impl Live {
                 self.port.exited(Exit::Unknown);
                 self.free()
             }
-            result => result,
+            result => {
+                // What waits is in libssh2, where neither the socket nor a caller who has room tells of it.
+                self.look |= matches!(result, Ok(Turn::Again));
+                result
+            }
         }
     }
 

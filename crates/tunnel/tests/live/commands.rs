@@ -32,6 +32,29 @@ async fn output_status_and_signal_come_back_apart() {
     session.close().await.unwrap();
 }
 
+/// All of it lies in libssh2 when somebody has room for it: neither the socket nor the caller says then that more waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_arrived_is_handed_on_without_anything_else_happening() {
+    if !enabled("what_has_arrived_is_handed_on_without_anything_else_happening") {
+        return;
+    }
+    let sshd = Sshd::start("");
+    let mut options = sshd.options();
+    options.keepalive = None;
+    let session = Session::connect(options).await.unwrap();
+    // Less than the first window, more than one turn of the owner.
+    let mut process = session.exec("head -c 2000000 /dev/zero; echo done >&2").await.unwrap();
+    let (stdout, mut stderr) = (process.stdout.take().unwrap(), process.stderr.take().unwrap());
+    let mut text = [0; 5];
+    stderr.read_exact(&mut text).await.unwrap();
+    // Only a test of less is made where the end takes longer to arrive.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(stdout);
+    let exit = tokio::time::timeout(PATIENCE, process.exit()).await.expect("the end is behind the output");
+    assert_eq!(exit.unwrap(), Exit::Status(0));
+    session.close().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn input_is_fed_and_output_streams_while_it_runs() {
     if !enabled("input_is_fed_and_output_streams_while_it_runs") {
