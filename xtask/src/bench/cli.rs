@@ -17,14 +17,7 @@ const CHANNEL: &str = "Starting session: ";
 impl Bench<'_> {
     /// Measures both backends in turn.
     pub(super) fn by_command_lines(&self) -> Result<()> {
-        let folder = self.lab.folder.join("bench");
-        fs::create_dir_all(&folder).context("cannot make a folder for the map")?;
-        let instances: Vec<String> = (1..=CONTAINERS).map(|number| format!("i{number}")).collect();
-        let map = format!(
-            "name: bench\napp:\n  image: busybox\n  instances: [{}]\n  create_options:\n    command: sleep 1000\n",
-            instances.join(", ")
-        );
-        fs::write(folder.join("bench.yaml"), map).context("cannot write the map")?;
+        let folder = self.write_instances(CONTAINERS)?;
         let update = |backend: &str| {
             let mut command = Command::new(&self.dfab);
             command.current_dir(&folder).arg("--ssh-config-path").arg(self.lab.ssh_config());

@@ -8,6 +8,7 @@
 //! Rounds alternate between the things that are compared, so that a busy machine disturbs all alike.
 
 use std::cell::Cell;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -125,6 +126,19 @@ impl Bench<'_> {
 
     fn docker_host(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    /// Writes the map `bench` with that many instances of the configuration `app`, and returns its folder.
+    fn write_instances(&self, count: usize) -> Result<PathBuf> {
+        let folder = self.lab.folder.join("bench");
+        fs::create_dir_all(&folder).context("cannot make a folder for the map")?;
+        let instances: Vec<String> = (1..=count).map(|number| format!("i{number}")).collect();
+        let map = format!(
+            "name: bench\napp:\n  image: busybox\n  instances: [{}]\n  create_options:\n    command: sleep 1000\n",
+            instances.join(", ")
+        );
+        fs::write(folder.join("bench.yaml"), map).context("cannot write the map")?;
+        Ok(folder)
     }
 
     /// Prints a figure against what it is compared with. `limit` is what was promised: at most so many times that.

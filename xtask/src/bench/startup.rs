@@ -1,7 +1,6 @@
 //! Startup of 20 independent containers against the limit of the engine: the same create and start calls from a bare
 //! client, eight at once.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -25,14 +24,7 @@ const LIMIT: f64 = 1.10;
 impl Bench<'_> {
     /// Measures locally and over SSH.
     pub(super) fn startup_of_many(&self) -> Result<()> {
-        let folder = self.lab.folder.join("bench");
-        fs::create_dir_all(&folder).context("cannot make a folder for the map")?;
-        let instances: Vec<String> = (1..=CONTAINERS).map(|number| format!("i{number}")).collect();
-        let map = format!(
-            "name: bench\napp:\n  image: busybox\n  instances: [{}]\n  create_options:\n    command: sleep 1000\n",
-            instances.join(", ")
-        );
-        fs::write(folder.join("bench.yaml"), map).context("cannot write the map")?;
+        let folder = self.write_instances(CONTAINERS)?;
         let startup = |where_: &[&str]| {
             let mut command = Command::new(&self.dfab);
             command.current_dir(&folder).args(where_).args([
