@@ -106,19 +106,23 @@ async fn a_build_that_fails_says_what_failed() {
     }
 }
 
+/// A container that ends by itself.
+fn ends_at_once(name: &str) -> ContainerSpec {
+    ContainerSpec {
+        name: name.into(),
+        image: image("busybox"),
+        properties: Properties::from([(Property::Command, json!(["true"]))]),
+        first_endpoint: None,
+        own_labels: BTreeMap::new(),
+    }
+}
+
 #[tokio::test]
 async fn files_are_copied_and_containers_exported_and_imported() {
     for engine in Engines::take().await.iter() {
         let name = "dfab-test.copies";
         let _ = engine.remove_container(name, true, true).await;
-        let spec = ContainerSpec {
-            name: name.into(),
-            image: image("busybox"),
-            properties: Properties::from([(Property::Command, json!(["true"]))]),
-            first_endpoint: None,
-            own_labels: BTreeMap::new(),
-        };
-        engine.create_container(&spec).await.unwrap();
+        engine.create_container(&ends_at_once(name)).await.unwrap();
         engine.copy_to_container(name, "/", reader(tar(&[("srv/copied", "ä $ ' \"\n")]))).await.unwrap();
         let copied = bytes(engine.copy_from_container(name, "/srv/copied").await.unwrap()).await;
         assert_eq!(text_in(&copied, "copied"), "ä $ ' \"\n");
@@ -166,14 +170,7 @@ async fn events_are_told_as_they_happen_and_those_before_on_request() {
             vec![("type".to_owned(), "container".to_owned()), ("container".to_owned(), name.to_owned())];
         let options = EventOptions { filters, ..EventOptions::default() };
         let mut events = engine.events(&options).await.unwrap();
-        let spec = ContainerSpec {
-            name: name.into(),
-            image: image("busybox"),
-            properties: Properties::from([(Property::Command, json!(["true"]))]),
-            first_endpoint: None,
-            own_labels: BTreeMap::new(),
-        };
-        engine.create_container(&spec).await.unwrap();
+        engine.create_container(&ends_at_once(name)).await.unwrap();
         engine.start_container(name).await.unwrap();
         let mut seen = Vec::new();
         // Some engines tell of more in between.
