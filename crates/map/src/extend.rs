@@ -74,7 +74,7 @@ pub(crate) fn extend(map: &Map) -> Extension {
     };
 
     let mut incomplete = HashSet::new();
-    let mut done: Vec<Option<Container>> = vec![None; map.containers.len()];
+    let mut done: Vec<Option<Box<Container>>> = vec![None; map.containers.len()];
     for at in order {
         let (name, written) = map.containers.get_index(at).expect("it is a number of a configuration");
         let is_missing =
@@ -87,7 +87,8 @@ pub(crate) fn extend(map: &Map) -> Extension {
         let extended = match known.next() {
             None => written.clone(),
             Some(first) => {
-                let mut extended = Container { is_abstract: false, ..parent(first).clone() };
+                let mut extended = parent(first).clone();
+                extended.is_abstract = false;
                 for next in known {
                     container::merge(&mut extended, parent(next), Lists::AndScalars);
                 }
@@ -108,7 +109,7 @@ pub(crate) fn extend(map: &Map) -> Extension {
 }
 
 /// Returns a copy of `map` with other configurations.
-fn with_containers(map: &Map, containers: IndexMap<ConfigName, Container>) -> Map {
+fn with_containers(map: &Map, containers: IndexMap<ConfigName, Box<Container>>) -> Map {
     Map {
         containers,
         name: map.name.clone(),

@@ -181,7 +181,7 @@ fn any_map() -> impl Strategy<Value = Map> {
         |(containers, volumes, networks, host, groups, (repository, set_hostname, parent_names))| {
             let mut map = Map::new(MapName::new("m").unwrap());
             for (name, container, extends) in containers {
-                map.containers.insert(name, Container { extends, ..container });
+                map.containers.insert(name, Box::new(Container { extends, ..container }));
             }
             map.volumes.extend(volumes);
             map.networks.extend(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Bound;
+use std::ops::{Bound, Deref};
 use std::sync::Arc;
 
 use compact_str::CompactString;
@@ -13,7 +13,7 @@ use compact_str::CompactString;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
     /// The name of the text as the caller gave it, usually a path relative to the project file.
-    pub file: Arc<str>,
+    pub file: FileName,
     /// Line, from one.
     pub line: u32,
     /// Column in characters, from one.
@@ -22,8 +22,33 @@ pub struct Position {
 
 impl Position {
     /// Makes a position.
-    pub fn new(file: impl Into<Arc<str>>, line: u32, column: u32) -> Self {
+    pub fn new(file: impl Into<FileName>, line: u32, column: u32) -> Self {
         Self { file: file.into(), line, column }
+    }
+}
+
+/// The name of a source text. All positions in a text share one.
+///
+/// Maps hold a position for nearly everything that is written in them: it is a single pointer for that.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileName(Arc<Box<str>>);
+
+impl Deref for FileName {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for FileName {
+    fn from(name: &str) -> Self {
+        Self(Arc::new(name.into()))
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
     }
 }
 
@@ -118,17 +143,15 @@ impl Origins {
     /// nothing of the parent's below it; lists and options do, since they are merged.
     #[must_use]
     pub fn inheriting(&self, parent: &Self) -> Self {
-        let mut heir = self.clone();
-        heir.records();
-        heir.inherited = Some(match parent.inherited {
-            None => Arc::clone(&parent.own),
-            Some(_) => {
-                let mut parent = parent.clone();
-                parent.records();
-                parent.own
-            }
-        });
-        heir
+        Self { own: self.all(), inherited: Some(parent.all()) }
+    }
+
+    /// Returns all records in one place.
+    fn all(&self) -> Arc<Records> {
+        if self.inherited.is_none() {
+            return Arc::clone(&self.own);
+        }
+        Arc::new(self.at_or_below("").map(|(key, position)| (key.clone(), position.clone())).collect())
     }
 
     fn exactly(&self, path: &str) -> Option<&Position> {
@@ -172,8 +195,7 @@ impl Origins {
     /// Returns all records in one place, to change them.
     fn records(&mut self) -> &mut Records {
         if self.inherited.is_some() {
-            let all = self.at_or_below("").map(|(key, position)| (key.clone(), position.clone()));
-            self.own = Arc::new(all.collect());
+            self.own = self.all();
             self.inherited = None;
         }
         Arc::make_mut(&mut self.own)

@@ -173,7 +173,9 @@ impl<'a> Volumes<'a> {
 
     /// Returns a configuration by its number in document order.
     pub(crate) fn configuration(&self, number: usize) -> (&'a ConfigName, &'a Container) {
-        self.map.containers.get_index(number).expect("it is a number of a configuration")
+        let (name, container) =
+            self.map.containers.get_index(number).expect("it is a number of a configuration");
+        (name, container)
     }
 
     /// Returns the number of a configuration in document order.

@@ -355,7 +355,7 @@ fn a_chain_of_a_hundred_thousand_configurations_is_ordered() {
         let links = (number + 1 < LENGTH).then_some(Link { container, alias: None });
         let extends = (number + 1 < LENGTH).then(|| name(number + 1));
         let (links, extends) = (Vec::from_iter(links), Vec::from_iter(extends));
-        map.containers.insert(name(number), Container { links, extends, ..Container::default() });
+        map.add(&name(number), Container { links, extends, ..Container::default() }).unwrap();
     }
     // Every configuration would inherit the links of all its parents: the chains are tried apart.
     let graph = Dependencies::new(&map, &Tables::default()).unwrap();

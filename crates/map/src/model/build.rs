@@ -17,7 +17,7 @@ impl Map {
     ///
     /// [`InvalidName`] for the name of the configuration.
     pub fn add(&mut self, name: &str, container: Container) -> Result<&mut Self, InvalidName> {
-        self.containers.insert(ConfigName::new(name)?, container);
+        self.containers.insert(ConfigName::new(name)?, Box::new(container));
         Ok(self)
     }
 

@@ -12,8 +12,9 @@ use crate::value::{Late, Value};
 pub struct Map {
     /// The first part of every Docker name made from this map.
     pub name: MapName,
-    /// Container configurations in document order.
-    pub containers: IndexMap<ConfigName, Container>,
+    /// Container configurations in document order. They are large: the table of their names stays small
+    /// without them.
+    pub containers: IndexMap<ConfigName, Box<Container>>,
     /// Volume aliases.
     pub volumes: IndexMap<VolumeAlias, Volume>,
     /// Host paths of the aliases used in `binds`.

@@ -32,7 +32,7 @@ fn map_node(map: &Map) -> Node {
     root.boolean("use_attached_parent_name", map.use_attached_parent_name);
     root.list("clients", &map.clients, |client| text(client));
     root.late("host_root", map.host_root.as_ref());
-    root.mapping("containers", &map.containers, container::node);
+    root.mapping("containers", &map.containers, |container| container::node(container));
     root.mapping("volumes", &map.volumes, volume);
     root.put("host", mapping(map.host.iter().map(|(alias, path)| (alias.to_string(), host_path(path)))));
     root.mapping("networks", &map.networks, network);

@@ -1,7 +1,6 @@
 //! From parser events to nodes, with a stack instead of recursion.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag as RawTag};
 
@@ -10,7 +9,7 @@ use super::{
     Content, Entry, Key, MAX_DEPTH, MAX_FINDINGS, MAX_NODES, MAX_TEXT, Node, Scalar, ScalarKind, Tag,
 };
 use crate::diagnostic::{Finding, FindingKind, Findings, Sources, nearest};
-use crate::position::Position;
+use crate::position::{FileName, Position};
 
 /// Reads the one document of `text`. An empty text is a null.
 ///
@@ -74,7 +73,7 @@ enum PendingKey {
 }
 
 struct Builder<'a> {
-    file: Arc<str>,
+    file: FileName,
     lines: Vec<&'a str>,
     findings: Vec<Finding>,
     stack: Vec<Frame>,
