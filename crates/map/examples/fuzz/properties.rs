@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dfab_map::diagnostic::{Findings, RenderOptions, Sources, render_all};
-use dfab_map::load::{self, LoadOptions};
+use dfab_map::load::{self, LoadOptions, Loaded};
+use dfab_map::model::Map;
 use dfab_map::value::{Tables, Value};
 use dfab_map::{check, extend, show, yaml};
 
@@ -23,8 +24,9 @@ pub fn corpus(folder: &Path) -> std::io::Result<Vec<String>> {
     files.iter().map(|file| std::fs::read_to_string(file.path())).collect()
 }
 
-/// Checks a text: nothing panics or takes long; what was read is written and read back equal; what was
-/// loaded is shown and loaded back equal, as it was written and extended.
+/// Checks a text: nothing panics or takes long; what was read is written and read back equal; a map is
+/// the same and has the same findings entry by entry and as a whole; what was loaded is shown and loaded
+/// back equal, as it was written and extended.
 ///
 /// Returns the shape of what the loader said: its messages without the quoted parts.
 ///
@@ -63,7 +65,16 @@ fn holds(text: &str) -> Result<Vec<String>, String> {
         }
         Err(findings) => say(&findings, &mut said)?,
     }
-    match load::map(text, &options) {
+    let loaded = load::map(text, &options);
+    if let Ok(node) = yaml::parse(text, "f.yaml") {
+        let whole = load::map_node(node, Sources::of("f.yaml", text), &options);
+        if !is_same(&loaded, &whole) {
+            return Err("entry by entry it is not what it is as a whole".to_owned());
+        }
+    } else if loaded.is_ok() {
+        return Err("loaded from no valid YAML".to_owned());
+    }
+    match loaded {
         Ok(loaded) => {
             let map = loaded.value;
             comes_back(&map, &options)?;
@@ -85,7 +96,19 @@ fn holds(text: &str) -> Result<Vec<String>, String> {
     Ok(said)
 }
 
-fn comes_back(map: &dfab_map::model::Map, options: &LoadOptions<'_>) -> Result<(), String> {
+fn is_same(one: &Result<Loaded<Map>, Findings>, other: &Result<Loaded<Map>, Findings>) -> bool {
+    match (one, other) {
+        (Ok(one), Ok(other)) => {
+            // The texts show the order too.
+            show::map(&one.value) == show::map(&other.value) && one.warnings == other.warnings
+        }
+        // Beyond that, which of them are kept depends on the order of reading.
+        (Err(one), Err(other)) => one == other || one.0.len() > load::MAX_FINDINGS,
+        _ => false,
+    }
+}
+
+fn comes_back(map: &Map, options: &LoadOptions<'_>) -> Result<(), String> {
     let shown = show::map(map);
     match load::map(&shown, options) {
         Ok(again) if again.value == *map => Ok(()),

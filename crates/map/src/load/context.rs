@@ -17,7 +17,7 @@ pub(super) struct Context {
     dropped: usize,
     /// Errors and warnings among the findings.
     kept: [usize; 2],
-    /// Map and object that are being read.
+    /// The object that is being read.
     subject: Subject,
     /// Path of the property inside the object; empty is the object itself.
     path: String,
@@ -77,11 +77,6 @@ impl Context {
             None => format!("known keys are {}", list(known)),
         };
         self.push(Finding::error(FindingKind::UnknownKey, message).at(key.place()).hint(hint));
-    }
-
-    /// Reads something inside the map of this name.
-    pub(super) fn in_map(&mut self, name: &str) {
-        self.subject.map = Some(name.to_owned());
     }
 
     /// Reads an object; yields what was read and its positions, of which `key` is the first.
@@ -157,8 +152,11 @@ impl Context {
         }
     }
 
-    /// Returns the findings, and how many were dropped.
-    pub(super) fn into_findings(self) -> (Vec<Finding>, usize) {
+    /// Returns the findings, which are about the map of this name, and how many were dropped.
+    pub(super) fn into_findings(mut self, map: Option<&str>) -> (Vec<Finding>, usize) {
+        for finding in &mut self.findings {
+            finding.subject.map = map.map(str::to_owned);
+        }
         (self.findings, self.dropped)
     }
 }

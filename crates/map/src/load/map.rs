@@ -4,11 +4,11 @@ use super::context::{Context, list};
 use super::elements;
 use super::links::reference;
 use super::volumes::{host_path, network, volume};
-use super::{LoadOptions, container, given_name, keys, name_of_file};
-use crate::diagnostic::{Finding, FindingKind, nearest};
+use super::{LoadOptions, Loaded, container, given_name, keys, loaded, name_of_file};
+use crate::diagnostic::{Finding, FindingKind, Findings, Sources, nearest};
 use crate::model::Map;
 use crate::names::{ClientName, ConfigName, InvalidName, MapName, NetworkName, PRESET_NETWORKS, VolumeAlias};
-use crate::yaml::{Content, Entry, Key, Node};
+use crate::yaml::{Entry, Key, Node};
 
 const TEXT: &str = "accepted is a text";
 const BOOLEAN: &str = "accepted are `true` and `false`";
@@ -20,48 +20,77 @@ const VOLUMES: &str =
     "accepted are an absolute path inside containers, or a mapping with `default_path`, `driver`, …";
 const NETWORKS: &str = "accepted is a mapping with `driver`, `internal`, …";
 
-/// Reads a whole map.
-pub(super) fn read(root: Node, options: &LoadOptions<'_>, context: &mut Context) -> Option<Map> {
-    let Some(entries) = root.mapping() else {
-        if !root.is_failed() {
-            let message = match root.is_null() {
-                true => "the document is empty; a map is a mapping with a `name`".to_owned(),
-                false => format!("a map is a mapping, found {}", root.describe()),
-            };
-            context.push(root.error(FindingKind::Load, message));
-        }
-        return None;
-    };
-    // Without a name, the rest is still read, so that its findings come in the same run.
-    let name = name(&root, entries, options, context);
-    let placeholder = || MapName::new("unnamed").ok();
-    let mut map = Map::new(name.clone().or_else(placeholder)?);
-    map.origins.set("", root.position.clone());
-    std::mem::swap(&mut context.origins, &mut map.origins);
-    if let Content::Mapping(entries) = root.content {
-        // Each entry is given back as soon as it is read: it is in the caches then.
-        entries.into_iter().for_each(|entry| property(&mut map, &entry, context));
-    }
-    std::mem::swap(&mut context.origins, &mut map.origins);
-    name.map(|_| map)
+/// Reads a map, one entry of its root after the other.
+pub(super) struct Reader<'a> {
+    options: &'a LoadOptions<'a>,
+    /// Holds the map's own positions between the entries.
+    pub(super) context: Context,
+    map: Map,
+    name: Name,
 }
 
-/// Determines the name (map-model §10.1).
-fn name(root: &Node, entries: &[Entry], options: &LoadOptions<'_>, context: &mut Context) -> Option<MapName> {
-    let name = match options.name {
-        Some("") => given_name(name_of_file(options.file), context)?,
-        Some(name) => given_name(name, context)?,
-        None => match entries.iter().find(|entry| entry.key.text == "name").map(|entry| &entry.value) {
-            Some(node) if !node.is_null() => context.name(node, "the name of the map", MapName::new)?,
-            _ => {
-                let finding = root.error(FindingKind::Load, "the map has no name");
-                context.push(finding.hint("add `name: …` at the top of the file"));
-                return None;
+/// The name of the map, as far as the text gives it.
+enum Name {
+    /// It has not come yet.
+    Missing,
+    Valid(MapName),
+    /// It has been reported.
+    Invalid,
+}
+
+impl From<Option<MapName>> for Name {
+    fn from(name: Option<MapName>) -> Self {
+        name.map_or(Self::Invalid, Self::Valid)
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(options: &'a LoadOptions<'a>) -> Self {
+        let mut context = Context::default();
+        let name = match options.name {
+            Some("") => given_name(name_of_file(options.file), &mut context).into(),
+            Some(name) => given_name(name, &mut context).into(),
+            None => Name::Missing,
+        };
+        let unnamed = MapName::new("unnamed").expect("the word keeps the rule of names");
+        Self { options, context, map: Map::new(unnamed), name }
+    }
+
+    /// Reads an entry, whose eager tags have been applied.
+    pub(super) fn entry(&mut self, entry: &Entry) {
+        // map-model §10.1. Without a name the rest is still read, so that its findings come in the same run.
+        if entry.key.text == "name" && self.options.name.is_none() && !entry.value.is_null() {
+            self.name = self.context.name(&entry.value, "the name of the map", MapName::new).into();
+        }
+        property(&mut self.map, entry, &mut self.context);
+    }
+
+    /// Yields the map after its last entry.
+    pub(super) fn finish(mut self, root: &Node, sources: Sources) -> Result<Loaded<Map>, Findings> {
+        if root.mapping().is_none() {
+            if !root.is_failed() {
+                let message = match root.is_null() {
+                    true => "the document is empty; a map is a mapping with a `name`".to_owned(),
+                    false => format!("a map is a mapping, found {}", root.describe()),
+                };
+                self.context.push(root.error(FindingKind::Load, message));
             }
-        },
-    };
-    context.in_map(&name);
-    Some(name)
+            return loaded(None, self.context.into_findings(None), sources);
+        }
+        let name = match self.name {
+            Name::Valid(name) => Some(name),
+            Name::Invalid => None,
+            Name::Missing => {
+                let finding = root.error(FindingKind::Load, "the map has no name");
+                self.context.push(finding.hint("add `name: …` at the top of the file"));
+                None
+            }
+        };
+        let mut origins = std::mem::take(&mut self.context.origins);
+        origins.set("", root.position.clone());
+        let findings = self.context.into_findings(name.as_deref());
+        loaded(name.map(|name| Map { name, origins, ..self.map }), findings, sources)
+    }
 }
 
 fn property(map: &mut Map, entry: &Entry, context: &mut Context) {

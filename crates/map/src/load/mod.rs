@@ -2,8 +2,9 @@
 //!
 //! Loading has three stages. [`crate::yaml`] reads the text into nodes with positions. Eager tags
 //! (`!path`, `!env`) are applied to the nodes. Then each property's reader turns its nodes into normal
-//! form, and reports what it cannot; one file here is one family of properties. All findings of a
-//! text are reported together, at most [`MAX_FINDINGS`]. Nothing late is looked up.
+//! form, and reports what it cannot; one file here is one family of properties. The entries of a map
+//! go through all three one after the other, so that a large map never is a tree as a whole. All findings
+//! of a text are reported together, at most [`MAX_FINDINGS`]. Nothing late is looked up.
 //!
 //! What depends on other configurations is not judged here: see [`crate::extend`] and
 //! [`crate::check`] for inheritance and cross-references.
@@ -34,7 +35,7 @@ use crate::diagnostic::{Finding, FindingKind, Findings, Severity, Sources};
 use crate::model::{Clients, Map};
 use crate::names::MapName;
 use crate::value::Lookup;
-use crate::yaml::{self, Node};
+use crate::yaml::{self, Content, Node, Root};
 use context::Context;
 
 /// The most findings that one load reports; a last one says how many more there are.
@@ -72,8 +73,16 @@ pub struct Loaded<T> {
 /// All findings of the text, in the order of their places: `Load`, `InvalidInput`, `UnknownKey`,
 /// `Unresolved`. Warnings are among them.
 pub fn map(text: &str, options: &LoadOptions<'_>) -> Result<Loaded<Map>, Findings> {
-    let root = yaml::parse(text, options.file)?;
-    map_node(root, Sources::of(options.file, text), options)
+    let mut reader = map::Reader::new(options);
+    let root = yaml::entries(text, options.file, &mut |mut entry| {
+        tags::apply(&mut entry.value, options.lookup, &mut reader.context);
+        reader.entry(&entry);
+    })?;
+    let sources = Sources::of(options.file, text);
+    match root {
+        Root::Given(root) => reader.finish(&root, sources),
+        Root::Whole(root) => map_node(root, sources, options),
+    }
 }
 
 /// Loads a map from a node, for maps that stand inside another document.
@@ -83,8 +92,18 @@ pub fn map(text: &str, options: &LoadOptions<'_>) -> Result<Loaded<Map>, Finding
 /// # Errors
 ///
 /// As [`map`].
-pub fn map_node(root: Node, sources: Sources, options: &LoadOptions<'_>) -> Result<Loaded<Map>, Findings> {
-    finish(sources, options, root, |root, context| map::read(root, options, context))
+pub fn map_node(
+    mut root: Node,
+    sources: Sources,
+    options: &LoadOptions<'_>,
+) -> Result<Loaded<Map>, Findings> {
+    let mut reader = map::Reader::new(options);
+    tags::apply(&mut root, options.lookup, &mut reader.context);
+    if let (None, Content::Mapping(entries)) = (root.tag, &mut root.content) {
+        // Each entry is given back as soon as it is read: it is in the caches then.
+        std::mem::take(entries).into_iter().for_each(|entry| reader.entry(&entry));
+    }
+    reader.finish(&root, sources)
 }
 
 /// Loads client configurations from YAML (map-model §4).
@@ -103,24 +122,22 @@ pub fn clients(text: &str, options: &LoadOptions<'_>) -> Result<Loaded<Clients>,
 ///
 /// As [`map`].
 pub fn clients_node(
-    root: Node,
+    mut root: Node,
     sources: Sources,
     options: &LoadOptions<'_>,
 ) -> Result<Loaded<Clients>, Findings> {
-    finish(sources, options, root, |root, context| Some(clients::read(&root, context)))
-}
-
-/// Applies eager tags, reads, and puts the findings in order.
-fn finish<T>(
-    sources: Sources,
-    options: &LoadOptions<'_>,
-    mut root: Node,
-    read: impl FnOnce(Node, &mut Context) -> Option<T>,
-) -> Result<Loaded<T>, Findings> {
     let mut context = Context::default();
     tags::apply(&mut root, options.lookup, &mut context);
-    let value = read(root, &mut context);
-    let (findings, dropped) = context.into_findings();
+    let clients = clients::read(&root, &mut context);
+    loaded(Some(clients), context.into_findings(None), sources)
+}
+
+/// Puts the findings in order, of which some were dropped, and yields what was read if it may be used.
+fn loaded<T>(
+    value: Option<T>,
+    (findings, dropped): (Vec<Finding>, usize),
+    sources: Sources,
+) -> Result<Loaded<T>, Findings> {
     let mut findings = Findings(in_order(findings, dropped));
     sources.fill_all(&mut findings);
     match value {

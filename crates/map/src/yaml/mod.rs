@@ -16,6 +16,7 @@
 //! Trees are shallow enough for recursive functions on any thread.
 
 mod merge;
+mod outlet;
 mod parse;
 mod scalar;
 mod write;
@@ -27,6 +28,7 @@ use crate::position::Position;
 use crate::value::{At, Lazy};
 
 pub use parse::parse;
+pub(crate) use parse::{Root, entries};
 pub use scalar::{Scalar, ScalarKind};
 pub use write::write;
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag as RawTag};
 
 use super::merge::{self, MERGE_KEY};
+use super::outlet::Outlet;
 use super::{
     Content, Entry, Key, MAX_DEPTH, MAX_FINDINGS, MAX_NODES, MAX_TEXT, Node, Scalar, ScalarKind, Tag,
 };
@@ -20,15 +21,44 @@ use crate::position::{FileName, Position};
 /// Findings of kind `Load`, with their source lines: no valid YAML, more than one document, duplicate
 /// keys, unknown tags, keys that are no texts, and texts beyond the limits of [`crate::yaml`].
 pub fn parse(text: &str, file: &str) -> Result<Node, Findings> {
+    read(text, file, None).map(|(root, _)| root)
+}
+
+/// The root of a text whose entries were asked for one by one.
+pub(crate) enum Root {
+    /// A mapping without its entries, all of which were given away.
+    Given(Node),
+    /// A root that has to be read as a whole. What was given away before does not count.
+    Whole(Node),
+}
+
+/// Reads the one document of `text` as [`parse`] does, and gives the entries of its root away as soon as
+/// they are complete. On an error, they do not count.
+pub(crate) fn entries(text: &str, file: &str, give: &mut dyn FnMut(Entry)) -> Result<Root, Findings> {
+    match read(text, file, Some(Outlet::new(give)))? {
+        (_, Some(outlet)) if outlet.merges => parse(text, file).map(Root::Whole),
+        (root, Some(_)) => Ok(Root::Given(root)),
+        (root, None) => Ok(Root::Whole(root)),
+    }
+}
+
+/// Reads a text. The outlet comes back when the entries of the root went there.
+fn read<'a>(
+    text: &'a str,
+    file: &str,
+    outlet: Option<Outlet<'a>>,
+) -> Result<(Node, Option<Outlet<'a>>), Findings> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() > MAX_TEXT {
         let message = format!("`{file}` has {} bytes, more than the limit of {MAX_TEXT}", text.len());
         return Err(Findings(vec![Finding::error(FindingKind::Load, message)]));
     }
     let mut builder = Builder::new(text, file);
+    builder.outlet = outlet;
     let root = builder.run(text);
     if builder.findings.is_empty() {
-        return Ok(root.unwrap_or_else(|| builder.null(Position::new(builder.file.clone(), 1, 1))));
+        let root = root.unwrap_or_else(|| builder.null(Position::new(builder.file.clone(), 1, 1)));
+        return Ok((root, builder.outlet));
     }
     let mut findings = Findings(builder.findings);
     Sources::of(file, text).fill_all(&mut findings);
@@ -80,9 +110,11 @@ struct Builder<'a> {
     anchors: HashMap<usize, Built>,
     nodes: usize,
     root: Option<Node>,
+    /// Takes the entries of the root, as long as that is one of which they can be taken.
+    outlet: Option<Outlet<'a>>,
 }
 
-/// The text cannot be read further; the finding has been made.
+/// The text is not read further; if it cannot be, the finding has been made.
 struct Stop;
 
 impl<'a> Builder<'a> {
@@ -95,6 +127,7 @@ impl<'a> Builder<'a> {
             anchors: HashMap::new(),
             nodes: 0,
             root: None,
+            outlet: None,
         }
     }
 
@@ -187,6 +220,11 @@ impl<'a> Builder<'a> {
             Some(tag) => self.own_tag(tag, span),
             None => None,
         };
+        // What a tag means for the entries, and what an anchor names, is a matter of the whole.
+        let is_plain = anchor == 0 && tag.is_none() && matches!(open, Open::Mapping { .. });
+        if self.stack.is_empty() && !is_plain {
+            self.outlet = None;
+        }
         self.stack.push(Frame { anchor, tag, start: span.start, size: 1, height: 0, open });
         Ok(())
     }
@@ -207,7 +245,11 @@ impl<'a> Builder<'a> {
         let opener = self.line(start).chars().nth(start.col());
         let length = match (opener, &content) {
             (Some('[' | '{'), _) => self.length(start, end),
-            (_, Content::Mapping(entries)) => entries.first().map_or(1, |entry| entry.key.length),
+            (_, Content::Mapping(entries)) => match (entries.first(), &self.outlet) {
+                (Some(entry), _) => entry.key.length,
+                (None, Some(outlet)) if self.stack.is_empty() => outlet.first_length.unwrap_or(1),
+                (None, _) => 1,
+            },
             _ => 1,
         };
         let node = Node { content, tag: frame.tag, position: self.position(start), length };
@@ -237,7 +279,11 @@ impl<'a> Builder<'a> {
         if self.stack.len() + built.height > MAX_DEPTH {
             return self.too_deep(span);
         }
+        let outlet = self.outlet.as_mut().filter(|_| self.stack.len() == 1);
         let Some(frame) = self.stack.last_mut() else {
+            if !matches!(built.node.content, Content::Mapping(_)) {
+                self.outlet = None;
+            }
             self.root = Some(built.node);
             return Ok(());
         };
@@ -247,8 +293,17 @@ impl<'a> Builder<'a> {
         match &mut frame.open {
             Open::List(items) => items.push(node),
             Open::Mapping { entries, merge, key } => match std::mem::replace(key, PendingKey::None) {
-                PendingKey::None => *key = pending_key(node, &mut self.findings),
-                PendingKey::Key(key) => entries.push(entry(key, node)),
+                PendingKey::None => {
+                    *key = pending_key(node, &mut self.findings);
+                    if let (PendingKey::Merge(_), Some(outlet)) = (key, outlet) {
+                        outlet.merges = true;
+                        return Err(Stop);
+                    }
+                }
+                PendingKey::Key(key) => match outlet {
+                    Some(outlet) => outlet.give(entry(key, node), &mut self.findings),
+                    None => entries.push(entry(key, node)),
+                },
                 PendingKey::Merge(key) => match merge {
                     Some((first, _)) => {
                         let hint = "merge several mappings with one key: `<<: [*first, *second]`";
@@ -351,7 +406,11 @@ impl<'a> Builder<'a> {
     fn control_character(&self) -> Option<crate::diagnostic::Place> {
         // Some of these are line breaks to YAML 1.1 readers and ordinary characters to others.
         let allowed = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}') || c == '\t';
-        self.lines.iter().enumerate().find_map(|(line, text)| {
+        // Most texts show by their bytes alone that they have none.
+        let plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
+        let mut unusual =
+            self.lines.iter().enumerate().filter(|(_, text)| !text.as_bytes().iter().all(plain));
+        unusual.find_map(|(line, text)| {
             let column = text.chars().position(|c| !allowed(c))?;
             Some(Position::new(self.file.clone(), number(line + 1), number(column + 1)).into())
         })

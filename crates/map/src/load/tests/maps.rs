@@ -278,3 +278,56 @@ fn a_password_never_stands_in_a_finding() {
         assert!(!format!("{findings:?}").contains("s3cret"));
     }
 }
+
+#[test]
+fn a_map_is_the_same_entry_by_entry_and_as_a_whole() {
+    // The roots whose entries cannot be read one by one are merged, tagged and anchored ones, and no mappings.
+    let roots = [
+        YAML,
+        DICTIONARY,
+        "",
+        "name",
+        "[name]",
+        "!env port",
+        "!path {name: m, host_root: $SITE}",
+        "!env {name: m}",
+        "!!map {name: m, web:}",
+        "&root {name: m, web: }",
+        "web: {exposes: 80}\nname: m\ndb:\n",
+        "web: {exposes: x}\nname: m.n\ndb: {instances: [a, a]}\n",
+        "web: &web {image: a}\nname: m\ndb: *web",
+        "<<: {web: {image: a}, db: }\nname: m\nweb: {image: b}",
+        "name: m\nweb: {image: b}\na:\n<<: [{db: , web: {image: a}}, {name: n, x: }]\n",
+        "name: m\nweb: {image: 5x, bad: }\n<<: {db: {bad: }}\n",
+    ];
+    let lookup = tables();
+    for text in roots {
+        let options = LoadOptions { file: "map.yaml", name: None, lookup: &lookup };
+        let result = |loaded: Result<Loaded<Map>, Findings>| match loaded {
+            Ok(loaded) => {
+                let positions =
+                    loaded.value.containers.values().map(|config| format!("{:?}", config.origins.get("")));
+                let map = crate::show::map(&loaded.value) + &positions.collect::<Vec<_>>().join("\n");
+                (map, loaded.warnings)
+            }
+            Err(findings) => (String::new(), findings.0),
+        };
+        let whole = map_node(yaml::parse(text, "map.yaml").unwrap(), Sources::of("map.yaml", text), &options);
+        assert_eq!(result(map(text, &options)), result(whole), "{text}");
+    }
+}
+
+#[test]
+fn a_repeated_key_of_the_root_shows_both_places() {
+    let text = "name: m\nweb: {image: a}\ndb:\nweb: {image: b}\nname: n\n";
+    let places = |finding: &Finding| {
+        let place =
+            |place: &crate::diagnostic::Place| (place.position.line, place.position.column, place.length);
+        (place(finding.place.as_ref().unwrap()), place(&finding.related[0].0))
+    };
+    let findings = load(text).unwrap_err().0;
+    assert_eq!(
+        findings.iter().map(places).collect::<Vec<_>>(),
+        [((4, 1, 3), (2, 1, 3)), ((5, 1, 4), (1, 1, 4))]
+    );
+}
