@@ -195,6 +195,13 @@ fn without_effect(options: &Options, calls: &[Bound], variables: &Variables) -> 
             say(&format!("`{option}` has no effect: {why}"));
         }
     }
+    let identities = options.identities.iter().map(|path| ("-i", path));
+    let known_hosts = options.system_known_hosts.iter().map(|path| ("--system-known-hosts", path));
+    for (option, path) in identities.chain(known_hosts) {
+        if let Err(error) = std::fs::metadata(variables.expand_home(&path.to_string_lossy())) {
+            say(&format!("`{option} {}` has no effect: {error}", path.display()));
+        }
+    }
     if variables.get("socat_fork").is_some() {
         say("env.socat_fork has no effect.");
     }
@@ -282,6 +289,8 @@ mod tests {
             no_pty: true,
             forward_agent: true,
             banner_timeout: Some(15.0),
+            identities: vec!["/nowhere/key".into(), "/".into()],
+            system_known_hosts: Some("/nowhere/known_hosts".into()),
             ..Options::default()
         };
         let expected = [
@@ -293,6 +302,8 @@ mod tests {
             "`--no-pty` has no effect: commands have no terminal anyway",
             "`-A` has no effect: nothing that dfab runs on a host logs in further",
             "`--banner-timeout` has no effect: `-t` counts for the banner too",
+            "`-i /nowhere/key` has no effect: No such file or directory (os error 2)",
+            "`--system-known-hosts /nowhere/known_hosts` has no effect: No such file or directory (os error 2)",
             "env.socat_fork has no effect.",
             "env.docker_maps has no effect: write `maps:` in the project file, beside `env:`",
             "env.docker_clients has no effect: write `clients:` in the project file, beside `env:`",

@@ -21,26 +21,19 @@ pub fn main(arguments: &[OsString]) -> u8 {
     if let [first, words @ ..] = arguments
         && first == complete::COMMAND
     {
-        anstream_print(&complete::answer(words));
-        return exit::DONE;
+        return print(&complete::answer(words));
     }
     if let [first, words @ ..] = arguments
         && first == man::COMMAND
     {
         return match man::answer(words.first().map(|word| word.to_string_lossy()).as_deref()) {
-            Ok(text) => {
-                anstream_print(&text);
-                exit::DONE
-            }
+            Ok(text) => print(&text),
             Err(failure) => finish(&Console::new(&Options::default()), &[], Some(&failure), false),
         };
     }
     let parsed = match parse(arguments) {
         Ok(parsed) => parsed,
-        Err(Stop::Text(text)) => {
-            anstream_print(&text);
-            return exit::DONE;
-        }
+        Err(Stop::Text(text)) => return print(&text),
         Err(Stop::Failure(failure)) => {
             // The options could not be read; whether JSON was asked for is read off the words.
             let output = if wants_json(arguments) { Output::Json } else { Output::Human };
@@ -52,7 +45,7 @@ pub fn main(arguments: &[OsString]) -> u8 {
     match prepare(parsed, &console) {
         Ok(Prepared::Text(text)) => {
             console.block(&text);
-            exit::DONE
+            written(&console, exit::DONE)
         }
         Ok(Prepared::Calls(run, calls)) => {
             let detailed = run.options.detailed_exitcode;
@@ -209,10 +202,22 @@ fn finish(console: &Console, reports: &[Report], failure: Option<&Failure>, deta
     }
     // With `-w` others may have failed before; that the user has stopped the run goes before them.
     let interrupted = failures.iter().find(|failure| failure.kind == Kind::Interrupted);
-    match interrupted.or(failures.first()) {
+    let code = match interrupted.or(failures.first()) {
         Some(failure) => exit::code(failure.kind),
         None if detailed_exitcode && reports.iter().any(|report| report.would_change) => exit::WOULD_CHANGE,
         None => exit::DONE,
+    };
+    written(console, code)
+}
+
+/// Says when results could not be written. Such a run has failed, unless it has a failure of its own.
+fn written(console: &Console, code: u8) -> u8 {
+    match console.lost() {
+        Some(failure) => {
+            console.failure(None, &failure);
+            if [exit::DONE, exit::WOULD_CHANGE].contains(&code) { exit::code(failure.kind) } else { code }
+        }
+        None => code,
     }
 }
 
@@ -222,12 +227,14 @@ fn wants_json(arguments: &[OsString]) -> bool {
         || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
 }
 
-/// Prints help in the colours that clap gave it, where stdout takes them.
-fn anstream_print(text: &str) {
+/// Prints a text in the colours that clap gave it, where stdout takes them, and returns the exit code.
+fn print(text: &str) -> u8 {
     use std::io::Write;
+    let console = Console::new(&Options::default());
     let mut stdout = anstream::stdout().lock();
-    // A closed pipe is no failure of ours.
-    let _ = stdout.write_all(text.as_bytes());
+    console.written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+    drop(stdout);
+    written(&console, exit::DONE)
 }
 
 #[cfg(test)]

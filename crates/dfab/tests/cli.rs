@@ -142,6 +142,10 @@ fn mistyped_names_get_the_nearest_one() {
         "docker.version docker.list_images",
         "docker.list_images:maybe",
         "deploy:x",
+        "--timeout soon docker.version",
+        "-P -z two docker.version",
+        "--output jsn docker.version",
+        "-H web:x docker.version",
         "",
     ]));
 }
@@ -231,4 +235,38 @@ fn colours_are_asked_for_or_absent() {
     let stderr = |mut command: Command| String::from_utf8(command.output().unwrap().stderr).unwrap();
     assert!(!stderr(project.command(&["no.task"])).contains('\u{1b}'));
     assert!(stderr(project.command(&["no.task", "--color", "always"])).contains('\u{1b}'));
+}
+
+/// On a full disk, say. Who asked for a document must not take an empty file for an answer.
+#[test]
+fn results_that_cannot_be_written_are_a_failure() {
+    let project = Project::new();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for line in [
+        "--help",
+        "help actions.update",
+        "--list",
+        "--completions bash",
+        "map.show other",
+        "map.show other --output json",
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let output = project.command(&words).stdout(full()).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}: {stderr}");
+        assert!(stderr.contains("No space left on device"), "{line}: {stderr}");
+    }
+}
+
+/// `dfab --list | head -1`: whoever reads has had enough.
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let project = Project::new();
+    for line in ["--list", "--help", "map.show other"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let words: Vec<&str> = line.split(' ').collect();
+        let output = project.command(&words).stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{line}");
+    }
 }

@@ -186,7 +186,7 @@ fn wrong_call(error: &clap::Error) -> Failure {
     let mut failure = Failure::new(Kind::Usage, "");
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(message) = line.strip_prefix("error: ") {
-            failure.message = message.replace('\'', "`");
+            failure.message = plain(message).replace('\'', "`");
         } else if let Some(tip) = line.strip_prefix("tip: ") {
             failure.hints.push(tip.replace('\'', "`"));
         } else if line.starts_with('[') {
@@ -197,6 +197,17 @@ fn wrong_call(error: &clap::Error) -> Failure {
         failure.hints.push("`dfab --help` shows the options".to_owned());
     }
     failure
+}
+
+/// Says what is wrong with a number without the words of a programming language.
+fn plain(message: &str) -> String {
+    const PLAIN: [(&str, &str); 4] = [
+        ("invalid float literal", "it is no number"),
+        ("invalid digit found in string", "it is no whole number"),
+        ("cannot parse float from empty string", "it is empty"),
+        ("cannot parse integer from empty string", "it is empty"),
+    ];
+    PLAIN.iter().fold(message.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// `help`, `help TASK`, with options before, between or after. A task of the project is left to `-d`, for which

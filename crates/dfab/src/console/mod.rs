@@ -10,16 +10,17 @@ mod screen;
 mod summary;
 pub mod table;
 pub mod transfer;
+mod wrap;
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use dfab_map::diagnostic::{Findings, RenderOptions, Severity, Sources, render_all};
 use owo_colors::{OwoColorize, Style};
 
 use crate::cli::options::{Color, Options, Output};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 /// Where and how a run prints.
 ///
@@ -34,10 +35,14 @@ pub struct Console {
     color_err: bool,
     hidden: Hidden,
     width: usize,
+    /// Sentences on stderr are for eyes, and broken between words.
+    wraps: bool,
     /// Held while a line is written, so that lines of several hosts stay whole.
     line: Mutex<()>,
     /// The document was printed.
     documented: AtomicBool,
+    /// Why results could not be written.
+    lost: OnceLock<std::io::Error>,
     /// What is drawn below the lines on a terminal.
     pub progress: progress::Progress,
 }
@@ -71,8 +76,10 @@ impl Console {
             color_err: colored(std::io::stderr().is_terminal()),
             hidden: Hidden::new(&options.show, &options.hide),
             width,
+            wraps: interactive,
             line: Mutex::new(()),
             documented: AtomicBool::new(false),
+            lost: OnceLock::new(),
             progress: progress::Progress::new(interactive && !options.quiet, width),
         }
     }
@@ -139,7 +146,7 @@ impl Console {
     pub fn warn(&self, host: Option<&str>, text: &str) {
         if !self.hidden.warnings {
             let label = self.styled(self.color_err, "warning:", Style::new().yellow().bold());
-            self.write(true, &self.prefixed(host, &format!("{label} {text}")));
+            self.write(true, &self.sentence(host, "warning:", &label, text));
         }
     }
 
@@ -147,7 +154,7 @@ impl Console {
     pub fn note(&self, host: Option<&str>, text: &str) {
         if !self.quiet {
             let label = self.styled(self.color_err, "note:", Style::new().cyan().bold());
-            self.write(true, &self.prefixed(host, &format!("{label} {text}")));
+            self.write(true, &self.sentence(host, "note:", &label, text));
         }
     }
 
@@ -161,16 +168,23 @@ impl Console {
     /// Prints why something failed: the message, its causes, findings, and what to do (style §5).
     pub fn failure(&self, host: Option<&str>, failure: &Failure) {
         let label = self.styled(self.color_err, "error:", Style::new().red().bold());
-        let mut text = self.prefixed(host, &format!("{label} {}", failure.message));
+        let mut text = self.sentence(host, "error:", &label, &failure.message);
         for cause in &failure.causes {
-            text.push_str(&format!("\n  caused by: {}", cause.replace('\n', "\n    ")));
+            text.push('\n');
+            text.push_str(&self.sentence(
+                None,
+                "  caused by:",
+                "  caused by:",
+                &cause.replace('\n', "\n    "),
+            ));
         }
         if let Some(findings) = &failure.findings {
             text.push_str(&format!("\n\n{}\n", self.findings(&findings.0, &findings.1)));
         }
         for hint in &failure.hints {
             let label = self.styled(self.color_err, "hint:", Style::new().cyan().bold());
-            text.push_str(&format!("\n{label} {hint}"));
+            text.push('\n');
+            text.push_str(&self.sentence(None, "hint:", &label, hint));
         }
         self.write(true, &text);
     }
@@ -196,6 +210,17 @@ impl Console {
         }
     }
 
+    /// Returns a label with a sentence after it. `label` is without colours, so that its width can be counted.
+    fn sentence(&self, host: Option<&str>, label: &str, colored: &str, text: &str) -> String {
+        let text = if self.wraps {
+            let lead = self.prefixed(host, label).chars().count() + 1;
+            wrap::wrap(text, lead, self.width)
+        } else {
+            text.to_owned()
+        };
+        self.prefixed(host, &format!("{colored} {text}"))
+    }
+
     /// Returns `text` in a style where colours are on.
     pub fn styled(&self, color: bool, text: &str, style: Style) -> String {
         if color { text.style(style).to_string() } else { text.to_owned() }
@@ -203,17 +228,33 @@ impl Console {
 
     fn write(&self, stderr: bool, text: &str) {
         let _line = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // A closed pipe (`dfab --list | head`) is no failure of ours: what cannot be written is lost.
         self.progress.suspend(|| {
-            let written = if stderr {
+            if stderr {
                 let mut stderr = std::io::stderr().lock();
-                writeln!(stderr, "{text}").and_then(|()| stderr.flush())
+                // Nobody is left to be told.
+                drop(writeln!(stderr, "{text}").and_then(|()| stderr.flush()));
             } else {
                 let mut stdout = std::io::stdout().lock();
-                writeln!(stdout, "{text}").and_then(|()| stdout.flush())
-            };
-            drop(written);
+                self.written(writeln!(stdout, "{text}").and_then(|()| stdout.flush()));
+            }
         });
+    }
+
+    /// Keeps why results could not be written, for the end of the run.
+    pub fn written(&self, result: std::io::Result<()>) {
+        // A closed pipe (`dfab --list | head`) is no failure of ours: whoever read has had enough.
+        if let Err(error) = result
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            drop(self.lost.set(error));
+        }
+    }
+
+    /// Returns the failure of a run whose results could not be written: on a full disk, say.
+    pub fn lost(&self) -> Option<Failure> {
+        let error = self.lost.get()?;
+        let failure = Failure::new(Kind::Task, "failed to write the results to standard output");
+        Some(failure.because(error).hint("what was done on the hosts is done; only its report is lost"))
     }
 }
 
