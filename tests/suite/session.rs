@@ -58,10 +58,11 @@ fn record(name: &str, columns: u16, terminal: &Terminal) {
     }
 }
 
-/// Replaces what differs between runs: times, counts of requests, the lab's addresses. Lines of a host are put
-/// together and sorted: its steps run side by side, as do the hosts.
+/// Replaces what differs between runs: times, counts of requests, the lab's addresses, and with their lengths where a
+/// sentence is broken. Lines of a host are put together and sorted: its steps run side by side, as do the hosts.
 fn normalised(lab: &Lab, screen: &str) -> String {
     let network = lab.address(1).rsplit_once('.').expect("an address has dots").0.to_owned();
+    let screen = screen.replace("\n    ", " ");
     let mut lines: Vec<String> =
         screen.lines().map(|line| without_numbers(&line.replace(&network, "10.0.0"))).collect();
     let (mut of_hosts, rest): (Vec<String>, Vec<String>) =

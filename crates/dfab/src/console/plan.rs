@@ -66,17 +66,11 @@ impl<'a> PlanPrinter<'a> {
                 self.observing = Some(self.console.progress.start(None, &text));
             }
             Happening::Unreachable(client, error) => {
-                let mut why = chain(error.as_ref());
-                // The line begins with the host; what was asked first does not matter where nothing answers.
-                if error.is_unreachable() && why.len() > 1 {
-                    why.remove(0);
-                }
-                let why = why.join(": ");
                 if self.skip_bad_hosts && is_bad_host(&error) {
-                    self.console.warn(place(&client), &format!("left out: {why}"));
+                    self.console.warn(place(&client), &format!("left out: {}", brief(&error)));
                 } else if self.clients > 1 {
                     // The one engine of a run that cannot be reached is said once, at the end.
-                    self.console.warn(place(&client), &why);
+                    self.console.warn(place(&client), &brief(&error));
                 }
             }
             Happening::Planned { plan, pulls_first } => {
@@ -255,7 +249,9 @@ impl<'a> PlanPrinter<'a> {
             self.console.line(place(&client), &text);
         }
         let Some(counts) = &report.summary else { return };
-        let text = summary_text(counts, self.dry_run, outcome);
+        let bad = outcome.unreachable.iter().filter(|(_, error)| is_bad_host(error)).count();
+        let left_out = if self.skip_bad_hosts { bad } else { 0 };
+        let text = summary_text(counts, self.dry_run, outcome, left_out);
         self.console.line(None, &text);
     }
 }
@@ -286,6 +282,16 @@ impl Drop for PlanPrinter<'_> {
     }
 }
 
+/// Why a client was given up, in the one line that comes while the others go on: what was asked first does not matter
+/// where nothing answers, and the whole story comes at the end.
+fn brief(error: &dfab_client::Error) -> String {
+    let why = chain(error);
+    match why.as_slice() {
+        [_, what, .., cause] if error.is_unreachable() => format!("{what}: {cause}"),
+        why => why.join(": "),
+    }
+}
+
 fn step_of(plan: &Plan, id: StepId) -> Option<&Step> {
     plan.steps.iter().find(|step| step.id == id)
 }
@@ -299,6 +305,33 @@ pub(super) fn place(client: &ClientName) -> Option<&str> {
 mod tests {
     use super::super::record::tests::step;
     use super::*;
+
+    #[test]
+    fn a_client_that_is_given_up_takes_one_line() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot connect to `web1` on port 22 (tried 3 times)")]
+        struct Connect(#[source] std::io::Error);
+
+        let error = |cause| {
+            let (operation, host) = ("ask for the version".to_owned(), "web1".to_owned());
+            dfab_client::Error { operation, host, cause }
+        };
+        use dfab_client::error::Cause;
+        let refused = Connect(std::io::Error::other("10.0.0.1: no route to host"));
+        for (cause, expected) in [
+            (
+                Cause::Unreachable(Box::new(refused)),
+                "the engine cannot be reached: 10.0.0.1: no route to host",
+            ),
+            (Cause::Unreachable("gone".into()), "the engine cannot be reached: gone"),
+            (
+                Cause::Refused { status: 500, message: "no".to_owned() },
+                "failed to ask for the version on `web1`: the engine refused (500): no",
+            ),
+        ] {
+            assert_eq!(brief(&error(cause)), expected);
+        }
+    }
 
     #[test]
     fn steps_that_have_not_ended_are_under_way() {

@@ -67,6 +67,43 @@ impl Activity {
             bar.set_message(line(host, text, self.width));
         }
     }
+
+    /// Says how far a thing is: what stands before its name and after it is kept, and the name cut as needed.
+    pub fn say_of(&self, host: Option<&str>, before: &str, name: &str, after: &str) {
+        if let Some(bar) = &self.bar {
+            let prefix = host.map_or(0, |host| host.chars().count() + 3);
+            let text = around(before, name, after, self.width.saturating_sub(prefix));
+            bar.set_message(line(host, &text, self.width));
+        }
+    }
+}
+
+/// Characters of a name that still tell which it is.
+const TELLING: usize = 12;
+
+/// Puts a name between two texts. Of a long name, such as `pull registry.example.com/team/app:1`, the beginning goes:
+/// the end tells one image from another. Where too little of it would be left, the text after it goes first.
+fn around(before: &str, name: &str, after: &str, width: usize) -> String {
+    let join = |parts: [&str; 3]| {
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(" ")
+    };
+    // Two blanks before what follows the name.
+    let after = if after.is_empty() { String::new() } else { format!(" {after}") };
+    let whole = join([before, name, &after]);
+    let (length, own) = (whole.chars().count(), name.chars().count());
+    if length <= width {
+        return whole;
+    }
+    let left = (width + own).saturating_sub(length);
+    let (verb, rest) = name.split_once(' ').map_or(("", name), |(verb, rest)| (verb, rest));
+    let room = left.saturating_sub(verb.chars().count() + 2);
+    if room < TELLING {
+        return if after.is_empty() { whole } else { around(before, name, "", width) };
+    }
+    let skipped = rest.chars().count().saturating_sub(room);
+    let end: String = rest.chars().skip(skipped).collect();
+    join([before, &join([verb, &format!("…{end}"), ""]), &after])
 }
 
 /// Returns a line of exactly this width, so that the times after it stand under each other: cut, it does not wrap.
@@ -92,11 +129,26 @@ impl Drop for Activity {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::{around, line};
 
     #[test]
     fn lines_have_one_width() {
         assert_eq!(line(Some("h"), "pull x", 12), "[h] pull x  ");
         assert_eq!(line(None, "pull something long", 12), "pull someth…");
+    }
+
+    #[test]
+    fn of_a_long_name_the_end_stays() {
+        for (width, expected) in [
+            (60, "━╌ pull registry.example.com/team/app:1  0.3 of 25.7 MiB"),
+            (45, "━╌ pull …mple.com/team/app:1  0.3 of 25.7 MiB"),
+            (40, "━╌ pull …com/team/app:1  0.3 of 25.7 MiB"),
+            (30, "━╌ pull …xample.com/team/app:1"),
+            (12, "━╌ pull registry.example.com/team/app:1"),
+        ] {
+            let text = around("━╌", "pull registry.example.com/team/app:1", "0.3 of 25.7 MiB", width);
+            assert_eq!(text, expected, "{width}");
+        }
+        assert_eq!(around("", "load a_very_long_file_name.tar.gz", "", 20), "load …le_name.tar.gz");
     }
 }

@@ -8,8 +8,14 @@ use crate::text::{count, seconds};
 /// The keys that every summary has, in this order (cli §5.1); others follow where they count.
 pub const ALWAYS: [&str; 6] = ["created", "started", "updated", "recreated", "removed", "unchanged"];
 
-/// Returns what a run did, or would do, in one line with what it cost.
-pub fn summary_text(counts: &IndexMap<&'static str, usize>, dry_run: bool, outcome: &Outcome) -> String {
+/// Returns what a run did, or would do, in one line with what it cost. `left_out` of the engines without a plan are bad
+/// hosts that the user wants skipped.
+pub fn summary_text(
+    counts: &IndexMap<&'static str, usize>,
+    dry_run: bool,
+    outcome: &Outcome,
+    left_out: usize,
+) -> String {
     let unchanged = counts.get("unchanged").copied().unwrap_or(0);
     let mut parts: Vec<String> = counts
         .iter()
@@ -29,9 +35,11 @@ pub fn summary_text(counts: &IndexMap<&'static str, usize>, dry_run: bool, outco
     let costs =
         format!("{}, {}", seconds(outcome.time.as_secs_f64()), count(outcome.requests as usize, "request"));
     // What an engine that gave no plan has or lacks is not known: "nothing changed" would claim more.
-    let unplanned = outcome.unreachable.len();
-    if unplanned > 0 {
-        parts.push(format!("{} failed before planning", count(unplanned, "engine")));
+    let failed = outcome.unreachable.len().saturating_sub(left_out);
+    for (number, what) in [(failed, "failed before planning"), (left_out, "left out")] {
+        if number > 0 {
+            parts.push(format!("{} {what}", count(number, "engine")));
+        }
     }
     if nothing && parts.is_empty() {
         if outcome.cancelled {
@@ -86,7 +94,7 @@ mod tests {
             ),
         ];
         for (counts, dry_run, expected) in cases {
-            assert_eq!(summary_text(&counts.into_iter().collect(), dry_run, &outcome), expected);
+            assert_eq!(summary_text(&counts.into_iter().collect(), dry_run, &outcome, 0), expected);
         }
     }
 
@@ -102,7 +110,7 @@ mod tests {
             ..Outcome::default()
         };
         let text = |counts: &[(&'static str, usize)], outcome: &Outcome| {
-            summary_text(&counts.iter().copied().collect(), false, outcome)
+            summary_text(&counts.iter().copied().collect(), false, outcome, 0)
         };
         assert_eq!(
             text(&[("created", 0)], &failed(1)),
@@ -111,6 +119,10 @@ mod tests {
         assert_eq!(
             text(&[("created", 2), ("unchanged", 4)], &failed(2)),
             "2 created, 2 engines failed before planning, 4 unchanged (0.00 s, 0 requests)"
+        );
+        assert_eq!(
+            summary_text(&[("created", 2)].into_iter().collect(), false, &failed(2), 1),
+            "2 created, 1 engine failed before planning, 1 engine left out (0.00 s, 0 requests)"
         );
         let cancelled = Outcome { cancelled: true, ..Outcome::default() };
         assert_eq!(text(&[], &cancelled), "interrupted before anything was changed (0.00 s, 0 requests)");

@@ -70,29 +70,24 @@ impl<'a> Transfer<'a> {
 
     /// So many bytes have come or gone, of so many where that is known.
     pub fn bytes(&self, done: u64, all: Option<u64>) {
-        let text = match all.filter(|all| *all > 0) {
-            Some(all) => amount(done, all, self.width()),
-            None => mebibytes(done),
-        };
-        self.say(&text);
+        match all.filter(|all| *all > 0) {
+            Some(all) => self.say(bar(done, all, self.width()), sizes(done, all)),
+            None => self.say(String::new(), mebibytes(done)),
+        }
     }
 
     /// A build has printed a line, which may tell at which step it is.
     pub fn step(&self, line: &str) {
         if let Some((step, all)) = step_of(line) {
-            let text = format!("step {step} of {all}");
-            let text = match self.width() {
-                0 => text,
-                // The step that runs is not done.
-                width => format!("{} {text}", bar(step - 1, all, width)),
-            };
-            self.activity.say(self.host.as_deref(), &format!("{text}  {}", self.what));
+            // The step that runs is not done. Its plain lines are those of the build.
+            let bar = bar(step - 1, all, self.width());
+            self.activity.say_of(self.host.as_deref(), &bar, &self.what, &format!("step {step} of {all}"));
         }
     }
 
     /// So many bytes have gone, and what is done with them has not begun.
     pub fn sent(&self, bytes: u64) {
-        self.say(&format!("{} sent", mebibytes(bytes)));
+        self.say(String::new(), format!("{} sent", mebibytes(bytes)));
     }
 
     /// It goes on, and nothing tells how far it is: on a terminal its time runs, elsewhere a line says so.
@@ -101,21 +96,22 @@ impl<'a> Transfer<'a> {
     }
 
     fn layer(&self, id: &str, status: &str, bytes: Option<(u64, u64)>) {
-        let text = {
+        let (bar, text) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if !id.is_empty() && !status.starts_with("Pulling from") {
                 let layer = state.layers.entry(id.to_owned()).or_default();
                 *layer = layer.after(status, bytes);
             }
-            layers(&state.layers, self.width()).unwrap_or_else(|| status.to_owned())
+            let (bar, text) = layers(&state.layers, self.width());
+            (bar, text.unwrap_or_else(|| status.to_owned()))
         };
-        self.say(&text);
+        self.say(bar, text);
     }
 
-    fn say(&self, text: &str) {
-        // The bar first: lines of several hosts stand under each other, and a long name is cut at its end.
-        self.activity.say(self.host.as_deref(), &format!("{text}  {}", self.what));
-        self.plain(|| text.to_owned());
+    fn say(&self, bar: String, text: String) {
+        // The bar first: lines of several hosts stand under each other.
+        self.activity.say_of(self.host.as_deref(), &bar, &self.what, &text);
+        self.plain(|| text);
     }
 
     /// Prints a line where nothing is drawn, unless there was one a moment ago.
@@ -190,26 +186,26 @@ pub async fn watched<'a, T>(
     }
 }
 
-/// Returns how far all layers are; `None` while nothing is known.
-fn layers(layers: &IndexMap<String, Layer>, width: usize) -> Option<String> {
+/// From this width of a bar on there is room for both the sizes and the number of layers.
+const WIDE: usize = 24;
+
+/// Returns a bar for all layers, and how far they are in words; `None` while nothing is known.
+fn layers(layers: &IndexMap<String, Layer>, width: usize) -> (String, Option<String>) {
     let sum = |part: fn(&Layer) -> u64| layers.values().map(part).sum::<u64>();
     let (done, all) = (sum(|layer| layer.bytes.0), sum(|layer| layer.bytes.1));
     let finished = layers.values().filter(|layer| layer.finished).count();
     let counted = (layers.len() > 1).then(|| format!("{finished} of {} layers", layers.len()));
-    match (all, counted) {
+    let text = match (all, counted) {
         (0, counted) => counted,
-        (_, None) => Some(amount(done, all, width)),
-        (_, Some(counted)) => Some(format!("{}, {counted}", amount(done, all, width))),
-    }
+        (_, Some(counted)) if width == 0 || width >= WIDE => Some(format!("{}, {counted}", sizes(done, all))),
+        _ => Some(sizes(done, all)),
+    };
+    (bar(done, all, width), text)
 }
 
-/// Returns `━━━━╌╌╌╌ 12.3 of 40.1 MiB`.
-fn amount(done: u64, all: u64, width: usize) -> String {
-    let sizes = format!("{:.1} of {}", done as f64 / f64::from(1 << 20), mebibytes(all));
-    match width {
-        0 => sizes,
-        width => format!("{} {sizes}", bar(done, all, width)),
-    }
+/// Returns `12.3 of 40.1 MiB`.
+fn sizes(done: u64, all: u64) -> String {
+    format!("{:.1} of {}", done as f64 / f64::from(1 << 20), mebibytes(all))
 }
 
 /// Returns a bar of this many characters.
@@ -233,19 +229,55 @@ mod tests {
         let mut after = |id: &str, status: &str, bytes: Option<(u64, u64)>| {
             let layer = state.entry(id.to_owned()).or_insert_with(Layer::default);
             *layer = layer.after(status, bytes);
-            layers(&state, 8)
+            let (bar, narrow) = layers(&state, 8);
+            (bar, narrow, layers(&state, 0).1)
         };
         let cases = [
-            (("a", "Pulling fs layer", None), None),
-            (("a", "Downloading", Some((M, 4 * M))), Some("━━╌╌╌╌╌╌ 1.0 of 4.0 MiB")),
-            (("b", "Waiting", None), Some("━━╌╌╌╌╌╌ 1.0 of 4.0 MiB, 0 of 2 layers")),
-            (("b", "Downloading", Some((0, 4 * M))), Some("━╌╌╌╌╌╌╌ 1.0 of 8.0 MiB, 0 of 2 layers")),
-            (("a", "Download complete", None), Some("━━━━╌╌╌╌ 4.0 of 8.0 MiB, 1 of 2 layers")),
-            (("a", "Extracting", Some((M, 4 * M))), Some("━━━━╌╌╌╌ 4.0 of 8.0 MiB, 1 of 2 layers")),
-            (("b", "Already exists", None), Some("━━━━━━━━ 8.0 of 8.0 MiB, 2 of 2 layers")),
+            (("a", "Pulling fs layer", None), "╌╌╌╌╌╌╌╌", None, None),
+            (
+                ("a", "Downloading", Some((M, 4 * M))),
+                "━━╌╌╌╌╌╌",
+                Some("1.0 of 4.0 MiB"),
+                Some("1.0 of 4.0 MiB"),
+            ),
+            (
+                ("b", "Waiting", None),
+                "━━╌╌╌╌╌╌",
+                Some("1.0 of 4.0 MiB"),
+                Some("1.0 of 4.0 MiB, 0 of 2 layers"),
+            ),
+            (
+                ("b", "Downloading", Some((0, 4 * M))),
+                "━╌╌╌╌╌╌╌",
+                Some("1.0 of 8.0 MiB"),
+                Some("1.0 of 8.0 MiB, 0 of 2 layers"),
+            ),
+            (
+                ("a", "Download complete", None),
+                "━━━━╌╌╌╌",
+                Some("4.0 of 8.0 MiB"),
+                Some("4.0 of 8.0 MiB, 1 of 2 layers"),
+            ),
+            (
+                ("a", "Extracting", Some((M, 4 * M))),
+                "━━━━╌╌╌╌",
+                Some("4.0 of 8.0 MiB"),
+                Some("4.0 of 8.0 MiB, 1 of 2 layers"),
+            ),
+            (
+                ("b", "Already exists", None),
+                "━━━━━━━━",
+                Some("8.0 of 8.0 MiB"),
+                Some("8.0 of 8.0 MiB, 2 of 2 layers"),
+            ),
         ];
-        for ((id, status, bytes), expected) in cases {
-            assert_eq!(after(id, status, bytes).as_deref(), expected, "{id} {status}");
+        for ((id, status, bytes), bar, narrow, plain) in cases {
+            let (got_bar, got_narrow, got_plain) = after(id, status, bytes);
+            assert_eq!(
+                (got_bar.as_str(), got_narrow.as_deref(), got_plain.as_deref()),
+                (bar, narrow, plain),
+                "{id} {status}"
+            );
         }
     }
 
@@ -268,6 +300,6 @@ mod tests {
     #[test]
     fn a_bar_is_as_wide_as_it_should_be() {
         assert_eq!((bar(0, 0, 4), bar(9, 3, 4)), ("╌╌╌╌".to_owned(), "━━━━".to_owned()));
-        assert_eq!(amount(1 << 19, 1 << 20, 0), "0.5 of 1.0 MiB");
+        assert_eq!(sizes(1 << 19, 1 << 20), "0.5 of 1.0 MiB");
     }
 }
