@@ -1,10 +1,9 @@
-//! Checks 8 to 11: links, networks and network modes, and settings that exclude each other (§2.11).
+//! Checks 8 to 11: links, networks and network modes.
 
 use super::{Check, Source};
-use crate::diagnostic::{Finding, FindingKind, Severity};
+use crate::diagnostic::FindingKind;
 use crate::model::{Container, Keyed, NetworkMode, Reference};
 use crate::names::{ConfigName, PRESET_NETWORKS};
-use crate::place::{in_configuration, written_at};
 
 impl Check<'_> {
     pub(super) fn container(&mut self, config: &ConfigName, container: &Container) {
@@ -35,7 +34,6 @@ impl Check<'_> {
         if let Some(NetworkMode::Container(reference)) = container.network_mode.value() {
             self.target(10, config, "network_mode", &|| "network_mode".to_owned(), reference);
         }
-        self.network_mode_and_networks(config, container);
     }
 
     /// A reference to one container: `config` without instances, or `config.instance`.
@@ -89,22 +87,5 @@ impl Check<'_> {
         let name = to.to_string();
         let source = Source { config, property, path, name: &name };
         self.wrong(FindingKind::Integrity, source, format!("{problem} (check {check})"), hint);
-    }
-
-    fn network_mode_and_networks(&mut self, config: &ConfigName, container: &Container) {
-        let (Some(mode), false) = (container.network_mode.value(), container.networks.is_empty()) else {
-            return;
-        };
-        let (severity, problem) = match mode {
-            NetworkMode::Bridge => return,
-            NetworkMode::None => (Severity::Warning, "the mode is `none`, so `networks` are not joined"),
-            NetworkMode::Host => (Severity::Error, "the mode `host` excludes `networks`"),
-            NetworkMode::Container(_) | NetworkMode::Unmanaged(_) => {
-                (Severity::Error, "the network of another container excludes `networks`")
-            }
-        };
-        let finding = Finding { severity, ..Finding::error(FindingKind::InvalidInput, problem) };
-        let finding = finding.about(in_configuration(&self.map.name, config, "network_mode"));
-        self.findings.push(written_at(finding, &container.origins, "network_mode", "network_mode"));
     }
 }

@@ -10,9 +10,11 @@
 //! | 4, 5, 6, 7, 12 volumes | `volumes` |
 //! | 8, 11 links · 9 networks · 10 network mode | `containers` |
 //! | 13 circles | [`crate::deps`] |
+//! | settings that exclude each other | `exclusions` |
 
 mod clients;
 mod containers;
+mod exclusions;
 mod groups;
 mod volumes;
 
@@ -113,6 +115,7 @@ impl<'a> Check<'a> {
                 self.volumes(number, config, container);
             }
             self.container(config, container);
+            self.exclusions(config, container);
             needs.push(&self.volumes);
         }
         if options.integrity && !self.map.parent_names() {

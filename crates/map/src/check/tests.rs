@@ -259,6 +259,48 @@ fn each_check() {
             "warning a.network_mode: the mode is `none`, so `networks` are not joined",
         ),
         (
+            "§2.11",
+            "host and links",
+            "a: {network_mode: host, links: b, exposes: 80}\nb: {}",
+            "a.network_mode: the mode `host` excludes `links`",
+        ),
+        (
+            "§2.11",
+            "reference and what the other container has",
+            "a: {network_mode: b, links: c, exposes: 80}\nb: {}\nc: {}",
+            "a.network_mode: the network of another container excludes `links`; \
+             a.network_mode: the network of another container excludes `exposes`",
+        ),
+        (
+            "§2.11",
+            "unmanaged and options",
+            "a: {network_mode: /x, host_config: {dns: 1.1.1.1, extra_hosts: {h: 1.1.1.1}, publish_all_ports: true}, \
+             create_options: {ports: [80]}}",
+            "a.network_mode: the network of another container excludes `ports`; \
+             a.network_mode: the network of another container excludes `dns`; \
+             a.network_mode: the network of another container excludes `extra_hosts`; \
+             a.network_mode: the network of another container excludes `publish_all_ports`",
+        ),
+        (
+            "§2.11",
+            "options that are nothing, late or replaced",
+            "a: {network_mode: /x, host_config: {dns: [], extra_hosts: , publish_all_ports: false, links: !env_lazy l}}\n\
+             b: {network_mode: /x, exposes: 80, host_config: {network_mode: bridge}}\n\
+             c: {network_mode: /x, create_options: {dns: [x]}, host_config: !env_lazy h}\n\
+             d: {network_mode: bridge, links: a, exposes: 80, host_config: {dns: [x]}}",
+            "",
+        ),
+        (
+            "§2.17",
+            "removed at its end and restarted",
+            "a: {host_config: {auto_remove: true, restart_policy: {Name: on-failure}}}\n\
+             b: {host_config: {auto_remove: true, restart_policy: 'no'}}\n\
+             c: {host_config: {auto_remove: false, restart_policy: always}}\n\
+             d: {create_options: {auto_remove: true}, host_config: {restart_policy: 'on-failure:3'}}",
+            "a.host_config.auto_remove: `auto_remove` excludes a `restart_policy`; \
+             d.create_options.auto_remove: `auto_remove` excludes a `restart_policy`",
+        ),
+        (
             "§3.4",
             "paths that contradict",
             "a: {attaches: {v: /v}}\nb: {attaches: {v: /w}}",
