@@ -1,10 +1,14 @@
 //! What image and archive calls take and give: byte streams, build options, progress.
 
+mod blocks;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
+
+pub use self::blocks::{Blocks, produced};
 
 /// A stream of bytes. Reading to the end is the caller's part; dropping it early closes the
 /// connection.

@@ -5,15 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio_util::io::StreamReader;
-
 use super::archive::each_member;
 use super::dockerfile::member_name;
 use super::pack::{self, Part};
 use super::{DockerFile, Error};
-use crate::transfer::Reader;
+use crate::transfer::{Blocks, Reader, produced};
 
 /// Bytes that are handed on at once.
 const BLOCK: usize = 64 << 10;
@@ -309,26 +305,13 @@ impl DockerContext {
         }
         let context = self.clone();
         self.taken.store(0, Ordering::Relaxed);
-        let (sender, blocks) = mpsc::channel(BLOCKS);
-        tokio::task::spawn_blocking(move || {
-            let taken = Arc::clone(&context.taken);
-            let mut blocks = Blocks { sender: sender.clone(), block: Vec::with_capacity(BLOCK), taken };
-            let written = context.write_to(&mut blocks).and_then(|()| {
-                blocks.flush().map_err(|source| Error::Write { path: "the stream".into(), source })
-            });
-            if let Err(error) = written {
-                // Without it the stream would end as if it were whole. Nobody may be there to read it.
-                let _ = sender.blocking_send(Err(io::Error::other(error)));
-            }
-        });
-        let stream = futures_util::stream::unfold(blocks, async |mut blocks| {
-            blocks.recv().await.map(|block: io::Result<Bytes>| (block, blocks))
-        });
-        Ok(Box::new(StreamReader::new(Box::pin(stream))))
+        Ok(produced(BLOCK, BLOCKS, move |blocks| {
+            context.write_to(Counted { blocks, taken: &context.taken }).map_err(io::Error::other)
+        }))
     }
 
     /// Returns how many packed bytes the latest [`DockerContext::reader`] has come by: how far an upload is, but for the
-    /// 256 KiB that wait in it at most.
+    /// 384 KiB that wait in it at most.
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
@@ -338,32 +321,21 @@ impl DockerContext {
     }
 }
 
-/// Hands blocks to another task, and waits while it has enough of them.
-struct Blocks {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-    block: Vec<u8>,
-    taken: Arc<AtomicU64>,
+/// Counts what was packed.
+struct Counted<'a> {
+    blocks: &'a mut Blocks,
+    taken: &'a AtomicU64,
 }
 
-impl Write for Blocks {
+impl Write for Counted<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = bytes.len().min(BLOCK - self.block.len());
-        self.block.extend_from_slice(&bytes[..length]);
-        if self.block.len() == BLOCK {
-            self.flush()?;
-        }
+        let length = self.blocks.write(bytes)?;
+        self.taken.fetch_add(length as u64, Ordering::Relaxed);
         Ok(length)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.block.is_empty() {
-            return Ok(());
-        }
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
-        let length = block.len() as u64;
-        self.sender.blocking_send(Ok(block.into())).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        self.taken.fetch_add(length, Ordering::Relaxed);
-        Ok(())
+        self.blocks.flush()
     }
 }
 

@@ -1,14 +1,12 @@
 //! A file becomes a stream to an engine.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dfab_client::transfer::Reader;
+use dfab_client::transfer::{Blocks, Reader, produced};
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
-use tokio_util::io::StreamReader;
 
 use super::compression::{Encoder, decompressed};
 use super::{Archive, BETWEEN, BLOCK, Compression, hex};
@@ -79,18 +77,7 @@ impl Stored {
             (Some(stored), Some(wire)) if stored != wire => Some((stored, wire)),
             _ => None,
         };
-        let (sender, blocks) = mpsc::channel(BETWEEN);
-        tokio::task::spawn_blocking(move || {
-            let mut sink = Blocks { sender: sender.clone(), block: Vec::with_capacity(BLOCK) };
-            if let Err(error) = send(source, recode, &mut sink) {
-                // Without it the stream would end as if it were whole. Nobody may be there to read it.
-                let _ = sender.blocking_send(Err(error));
-            }
-        });
-        let stream = futures_util::stream::unfold(blocks, async |mut blocks| {
-            blocks.recv().await.map(|block: io::Result<io::Cursor<Vec<u8>>>| (block, blocks))
-        });
-        (Box::new(StreamReader::new(Box::pin(stream))), state)
+        (produced(BLOCK, BETWEEN, move |sink| send(source, recode, sink)), state)
     }
 }
 
@@ -115,7 +102,7 @@ fn send(
     // What stands behind the compressed stream belongs to the file's checksum.
     io::copy(&mut buffered, &mut io::sink())?;
     encoder.finish()?;
-    sink.flush()
+    Ok(())
 }
 
 /// A file that counts, and makes the checksum on the way.
@@ -131,36 +118,5 @@ impl Read for Counted {
         state.0.update(&buffer[..length]);
         state.1 += length as u64;
         Ok(length)
-    }
-}
-
-/// Hands blocks to another task, and waits while it has enough of them.
-struct Blocks {
-    sender: mpsc::Sender<io::Result<io::Cursor<Vec<u8>>>>,
-    block: Vec<u8>,
-}
-
-impl Blocks {
-    fn send(&self, block: Vec<u8>) -> io::Result<()> {
-        self.sender.blocking_send(Ok(io::Cursor::new(block))).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Write for Blocks {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = bytes.len().min(BLOCK - self.block.len());
-        self.block.extend_from_slice(&bytes[..length]);
-        if self.block.len() == BLOCK {
-            self.flush()?;
-        }
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.block.is_empty() {
-            return Ok(());
-        }
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
-        self.send(block)
     }
 }
