@@ -1,6 +1,5 @@
-//! The contract of `dfab_client::contract` on the engines of the lab: over the Engine API through SSH on every
-//! generation, and over `docker` programs, the host's own through SSH and this machine's without SSH, on one generation
-//! each, or on every one with `DFAB_LIVE_ALL`.
+//! The contract of `dfab_client::contract` on an engine of each generation of the lab: over the Engine API through SSH,
+//! and over `docker` programs, the host's own through SSH and this machine's without SSH.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,9 +39,9 @@ async fn every_engine_keeps_the_contract_over_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_keeps_the_contract_over_its_own_docker_program() {
+async fn every_engine_keeps_the_contract_over_its_own_docker_program() {
     let lab = lab_or_skip!();
-    for number in lab.some_generations(|all| all.first()) {
+    for number in lab.generations() {
         let host = lab.take(number);
         let session = login(login_options(&host)).await;
         let shell = RemoteShell::new(&host.name, Arc::clone(&session));
@@ -54,9 +53,9 @@ async fn an_engine_keeps_the_contract_over_its_own_docker_program() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_keeps_the_contract_over_the_docker_program_of_this_machine() {
+async fn every_engine_keeps_the_contract_over_the_docker_program_of_this_machine() {
     let lab = lab_or_skip!();
-    for number in lab.some_generations(|all| all.last()) {
+    for number in lab.generations() {
         let host = lab.take(number);
         let options = CliOptions { base_url: Some(host.docker_host()), ..CliOptions::default() };
         let engine = CliBackend::new(Arc::new(LocalShell::new()), options);

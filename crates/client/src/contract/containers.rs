@@ -6,33 +6,29 @@ use dfab_map::observed::{ContainerState, ObservedContainer};
 use dfab_map::property::Property;
 use dfab_map::spec::Properties;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Broken, Checked, SHORT, Suite, checks, conflict, equal, expect, not_found};
+use super::{Broken, Check, Checked, LONG, SHORT, Suite, checks, conflict, equal, expect, not_found};
 use crate::backend::{Health, LogOptions};
 
-pub(super) fn checks<'a>(suite: &'a Suite<'a>) -> Vec<(&'static str, BoxFuture<'a, Checked>)> {
-    checks!(
-        suite,
-        a_created_container_shows_what_was_asked_for,
-        a_name_that_is_taken_is_a_conflict,
-        a_container_of_a_missing_image_is_not_found,
-        what_does_not_exist_is_none_or_not_found,
-        starting_and_stopping_twice_is_no_error,
-        a_signal_ends_a_running_container_and_is_a_conflict_otherwise,
-        waiting_returns_the_exit_code_or_none_in_time,
-        a_running_container_is_removed_by_force_only,
-        anonymous_volumes_go_with_their_container_when_asked,
-        limits_and_restart_policy_change_in_place,
-        commands_run_in_running_containers_only,
-        logs_are_merged_and_can_be_cut,
-        health_is_that_of_the_check,
-        a_restart_starts_what_runs_and_what_does_not,
-        a_container_takes_another_name_that_is_free,
-        what_is_not_paused_cannot_continue,
-    )
-}
+pub(super) const CHECKS: &[(&str, Check)] = checks![
+    a_created_container_shows_what_was_asked_for,
+    a_name_that_is_taken_is_a_conflict,
+    a_container_of_a_missing_image_is_not_found,
+    what_does_not_exist_is_none_or_not_found,
+    starting_and_stopping_twice_is_no_error,
+    a_signal_ends_a_running_container_and_is_a_conflict_otherwise,
+    waiting_returns_the_exit_code_or_none_in_time,
+    a_running_container_is_removed_by_force_only,
+    anonymous_volumes_go_with_their_container_when_asked,
+    limits_and_restart_policy_change_in_place,
+    commands_run_in_running_containers_only,
+    logs_are_merged_and_can_be_cut,
+    health_is_that_of_the_check,
+    a_restart_starts_what_runs_and_what_does_not,
+    a_container_takes_another_name_that_is_free,
+    what_is_not_paused_cannot_continue,
+];
 
 async fn inspected(suite: &Suite<'_>, name: &str) -> Result<ObservedContainer, Broken> {
     let container = suite.backend.inspect_container(name).await?;
@@ -141,7 +137,7 @@ async fn a_signal_ends_a_running_container_and_is_a_conflict_otherwise(suite: &S
     let spec = suite.running("signal");
     suite.create_and_start(&spec).await?;
     suite.backend.kill_container(&spec.name, None).await?;
-    let code = suite.backend.wait_container(&spec.name, Some(Duration::from_secs(10))).await?;
+    let code = suite.backend.wait_container(&spec.name, Some(LONG)).await?;
     equal("exit code after SIGKILL", code, Some(137))?;
     conflict("another signal", suite.backend.kill_container(&spec.name, Some("SIGTERM")).await)
 }
@@ -152,7 +148,7 @@ async fn waiting_returns_the_exit_code_or_none_in_time(suite: &Suite<'_>) -> Che
     equal("still running", suite.backend.wait_container(&running.name, Some(SHORT)).await?, None)?;
     let ending = suite.ending("ending");
     suite.create_and_start(&ending).await?;
-    let code = suite.backend.wait_container(&ending.name, Some(Duration::from_secs(10))).await?;
+    let code = suite.backend.wait_container(&ending.name, Some(LONG)).await?;
     equal("exit code", code, Some(3))?;
     equal("exit code again", suite.backend.wait_container(&ending.name, None).await?, Some(3))?;
     equal("state", inspected(suite, &ending.name).await?.state, ContainerState::Exited(3))
@@ -206,20 +202,23 @@ async fn commands_run_in_running_containers_only(suite: &Suite<'_>) -> Checked {
     suite.backend.start_container(&spec.name).await?;
     suite.backend.exec(&spec.name, &command, Some("root")).await?;
     // It was started detached, so it may take a moment to show.
-    for _ in 0..20 {
-        let processes = suite.backend.container_processes(&spec.name).await?;
-        if processes.contains(&("root".into(), "sleep 3141".into())) {
-            return Ok(());
+    let shows = async {
+        loop {
+            let processes = suite.backend.container_processes(&spec.name).await?;
+            if processes.contains(&("root".into(), "sleep 3141".into())) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Err(Broken("the command does not show among the processes".into()))
+    };
+    let never = || Err(Broken("the command does not show among the processes".into()));
+    tokio::time::timeout(LONG, shows).await.unwrap_or_else(|_| never())
 }
 
 async fn logs_are_merged_and_can_be_cut(suite: &Suite<'_>) -> Checked {
     let spec = suite.ending("log");
     suite.create_and_start(&spec).await?;
-    suite.backend.wait_container(&spec.name, Some(Duration::from_secs(10))).await?;
+    suite.backend.wait_container(&spec.name, Some(LONG)).await?;
     let log = |options| async move {
         let log = suite.backend.container_logs(&spec.name, options).await?;
         Ok::<_, Broken>(String::from_utf8_lossy(&log).into_owned())

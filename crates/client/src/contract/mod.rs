@@ -15,7 +15,7 @@ use dfab_map::image::{ImageName, ImageVersion};
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, Properties};
 use futures_util::future::{BoxFuture, try_join_all};
-use futures_util::try_join;
+use futures_util::{StreamExt, stream, try_join};
 use serde_json::json;
 
 use crate::backend::Backend;
@@ -82,35 +82,48 @@ impl From<Error> for Broken {
     }
 }
 
-/// Runs every check, one after the other, and returns their outcomes.
+/// Checks that are under way at a time: each waits for its engine most of the time.
+const AT_ONCE: usize = 4;
+
+/// Runs every check, several at a time, and returns their outcomes.
+///
+/// Each has names of its own. Those that count requests have the backend for themselves, at the end.
 pub async fn run(backend: &dyn Backend, fixture: &Fixture) -> Vec<Outcome> {
-    let suite = Suite { backend, fixture };
-    let checks: Vec<(&'static str, BoxFuture<'_, Checked>)> = {
-        let all = [containers::checks(&suite), resources::checks(&suite), streams::checks(&suite)];
-        all.into_iter().flatten().collect()
-    };
-    let mut outcomes = Vec::with_capacity(checks.len());
     // What an interrupted run has left; after that, each check is followed by a clean-up.
-    if let Err(broken) = suite.clean_up().await {
+    let earlier = Suite { backend, fixture, prefix: fixture.prefix.clone() };
+    if let Err(broken) = earlier.clean_up(&["-", "."]).await {
         return vec![Outcome { name: "what_earlier_runs_left_can_be_removed", result: Err(broken) }];
     }
-    for (name, check) in checks {
-        let result = check.await;
-        let cleaned = suite.clean_up().await;
-        outcomes.push(Outcome { name, result: result.and(cleaned) });
+    let together = [containers::CHECKS, resources::CHECKS, streams::CHECKS].concat();
+    let count = together.len();
+    let one = |(number, (name, check)): (usize, (&'static str, Check))| async move {
+        let suite = Suite { backend, fixture, prefix: format!("{}-{number}", fixture.prefix) };
+        let result = check(&suite).await;
+        let cleaned = suite.clean_up(&["."]).await;
+        Outcome { name, result: result.and(cleaned) }
+    };
+    let mut outcomes: Vec<Outcome> =
+        stream::iter((1..).zip(together)).map(one).buffered(AT_ONCE).collect().await;
+    for check in (count + 1..).zip(resources::ALONE.iter().copied()) {
+        outcomes.push(one(check).await);
     }
     outcomes
 }
+
+/// A check: its future borrows the suite.
+type Check = for<'a> fn(&'a Suite<'a>) -> BoxFuture<'a, Checked>;
 
 /// The backend and what to check it with.
 struct Suite<'a> {
     backend: &'a dyn Backend,
     fixture: &'a Fixture,
+    /// First part of all names of one check.
+    prefix: String,
 }
 
 impl Suite<'_> {
     fn name(&self, name: &str) -> String {
-        format!("{}.{name}", self.fixture.prefix)
+        format!("{}.{name}", self.prefix)
     }
 
     /// A container that runs until it is stopped.
@@ -140,15 +153,19 @@ impl Suite<'_> {
 
     /// A name for an image of a check's own: its repository, and the whole with the tag `1`.
     fn image(&self, name: &str) -> (String, ImageName) {
-        let repository = format!("{}/{name}", self.fixture.prefix);
+        let repository = format!("{}/{name}", self.prefix);
         let version = ImageVersion::Tag("1".into());
         (repository.clone(), ImageName { repository, version })
     }
 
-    /// Removes what has our names. Everything of one kind at once: a backend makes one message of it.
-    async fn clean_up(&self) -> Checked {
-        let (backend, prefix) = (self.backend, &self.fixture.prefix);
-        let is_ours = |name: &String| name.starts_with(&format!("{prefix}."));
+    /// Removes what has our names: the prefix, and one of `ends` behind it. Everything of one kind at once: a
+    /// backend makes one message of it.
+    async fn clean_up(&self, ends: &[&str]) -> Checked {
+        let backend = self.backend;
+        let is_ours = |name: &String| {
+            let rest = name.strip_prefix(&self.prefix);
+            rest.is_some_and(|rest| rest.starts_with('/') || ends.iter().any(|end| rest.starts_with(end)))
+        };
         let (containers, networks, volumes, images) = try_join!(
             backend.list_containers(),
             backend.list_networks(),
@@ -159,7 +176,6 @@ impl Suite<'_> {
         try_join_all(containers.iter().map(|name| backend.remove_container(name, true, true))).await?;
         let networks: Vec<String> = networks.into_keys().filter(is_ours).collect();
         let volumes: Vec<String> = volumes.into_keys().filter(is_ours).collect();
-        let is_ours = |name: &String| name.starts_with(&format!("{prefix}/"));
         let images: Vec<String> = images.into_keys().filter(is_ours).collect();
         try_join!(
             try_join_all(networks.iter().map(|name| backend.remove_network(name))),
@@ -169,6 +185,9 @@ impl Suite<'_> {
         Ok(())
     }
 }
+
+/// Time for an engine to do what it was told, on a machine that has much to do.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Time for what should not happen to happen.
 const SHORT: Duration = Duration::from_millis(300);
@@ -202,8 +221,8 @@ fn refused<T>(what: &str, kind: &str, result: Result<T, Error>, is: fn(&Error) -
 
 /// Pairs each function with its name.
 macro_rules! checks {
-    ($suite:expr, $($name:ident),* $(,)?) => {
-        vec![$((stringify!($name), $name($suite).boxed())),*]
+    ($($name:ident),* $(,)?) => {
+        &[$((stringify!($name), |suite| $name(suite).boxed())),*]
     };
 }
 use checks;

@@ -7,30 +7,28 @@ use dfab_map::observed::{Wanted, image_key};
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::{Broken, Checked, Suite, checks, conflict, equal, expect, not_found};
+use super::{Broken, Check, Checked, Suite, checks, conflict, equal, expect, not_found};
 use crate::observe;
 
-pub(super) fn checks<'a>(suite: &'a Suite<'a>) -> Vec<(&'static str, BoxFuture<'a, Checked>)> {
-    checks!(
-        suite,
-        a_network_shows_what_was_asked_for,
-        a_network_in_use_is_a_conflict,
-        containers_are_connected_and_disconnected,
-        a_container_joins_its_first_network_at_creation,
-        endpoints_of_a_network_are_known_by_their_containers,
-        a_mac_address_shows_in_every_state,
-        a_volume_shows_what_was_asked_for,
-        a_held_volume_is_a_conflict,
-        an_image_that_cannot_be_pulled_is_an_error,
-        an_image_has_the_names_that_it_was_given,
-        a_container_becomes_an_image_with_one_layer_more,
-        every_ping_asks_the_engine,
-        observing_costs_one_request_for_each_wanted_container,
-    )
-}
+pub(super) const CHECKS: &[(&str, Check)] = checks![
+    a_network_shows_what_was_asked_for,
+    a_network_in_use_is_a_conflict,
+    containers_are_connected_and_disconnected,
+    a_container_joins_its_first_network_at_creation,
+    endpoints_of_a_network_are_known_by_their_containers,
+    a_mac_address_shows_in_every_state,
+    a_volume_shows_what_was_asked_for,
+    a_held_volume_is_a_conflict,
+    an_image_that_cannot_be_pulled_is_an_error,
+    an_image_has_the_names_that_it_was_given,
+    a_container_becomes_an_image_with_one_layer_more,
+];
+
+/// Checks that count requests.
+pub(super) const ALONE: &[(&str, Check)] =
+    checks![every_ping_asks_the_engine, observing_costs_one_request_for_each_wanted_container];
 
 fn network(suite: &Suite<'_>, name: &str) -> NetworkSpec {
     NetworkSpec { name: suite.name(name), driver: "bridge".into(), ..NetworkSpec::default() }

@@ -2,24 +2,17 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
-use super::{Broken, Checked, SHORT, Suite, checks, conflict, equal, expect, not_found};
+use super::{Broken, Check, Checked, LONG, SHORT, Suite, checks, conflict, equal, expect, not_found};
 use crate::streams::{LogLines, LogOptions, Output};
 
-/// Time for an engine to do what it was told, on a machine that has much to do.
-const LONG: Duration = Duration::from_secs(60);
-
-pub(super) fn checks<'a>(suite: &'a Suite<'a>) -> Vec<(&'static str, BoxFuture<'a, Checked>)> {
-    checks!(
-        suite,
-        lines_of_a_log_end_where_the_log_does,
-        a_followed_log_waits_and_ends_with_its_container,
-        a_log_that_is_given_up_leaves_room_for_others,
-        processes_are_a_table,
-    )
-}
+pub(super) const CHECKS: &[(&str, Check)] = checks![
+    lines_of_a_log_end_where_the_log_does,
+    a_followed_log_waits_and_ends_with_its_container,
+    a_log_that_is_given_up_leaves_room_for_others,
+    processes_are_a_table,
+];
 
 async fn all(lines: LogLines<'_>) -> Result<Vec<String>, Broken> {
     let lines = tokio::time::timeout(LONG, lines.collect::<Vec<_>>());
