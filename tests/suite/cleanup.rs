@@ -1,5 +1,7 @@
-//! The worked examples of clients-tasks §4.8–4.10 on every engine of the lab, by the real tasks, over the Engine
+//! The worked examples of clients-tasks §4.8–4.10 on an engine of each generation, by the real tasks, over the Engine
 //! API and over the host's own `docker` program.
+//!
+//! What only lists is asked over both; what removes, over each in turn, so that a host is filled once.
 //!
 //! Three rows of the examples cannot be made on a living engine: a `Dead` container, one without a name, and
 //! one without a status.
@@ -30,18 +32,17 @@ fn made(host: &Host<'_>, script: &str) -> Vec<(String, String)> {
     output.lines().filter_map(pair).collect()
 }
 
-/// The containers of §4.8: `db` has the link alias `web/db`.
+/// The containers of §4.8: `db` has the link alias `web/db`. What waits for nothing is made at once.
 const CONTAINERS: &str = r#"
-    docker ps -aq | xargs -r docker rm -f -v >/dev/null
     keep="trap 'exit 0' TERM; while :; do sleep 0.1; done"
-    docker run -d --name db busybox sh -c "$keep" >/dev/null
-    docker run -d --name web --link db:db busybox sh -c "$keep" >/dev/null
-    docker kill db >/dev/null
-    docker run --name old busybox true
-    docker create --name init busybox true >/dev/null
-    docker run -d --name paused busybox sh -c "$keep" >/dev/null
-    docker pause paused >/dev/null
-    docker run -d --name again --restart always busybox sh -c 'sleep 0.1; exit 1' >/dev/null
+    { docker run -d --name db busybox sh -c "$keep"
+      docker run -d --name web --link db:db busybox sh -c "$keep"
+      docker kill db; } >/dev/null & p1=$!
+    docker run --name old busybox true & p2=$!
+    docker create --name init busybox true >/dev/null & p3=$!
+    { docker run -d --name paused busybox sh -c "$keep"; docker pause paused; } >/dev/null & p4=$!
+    docker run -d --name again --restart always busybox sh -c 'sleep 0.1; exit 1' >/dev/null & p5=$!
+    for p in $p1 $p2 $p3 $p4 $p5; do wait $p || exit 1; done
     docker wait db old >/dev/null
     # An engine's list lags behind its own wait.
     for n in db old; do
@@ -54,35 +55,31 @@ const CONTAINERS: &str = r#"
 fn containers_that_have_ended_are_chosen_as_the_worked_example_says() {
     let lab = lab_or_skip!();
     let project = Project::new(&[]);
-    for number in 1..=lab.host_count() {
+    for number in lab.generations() {
         let host = lab.take(number);
-        for backend in BACKENDS {
-            let known = made(&host, CONTAINERS);
-            assert_eq!(known.len(), 6, "{known:?}");
-            let chosen = |words: &[&str]| {
-                chosen(&project, &host, backend, &[&["docker.cleanup_containers"], words].concat(), &known)
-            };
-            let list = "--list-only";
-            for (words, expected) in [
-                (&[list][..], &["old", "db"][..]),
-                (&[list, "--include-initial"], &["old", "init", "db"]),
-                (&[list, "--exclude", "old"], &["db"]),
-                (&[list, "--exclude", "db"], &["old"]),
-                (&[list, "--exclude", "web/db"], &["old"]),
-            ] {
-                assert_eq!(chosen(words), expected, "{} ({}), {backend}: {words:?}", host.name, host.engine);
+        let known = made(&host, CONTAINERS);
+        assert_eq!(known.len(), 6, "{known:?}");
+        let chosen = |backend: &str, words: &[&str]| {
+            chosen(&project, &host, backend, &[&["docker.cleanup_containers"], words].concat(), &known)
+        };
+        let list = "--list-only";
+        for (words, expected) in [
+            (&[list][..], &["old", "db"][..]),
+            (&[list, "--include-initial"], &["old", "init", "db"]),
+            (&[list, "--exclude", "old"], &["db"]),
+            (&[list, "--exclude", "db"], &["old"]),
+            (&[list, "--exclude", "web/db"], &["old"]),
+        ] {
+            for backend in BACKENDS {
+                let found = chosen(backend, words);
+                assert_eq!(found, expected, "{} ({}), {backend}: {words:?}", host.name, host.engine);
             }
-            assert_eq!(host.containers().len(), 6, "a list removes nothing");
-            chosen(&["--exclude", "db"]);
-            assert_eq!(
-                host.containers(),
-                ["again", "db", "init", "paused", "web"],
-                "{} {backend}",
-                host.name
-            );
-            chosen(&["--include-initial"]);
-            assert_eq!(host.containers(), ["again", "paused", "web"], "{} {backend}", host.name);
         }
+        assert_eq!(host.containers().len(), 6, "a list removes nothing");
+        chosen("api", &["--exclude", "db"]);
+        assert_eq!(host.containers(), ["again", "db", "init", "paused", "web"], "{}", host.name);
+        chosen("cli", &["--include-initial"]);
+        assert_eq!(host.containers(), ["again", "paused", "web"], "{}", host.name);
     }
 }
 
@@ -90,28 +87,25 @@ fn containers_that_have_ended_are_chosen_as_the_worked_example_says() {
 fn all_containers_are_removed_whatever_they_do() {
     let lab = lab_or_skip!();
     let project = Project::new(&[]);
-    for number in 1..=lab.host_count() {
+    for (number, removing) in lab.generations().into_iter().zip(BACKENDS.into_iter().cycle()) {
         let host = lab.take(number);
+        let mut known = made(&host, CONTAINERS);
+        let deaf = r#"echo "deaf $(docker run -d --name deaf busybox sh -c "trap '' TERM; while :; do sleep 0.1; done")""#;
+        known.extend(made(&host, deaf));
+        let task = |backend: &str, words: &[&str]| {
+            chosen(&project, &host, backend, &[&["docker.remove_all_containers"], words].concat(), &known)
+        };
         for backend in BACKENDS {
-            let mut known = made(&host, CONTAINERS);
-            let deaf = r#"echo "deaf $(docker run -d --name deaf busybox sh -c "trap '' TERM; while :; do sleep 0.1; done")""#;
-            known.extend(made(&host, deaf));
-            let task = |words: &[&str]| {
-                chosen(&project, &host, backend, &[&["docker.remove_all_containers"], words].concat(), &known)
-            };
-            assert_eq!(task(&["--list-only"]).len(), 7, "{} {backend}", host.name);
-            assert_eq!(host.containers().len(), 7, "a list removes nothing");
-            task(&["--stop-timeout", "1"]);
-            assert_eq!(host.containers(), [""; 0], "{} ({}), {backend}", host.name, host.engine);
+            assert_eq!(task(backend, &["--list-only"]).len(), 7, "{} {backend}", host.name);
         }
+        assert_eq!(host.containers().len(), 7, "a list removes nothing");
+        task(removing, &["--stop-timeout", "1"]);
+        assert_eq!(host.containers(), [""; 0], "{} ({}), {removing}", host.name, host.engine);
     }
 }
 
 /// The images of §4.9. A commit's parent is the image of its container.
 const IMAGES: &str = r#"
-    docker ps -aq | xargs -r docker rm -f -v >/dev/null
-    docker images --format '{{.Repository}}:{{.Tag}}' | grep -v -e '^busybox:' -e '<none>' | xargs -r docker rmi -f >/dev/null
-    docker images -aq --filter dangling=true | xargs -r docker rmi -f >/dev/null 2>&1
     root() { c=$(docker create busybox true); docker export $c | docker import - "$1"; docker rm $c >/dev/null; }
     child() { c=$(docker create "$1" true); docker commit $c $2; docker rm $c >/dev/null; }
     base=$(root ubuntu:14.04); old=$(root tool:3)
@@ -127,39 +121,40 @@ const IMAGES: &str = r#"
 fn images_that_nothing_needs_are_chosen_as_the_worked_example_says() {
     let lab = lab_or_skip!();
     let project = Project::new(&[]);
-    for number in 1..=lab.host_count() {
+    for number in lab.generations() {
         let host = lab.take(number);
-        for backend in BACKENDS {
-            let known = made(&host, IMAGES);
-            assert_eq!(known.len(), 11, "{known:?}");
-            let chosen = |words: &[&str]| {
-                chosen(&project, &host, backend, &[&["docker.cleanup_images"], words].concat(), &known)
-            };
-            let list = "--list-only";
-            let all_old = &["app1", "app0", "dang", "l1", "l3", "old"][..];
-            for (words, expected) in [
-                (&[list][..], &["dang", "l3"][..]),
-                (&[list, "--keep-tags", "1.0"], &["dang", "l3"]),
-                (&[list, "--remove-old"], all_old),
-                (&[list, "--remove-old", "--keep-tags", "1.0"], &["app0", "dang", "l3", "old"]),
-                (&[list, "--remove-old", "--keep-tags", "1.0;14.04"], &["app0", "dang", "l3", "old"]),
-                (&[list, "--remove-old", "--keep-tags", "0"], all_old),
-            ] {
-                assert_eq!(chosen(words), expected, "{} ({}), {backend}: {words:?}", host.name, host.engine);
+        let known = made(&host, IMAGES);
+        assert_eq!(known.len(), 11, "{known:?}");
+        let chosen = |backend: &str, words: &[&str]| {
+            chosen(&project, &host, backend, &[&["docker.cleanup_images"], words].concat(), &known)
+        };
+        let list = "--list-only";
+        let all_old = &["app1", "app0", "dang", "l1", "l3", "old"][..];
+        for (words, expected) in [
+            (&[list][..], &["dang", "l3"][..]),
+            (&[list, "--keep-tags", "1.0"], &["dang", "l3"]),
+            (&[list, "--remove-old"], all_old),
+            (&[list, "--remove-old", "--keep-tags", "1.0"], &["app0", "dang", "l3", "old"]),
+            (&[list, "--remove-old", "--keep-tags", "1.0;14.04"], &["app0", "dang", "l3", "old"]),
+            (&[list, "--remove-old", "--keep-tags", "0"], all_old),
+        ] {
+            for backend in BACKENDS {
+                let found = chosen(backend, words);
+                assert_eq!(found, expected, "{} ({}), {backend}: {words:?}", host.name, host.engine);
             }
-            let left = || {
-                let ids = host.run("docker images -aq --no-trunc");
-                let is_left = |(_, id): &&(String, String)| ids.contains(id.as_str());
-                known.iter().filter(is_left).map(|(label, _)| label.clone()).collect::<Vec<_>>()
-            };
-            assert_eq!(left().len(), 11, "a list removes nothing");
-            chosen(&[]);
-            let expected = ["app2", "app1", "app0", "l1", "l2", "dangused", "l4", "base", "old"];
-            assert_eq!(left(), expected, "{} ({}), {backend}", host.name, host.engine);
-            chosen(&["--remove-old"]);
-            let expected = ["app2", "l2", "dangused", "l4", "base"];
-            assert_eq!(left(), expected, "{} ({}), {backend}", host.name, host.engine);
         }
+        let left = || {
+            let ids = host.run("docker images -aq --no-trunc");
+            let is_left = |(_, id): &&(String, String)| ids.contains(id.as_str());
+            known.iter().filter(is_left).map(|(label, _)| label.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(left().len(), 11, "a list removes nothing");
+        chosen("cli", &[]);
+        let expected = ["app2", "app1", "app0", "l1", "l2", "dangused", "l4", "base", "old"];
+        assert_eq!(left(), expected, "{} ({})", host.name, host.engine);
+        chosen("api", &["--remove-old"]);
+        let expected = ["app2", "l2", "dangused", "l4", "base"];
+        assert_eq!(left(), expected, "{} ({})", host.name, host.engine);
         host.run("docker rm user >/dev/null; docker images -aq --filter dangling=true | xargs -r docker rmi -f || true");
     }
 }
