@@ -8,6 +8,7 @@ mod diagram;
 mod dot;
 mod layout;
 mod mermaid;
+mod page;
 mod svg;
 
 pub use diagram::{Diagram, Edge, EdgeKind, Host, Node, NodeKind};
