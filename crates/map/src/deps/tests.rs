@@ -1,7 +1,10 @@
 //! The worked examples of map-model §8, query by query.
 
 use super::*;
+use crate::diagnostic::FindingKind;
 use crate::fixtures::{EXAMPLE, extended_map, shown};
+use crate::model::Link;
+use crate::names::NetworkName;
 use crate::select::{Maps, Reference, select};
 use crate::value::{Tables, Value};
 
