@@ -51,6 +51,10 @@ impl Dependencies {
     ///
     /// All of: late values that cannot be looked up ([`FindingKind::Unresolved`]), images that are no
     /// references ([`FindingKind::InvalidInput`]), and circles ([`FindingKind::Cycle`]).
+    ///
+    /// [`FindingKind::Unresolved`]: crate::diagnostic::FindingKind::Unresolved
+    /// [`FindingKind::InvalidInput`]: crate::diagnostic::FindingKind::InvalidInput
+    /// [`FindingKind::Cycle`]: crate::diagnostic::FindingKind::Cycle
     pub fn new(map: &Map, lookup: &dyn Lookup) -> Result<Self, Findings> {
         let mut findings = Vec::new();
         let images = match Images::of(map, lookup) {
