@@ -149,7 +149,11 @@ impl Bare {
                  while grep -qsx dockerd /proc/[0-9]*/comm && [ $n -lt 200 ]; do n=$((n+1)); sleep 0.1; done
              fi
              cp /etc/docker/daemon.json /etc/default/docker /tmp/
-             DEBIAN_FRONTEND=noninteractive apt-get -y -qq remove docker.io containerd runc socat >/dev/null
+             # One by one: apt refuses all where it does not know one.
+             for package in docker.io containerd runc socat gcc make curl; do
+                 ! command -v ${package%.io} >/dev/null ||
+                     DEBIAN_FRONTEND=noninteractive apt-get -y -qq remove $package >/dev/null
+             done
              mkdir -p /etc/docker && cp /tmp/daemon.json /etc/docker/ && cp /tmp/docker /etc/default/docker
              gpasswd -d deploy docker >/dev/null 2>&1 || true
              # The package is removed, not purged, and makes its group at its first installation only.

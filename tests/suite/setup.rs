@@ -81,7 +81,7 @@ fn socat_comes_by_package_and_by_copy() {
         format!("[bare] socat {version} is already installed at /usr/bin/socat.\n[bare] Nothing to do.\n")
     );
 
-    // What building it would do; the distribution's own stays where it is.
+    // What building it would do; the distribution's own stays where it is. See below for doing it.
     let outcome = dfab(&project, &lab, &["--dry-run", "docker.build_socat_ubuntu"]).expect_code(0);
     for step in ["install gcc make curl", "./configure", "make", "sudo: cd ", "make install"] {
         assert!(outcome.stdout.contains(step), "{outcome}");
@@ -96,6 +96,36 @@ fn socat_comes_by_package_and_by_copy() {
     dfab(&project, &lab, &["install_socat", "nowhere"])
         .expect_code(2)
         .expect_error(&["socat cannot be found in the provided path (nowhere or "]);
+}
+
+/// From Debian's copy of the sources, which lies on the host: the lab reaches no other place.
+#[test]
+fn socat_is_built_on_a_bare_debian() {
+    let lab = lab_or_skip!();
+    let Some(bare) = lab.bare() else { return dfab_tests::skipped("setup (a lab with `--bare`)") };
+    let project = Project::new(&[]);
+    let sources = bare.run("ls /srv/pool/socat_*.orig.tar.gz");
+    let version = sources.trim_start_matches("/srv/pool/socat_").trim_end_matches(".orig.tar.gz");
+    let sum = bare.run(&format!("sha256sum {sources} | cut -d' ' -f1"));
+    let build = |sum: &str| {
+        let variables = format!("socat_version={version},socat_url=file://{sources},socat_sha256={sum}");
+        dfab(&project, &lab, &["--set", &variables, "docker.build_socat"])
+    };
+    // Other bytes than those that were asked for are neither unpacked nor left there.
+    build(&"0".repeat(64)).expect_code(1).expect_error(&["sha256sum -c -"]);
+    assert_eq!(bare.run("ls -d /tmp/*/ /usr/local/bin/* 2>/dev/null | cat"), "");
+
+    let outcome = build(&sum).expect_code(0);
+    assert!(outcome.stdout.ends_with("steps done, and nothing is left to do.\n"), "{outcome}");
+    assert!(bare.run("/usr/local/bin/socat -V").contains(&format!("socat version {version} ")), "{outcome}");
+    assert_eq!(bare.run("ls -d /tmp/*/ 2>/dev/null | cat"), "");
+    let outcome = build(&sum).expect_code(0);
+    assert_eq!(
+        outcome.stdout,
+        format!(
+            "[bare] socat {version} is already installed at /usr/local/bin/socat.\n[bare] Nothing to do.\n"
+        )
+    );
 }
 
 #[test]

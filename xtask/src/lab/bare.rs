@@ -18,8 +18,8 @@ const SUITE: &str = "bookworm";
 /// What a small installation has: a way in, a way to root, and what the lab itself calls.
 const INCLUDE: &str = "ca-certificates,iproute2,openssh-server,sudo";
 
-/// What the set-up tasks install.
-const POOL: [&str; 2] = ["docker.io", "socat"];
+/// What the set-up tasks install, with what the compiler only recommends.
+const POOL: [&str; 6] = ["docker.io", "socat", "gcc", "libc6-dev", "make", "curl"];
 
 /// The repository's folder on the host.
 const POOL_FOLDER: &str = "srv/pool";
@@ -27,10 +27,16 @@ const POOL_FOLDER: &str = "srv/pool";
 /// Finds the root of bare hosts, making it where it is not in the cache.
 pub fn provide() -> Result<PathBuf> {
     let root = cache().join("bare").join(SUITE);
-    if !root.join("complete").exists() {
-        make(&root).context("a bare host cannot be made")?;
+    if fs::read_to_string(root.join("complete")).is_ok_and(|made| made == contents()) {
+        return Ok(root);
     }
+    make(&root).context("a bare host cannot be made")?;
     Ok(root)
+}
+
+/// Returns what a root has: one that was made for fewer packages is made anew.
+fn contents() -> String {
+    format!("{SUITE} {INCLUDE} {} and the sources of socat", POOL.join(" "))
 }
 
 fn make(root: &Path) -> Result<()> {
@@ -52,26 +58,32 @@ fn make(root: &Path) -> Result<()> {
             .args(command)
             .read()
     };
+    let write = |path: &str, text: &str| {
+        fs::write(root.join(path), text).with_context(|| format!("cannot write `{path}` of a bare host"))
+    };
+    let sources =
+        fs::read_to_string(root.join("etc/apt/sources.list")).context("debootstrap names no mirror")?;
+    write("etc/apt/sources.list", &format!("{sources}\n{}", sources.replace("deb ", "deb-src ")))?;
     inside(&["apt-get", "update", "--quiet"])?;
     inside(&["apt-get", "clean"])?;
     let download = ["apt-get", "install", "--yes", "--quiet", "--download-only", "--no-install-recommends"];
     inside(&[&download[..], &POOL].concat())?;
+    // Into the root's own folder; they are compiled by the test of `docker.build_socat`.
+    inside(&["sh", "-c", "cd /var/cache/apt/archives && apt-get source --download-only socat"])?;
     let archives = root.join("var/cache/apt/archives");
     let pool = root.join(POOL_FOLDER);
     fs::create_dir_all(&pool).context("cannot make the folder of packages")?;
     let entries = fs::read_dir(&archives).with_context(|| format!("cannot read `{}`", archives.display()))?;
     for file in entries.flatten().map(|entry| entry.path()) {
-        if file.extension().is_some_and(|extension| extension == "deb") {
+        let is_package = file.extension().is_some_and(|extension| extension == "deb");
+        if is_package || file.to_string_lossy().ends_with(".orig.tar.gz") {
             let name = file.file_name().expect("an entry of a folder has a name");
             fs::rename(&file, pool.join(name)).context("cannot move a package")?;
         }
     }
     write_index(&pool)?;
-    let write = |path: &str, text: &str| {
-        fs::write(root.join(path), text).with_context(|| format!("cannot write `{path}` of a bare host"))
-    };
     write("etc/apt/sources.list", &format!("deb [trusted=yes] file:/{POOL_FOLDER} ./\n"))?;
-    write("complete", SUITE)
+    write("complete", &contents())
 }
 
 /// Writes the index of a flat repository (deb-src(5), `Packages`).
@@ -80,6 +92,7 @@ fn write_index(pool: &Path) -> Result<()> {
         .context("cannot read the folder of packages")?
         .flatten()
         .map(|entry| entry.path())
+        .filter(|file| file.extension().is_some_and(|extension| extension == "deb"))
         .collect();
     files.sort();
     let mut index = String::new();
