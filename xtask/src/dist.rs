@@ -102,11 +102,16 @@ fn pack(binary: &Path, folder: &Path, name: &str) -> Result<PathBuf> {
     }
     fs::copy(binary, root.join("dfab"))?;
     fs::set_permissions(root.join("dfab"), fs::Permissions::from_mode(0o755))?;
-    for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+    for file in
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE-MIT", "LICENSE-APACHE"]
+    {
         fs::copy(project::root().join(file), root.join(file))
             .with_context(|| format!("cannot copy `{file}`"))?;
     }
-    copy_folder(&project::root().join("docs"), &root.join("docs"))?;
+    // What README points to.
+    for folder in ["docs", "examples"] {
+        copy_folder(&project::root().join(folder), &root.join(folder))?;
+    }
     for (shell, file) in [("bash", "dfab.bash"), ("zsh", "_dfab"), ("fish", "dfab.fish")] {
         fs::write(completions.join(file), Command::new(binary).args(["--completions", shell]).read()?)?;
     }
