@@ -69,7 +69,8 @@ impl Origins {
 
     /// Forgets every position recorded at or below `path`.
     pub fn forget(&mut self, path: &str) {
-        if self.at_or_below(path).next().is_some() {
+        let is_inherited = self.inherited.is_some() && self.at_or_below(path).next().is_some();
+        if is_inherited || self.own.has_at_or_below(path) {
             self.records().remove(path);
         }
     }
@@ -199,6 +200,18 @@ impl Records {
                 found.ok().map(|at| &records[at].1)
             }
             Self::Many(records) => records.get(path),
+        }
+    }
+
+    /// Tells whether anything is recorded for `path` or below it: rarely, while a map is read.
+    fn has_at_or_below(&self, path: &str) -> bool {
+        match self {
+            Self::Few(records) => {
+                let start = records.partition_point(|(key, _)| key.as_str() < path);
+                let mut neighbours = records[start..].iter().take_while(|(key, _)| key.starts_with(path));
+                neighbours.any(|(key, _)| is_at_or_below(key, path))
+            }
+            Self::Many(_) => self.at_or_below(path).next().is_some(),
         }
     }
 
