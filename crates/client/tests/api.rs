@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests may panic as a test does")]
 
+#[path = "common/server.rs"]
+mod server;
+
 use std::error::Error as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,101 +16,27 @@ use dfab_client::connector::{Connector, Stream};
 use dfab_client::error::{Cause, Source};
 use dfab_client::{ApiBackend, ApiOptions, Backend, observe};
 use dfab_map::observed::Wanted;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use server::{Server, backend};
 
 /// Answers by path; everything else is an empty list.
-struct Server {
-    connections: AtomicUsize,
-    requests: Mutex<Vec<String>>,
-    /// Head and body of each request.
-    whole: Mutex<Vec<(String, String)>>,
-    version: &'static str,
-}
-
-impl Server {
-    fn new(version: &'static str) -> Arc<Self> {
-        Arc::new(Self {
-            connections: AtomicUsize::new(0),
-            requests: Mutex::default(),
-            whole: Mutex::default(),
-            version,
-        })
-    }
-
-    fn answer(&self, request: &str) -> Option<(u16, String)> {
-        let path = request.split(' ').nth(1).unwrap_or_default();
-        Some(match path {
-            "/version" => (200, format!(r#"{{"ApiVersion": "{}", "Version": "test"}}"#, self.version)),
-            path if path.ends_with("/volumes") => (200, r#"{"Volumes": null}"#.into()),
-            path if path.contains("/silent/") => return None,
-            path if path.contains("/refusing/") => (409, r#"{"message": "it is in use"}"#.into()),
-            path if path.contains("/garbled/") => (200, "<html>".into()),
-            path if path.ends_with("/exec") => (201, r#"{"Id": "e1"}"#.into()),
-            path if path.contains("/exec/e1/start") => (200, String::new()),
-            path if path.contains("/images/create") => (200, r#"{"status": "Pulling"}"#.into()),
-            path if path.ends_with("/start") => (204, String::new()),
-            _ => (200, "[]".into()),
-        })
-    }
-
-    async fn serve(self: Arc<Self>, stream: DuplexStream) {
-        let mut stream = BufReader::new(stream);
-        loop {
-            let (mut request, mut length, mut head) = (String::new(), 0, String::new());
-            loop {
-                let mut line = String::new();
-                if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-                    return;
-                }
-                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                if request.is_empty() {
-                    request = line.trim().to_owned();
-                }
-                head.push_str(&line);
-                if line == "\r\n" {
-                    break;
-                }
-            }
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).await.unwrap();
-            self.requests.lock().unwrap().push(request.clone());
-            self.whole.lock().unwrap().push((head, String::from_utf8(body).unwrap()));
-            let Some((status, body)) = self.answer(&request) else {
-                return std::future::pending().await;
-            };
-            // A moment, so that requests sent at once are under way at once.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
-            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        }
-    }
-}
-
-struct ToServer(Arc<Server>);
-
-#[async_trait]
-impl Connector for ToServer {
-    fn host(&self) -> &str {
-        "test"
-    }
-
-    async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
-        self.0.connections.fetch_add(1, Ordering::Relaxed);
-        let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        tokio::spawn(Arc::clone(&self.0).serve(theirs));
-        Ok(Box::new(ours))
-    }
-}
-
-fn backend(server: &Arc<Server>, options: ApiOptions) -> ApiBackend {
-    ApiBackend::new(Arc::new(ToServer(Arc::clone(server))), options)
+fn answer(request: &str) -> Option<(u16, String)> {
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    Some(match path {
+        path if path.ends_with("/volumes") => (200, r#"{"Volumes": null}"#.into()),
+        path if path.contains("/silent/") => return None,
+        path if path.contains("/refusing/") => (409, r#"{"message": "it is in use"}"#.into()),
+        path if path.contains("/garbled/") => (200, "<html>".into()),
+        path if path.ends_with("/exec") => (201, r#"{"Id": "e1"}"#.into()),
+        path if path.contains("/exec/e1/start") => (200, String::new()),
+        path if path.contains("/images/create") => (200, r#"{"status": "Pulling"}"#.into()),
+        path if path.ends_with("/start") => (204, String::new()),
+        _ => (200, "[]".into()),
+    })
 }
 
 #[tokio::test]
 async fn every_path_has_the_negotiated_version_and_connections_are_reused() {
-    let server = Server::new("1.43");
+    let server = Server::new("1.43", answer);
     let backend = backend(&server, ApiOptions::default());
     for _ in 0..3 {
         observe(&backend, &Wanted::default()).await.unwrap();
@@ -126,7 +55,7 @@ async fn every_path_has_the_negotiated_version_and_connections_are_reused() {
 
 #[tokio::test]
 async fn no_more_connections_are_opened_than_allowed() {
-    let server = Server::new("1.41");
+    let server = Server::new("1.41", answer);
     let backend = backend(&server, ApiOptions { connections: 2, ..ApiOptions::default() });
     let all = (0..20).map(|_| backend.list_volumes());
     for result in futures_util::future::join_all(all).await {
@@ -137,7 +66,7 @@ async fn no_more_connections_are_opened_than_allowed() {
 
 #[tokio::test]
 async fn failures_are_told_apart() {
-    let server = Server::new("1.41");
+    let server = Server::new("1.41", answer);
     let options = ApiOptions { timeout: Duration::from_millis(200), ..ApiOptions::default() };
     let backend = backend(&server, options);
     // `/containers/NAME/json`: the name chooses the answer.
@@ -156,7 +85,7 @@ async fn failures_are_told_apart() {
 
 #[tokio::test]
 async fn an_engine_that_is_too_old_is_said_to_be() {
-    let server = Server::new("1.39");
+    let server = Server::new("1.39", answer);
     let error = backend(&server, ApiOptions::default()).list_networks().await.unwrap_err();
     assert!(error.cause.to_string().contains("Docker 19.03 or later is needed"), "{}", error.cause);
 }
@@ -164,7 +93,7 @@ async fn an_engine_that_is_too_old_is_said_to_be() {
 /// engine D-47: the source takes a wait that runs out of time for a broken connection.
 #[tokio::test]
 async fn a_wait_that_runs_out_of_time_is_an_answer() {
-    let server = Server::new("1.41");
+    let server = Server::new("1.41", answer);
     let backend = backend(&server, ApiOptions::default());
     let waited = backend.wait_container("silent", Some(Duration::from_millis(50))).await;
     assert_eq!(waited.unwrap(), None);
@@ -173,7 +102,7 @@ async fn a_wait_that_runs_out_of_time_is_an_answer() {
 /// engine D-49: the source stays attached, and waits for the end of the command.
 #[tokio::test]
 async fn commands_are_started_detached() {
-    let server = Server::new("1.41");
+    let server = Server::new("1.41", answer);
     let backend = backend(&server, ApiOptions::default());
     backend.exec("m.web", &["sleep".to_owned(), "3".to_owned()], Some("app:adm")).await.unwrap();
     let whole = server.whole.lock().unwrap().clone();
@@ -190,7 +119,7 @@ async fn commands_are_started_detached() {
 #[tokio::test]
 async fn an_image_is_pulled_with_and_without_a_login() {
     use dfab_map::image::ImageName;
-    let server = Server::new("1.41");
+    let server = Server::new("1.41", answer);
     let backend = backend(&server, ApiOptions::default());
     let image = ImageName::expand("quay.io/org/app:2", None, None).unwrap();
     let auth = dfab_map::model::Auth { username: "u".into(), password: "p".into(), email: None };
