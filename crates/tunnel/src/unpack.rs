@@ -190,10 +190,13 @@ mod tests {
             (LINK, "dangling", "nowhere"),
             (HARD, "hard", "d/e/f"),
             (FILE, "./top", "new"),
+            (FILE, "a..b", "two dots"),
             (EntryType::XGlobalHeader, "pax_global_header", ""),
         ];
         unpack(&archive(&items)[..], &target).unwrap();
-        for (file, expected) in [("d/e/f", "text"), ("d/e/up", "new"), ("same", "text"), ("hard", "text")] {
+        for (file, expected) in
+            [("d/e/f", "text"), ("d/e/up", "new"), ("same", "text"), ("hard", "text"), ("a..b", "two dots")]
+        {
             assert_eq!(fs::read_to_string(target.join(file)).unwrap(), expected, "{file}");
         }
         let mode = |file: &str| fs::metadata(target.join(file)).unwrap().permissions().mode() & 0o777;
@@ -206,7 +209,8 @@ mod tests {
     #[test]
     fn what_leads_outside_is_refused_by_name_and_touches_nothing() {
         let file = |name| (FILE, name, "inside");
-        let cases: [(&str, Vec<Item<'_>>, &str); 15] = [
+        let cases: [(&str, Vec<Item<'_>>, &str); 16] = [
+            ("../x", vec![file("../x")], "`..` leads outside"),
             ("a/../../x", vec![file("a/../../x")], "`..` leads outside"),
             ("..", vec![file("..")], "`..` leads outside"),
             ("/x", vec![file("/x")], "its path is absolute"),
