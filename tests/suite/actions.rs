@@ -101,3 +101,28 @@ fn listing_containers_shows_the_hosts_own() {
         assert!(list.stdout.contains(&name), "{list}");
     }
 }
+
+/// clients-tasks D-43: the source uploads to the current host, wherever the container runs.
+#[test]
+fn a_script_goes_with_its_folder_to_the_host_where_its_container_runs() {
+    let lab = lab_or_skip!();
+    let host = lab.take(1);
+    let project = Project::new(&[
+        ("dfab.yaml", "maps: {task_map: map.yaml}\nclients: {there: {fabric_host: host1}}\n"),
+        (
+            "map.yaml",
+            "name: task_map\nclients: [there]\nhost_root: /srv\napp:\n  image: busybox\n  create_options: {entrypoint: /bin/sh}\n",
+        ),
+    ]);
+    std::fs::create_dir(project.path().join("job")).unwrap();
+    std::fs::write(project.path().join("job/run.sh"), ". $(dirname $0)/words\necho $WORDS; exit 3\n")
+        .unwrap();
+    std::fs::write(project.path().join("job/words"), "WORDS='it is here'\n").unwrap();
+    let script = ["task_map", "app", "job/run.sh", "--upload-dir=true", "--command-format={script_path}"];
+    let run = project.dfab_in(&lab, &[&["actions.script"], &script[..]].concat()).run().expect_code(0);
+    assert!(run.stdout.contains("it is here"), "{run}");
+    let failing = [&["actions.script"], &script[..], &["--fail-nonzero=true"]].concat();
+    project.dfab_in(&lab, &failing).run().expect_code(1);
+    assert_eq!(host.containers(), [""; 0]);
+    host.expect_no_leftovers();
+}

@@ -26,6 +26,7 @@ mod parity;
 mod project_tasks;
 mod registry;
 mod requests;
+mod rows;
 mod session;
 mod setup;
 mod several_hosts;

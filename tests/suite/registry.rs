@@ -182,7 +182,10 @@ fn a_registry_with_a_login_takes_it_from_variables_and_from_the_docker_programs_
         way.refused(&wrong, &["docker.login"], &["refuses the login"]);
         way.forget_login(&image);
         way.refused(&wrong, &push, &NOT_ALLOWED);
-        way.done(&variables, &push);
+        // D-11: one warning, and nothing else of it.
+        let insecure = [&*registry, "docker_registry_user=lab", &*right, "docker_registry_insecure=true"];
+        let pushed = way.call(&insecure, &push).expect_code(0);
+        assert_eq!(pushed.stderr.matches("`docker_registry_insecure` has no effect").count(), 1, "{pushed}");
 
         host.run(&format!("docker rmi {image}"));
         way.refused(&[], &pull, &NOT_ALLOWED);

@@ -66,6 +66,8 @@ async fn no_more_connections_are_opened_than_allowed() {
 
 #[tokio::test]
 async fn failures_are_told_apart() {
+    // clients-tasks D-02: without a word about it there is a limit.
+    assert_eq!(ApiOptions::default().timeout, Duration::from_secs(60));
     let server = Server::new("1.41", answer);
     let options = ApiOptions { timeout: Duration::from_millis(200), ..ApiOptions::default() };
     let backend = backend(&server, options);

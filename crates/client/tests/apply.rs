@@ -392,7 +392,14 @@ async fn what_a_killed_run_made_too_late_is_made_anew() {
 #[tokio::test]
 async fn removing_what_is_gone_is_no_error() {
     let engine = engine("a");
+    let stop = |signal: Option<&str>| Call::StopContainer {
+        name: "m.1".into(),
+        stop: StopSpec { signal: signal.map(str::to_owned), timeout: None },
+    };
     let calls = vec![
+        // clients-tasks D-19: the source fails to stop it.
+        stop(None),
+        stop(Some("SIGINT")),
         Call::RemoveContainer { name: "m.1".into(), volumes: false, force: false },
         Call::RemoveNetwork { name: "m.net".into() },
         Call::RemoveVolume { name: "m.data".into() },

@@ -120,8 +120,7 @@ const ALL: [&str; 8] = ["up", "fresh", "held", "again", "old", "dead", "odd", "d
 #[tokio::test]
 async fn everything_is_stopped_as_far_as_it_can_be_and_then_removed() {
     let server = Server::new("1.41", everything);
-    let engine =
-        backend(&server, ApiOptions { timeout: Duration::from_secs(4), ..ApiOptions::default() });
+    let engine = backend(&server, ApiOptions { timeout: Duration::from_secs(4), ..ApiOptions::default() });
     let options = Everything { stop_timeout: Duration::from_secs(1), raise_on_error: false, list_only: true };
     let listed = remove_all_containers(&engine, &options, &|_| {}).await.unwrap();
     assert_eq!(listed.stopped, ["up", "fresh", "held", "again", "odd", "deaf"]);

@@ -126,11 +126,17 @@ fn partial<T>(partial: &Partial<T>) -> Failure {
 }
 
 fn raise(run: &Run, arguments: &Arguments, default: bool) -> bool {
-    let variable = match run.variables.get("docker_default_raise_on_error") {
+    let variable = run.variables.get("docker_default_raise_on_error");
+    raised(arguments.boolean("raise_on_error"), variable, default)
+}
+
+/// The keyword, else the variable, else the method's own default (clients-tasks §4.3).
+fn raised(keyword: Option<bool>, variable: Option<&Value>, default: bool) -> bool {
+    let variable = match variable {
         Some(Value::Bool(value)) => Some(*value),
         _ => None,
     };
-    arguments.boolean("raise_on_error").or(variable).unwrap_or(default)
+    keyword.or(variable).unwrap_or(default)
 }
 
 async fn clean_containers(run: &Run, arguments: &Arguments) -> Result<Report> {
@@ -284,4 +290,26 @@ async fn top(run: &Run, arguments: &Arguments) -> Result<Report> {
     }
     run.result_block(&table.render(run.console.fits().then(|| run.console.width())));
     Ok(Report { rows: Some(rows), ..Report::done("docker.top") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// clients-tasks D-03: the source computes the variable's value and never applies it.
+    #[test]
+    fn the_keyword_wins_over_the_variable_and_the_variable_over_the_default() {
+        let (yes, no) = (Value::Bool(true), Value::Bool(false));
+        for (keyword, variable, default, expected) in [
+            (Some(false), Some(&yes), true, false),
+            (Some(true), Some(&no), false, true),
+            (None, Some(&yes), false, true),
+            (None, Some(&no), true, false),
+            (None, Some(&Value::Null), true, true),
+            (None, None, false, false),
+            (None, None, true, true),
+        ] {
+            assert_eq!(raised(keyword, variable, default), expected, "{keyword:?} {variable:?} {default}");
+        }
+    }
 }
