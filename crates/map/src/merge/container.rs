@@ -88,6 +88,8 @@ pub(super) fn union<T: Clone + Eq + Hash + Keyed>(
 /// The first list of a property is taken as it is.
 fn first<T: Clone>(target: &mut Vec<T>, other: &[T], name: &str, origins: &mut Origins, others: &Origins) {
     if !other.is_empty() {
+        // Most lists have one element or two, and a growing one makes room for four.
+        target.reserve_exact(other.len());
         target.extend_from_slice(other);
         origins.adopt(name, others);
     }
