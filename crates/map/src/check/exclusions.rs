@@ -19,9 +19,10 @@ impl Check<'_> {
         if let Some(mode) = container.network_mode.value() {
             self.network_mode(config, container, mode);
         }
-        let is_removed = option(container, "auto_remove").filter(|(_, value)| **value == Value::Bool(true));
-        let restarts = option(container, "restart_policy").filter(|(_, value)| restarts(value));
-        if let (Some((removed, _)), Some((restarted, _))) = (is_removed, restarts) {
+        if let Some((removed, Value::Bool(true))) = option(container, "auto_remove")
+            && let Some((restarted, policy)) = option(container, "restart_policy")
+            && restarts(policy)
+        {
             let problem = "`auto_remove` excludes a `restart_policy`";
             self.excluded(config, container, Severity::Error, problem, [&removed, &restarted]);
         }
