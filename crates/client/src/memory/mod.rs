@@ -19,6 +19,7 @@
 
 mod backend;
 mod container;
+mod creation;
 mod network;
 #[cfg(test)]
 mod tests;
