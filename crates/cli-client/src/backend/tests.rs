@@ -7,6 +7,7 @@ use dfab_client::observe;
 use dfab_map::observed::{ContainerState, Wanted};
 use dfab_map::value::Late;
 
+use super::call::generation;
 use super::*;
 use crate::echo::Echo;
 use crate::fake::{Fake, Reply};
