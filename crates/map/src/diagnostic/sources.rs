@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::secrets::hidden;
 use super::{Finding, Findings, Place};
@@ -15,12 +16,21 @@ use super::{Finding, Findings, Place};
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sources(HashMap<String, Text>);
 
-/// A text and where its lines are, by byte.
-#[derive(Clone, PartialEq, Eq)]
+/// A text and where its lines are, by byte: found when the first of them is asked for, since most texts
+/// have no findings.
+#[derive(Clone)]
 struct Text {
     text: String,
-    lines: Vec<Range<usize>>,
+    lines: OnceLock<Vec<Range<usize>>>,
 }
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Text {}
 
 impl Sources {
     /// Makes the sources of one file.
@@ -32,7 +42,7 @@ impl Sources {
 
     /// Adds a file, replacing an earlier text of the same name.
     pub fn insert(&mut self, file: impl Into<String>, text: &str) {
-        self.0.insert(file.into(), Text { text: text.to_owned(), lines: ranges(text).collect() });
+        self.0.insert(file.into(), Text { text: text.to_owned(), lines: OnceLock::new() });
     }
 
     /// Takes over all files of `other`.
@@ -43,6 +53,7 @@ impl Sources {
     /// Returns line `line` (from one) of `file`, without its end and with its secrets hidden.
     pub fn line(&self, file: &str, line: u32) -> Option<String> {
         let Text { text, lines } = self.0.get(file)?;
+        let lines = lines.get_or_init(|| ranges(text).collect());
         lines.get(line.checked_sub(1)? as usize).map(|range| hidden(&text[range.clone()]))
     }
 
