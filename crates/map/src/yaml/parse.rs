@@ -1,5 +1,7 @@
 //! From parser events to nodes, with a stack instead of recursion.
 
+mod tags;
+
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag as RawTag};
@@ -9,7 +11,7 @@ use super::outlet::Outlet;
 use super::{
     Content, Entry, Key, MAX_DEPTH, MAX_FINDINGS, MAX_NODES, MAX_TEXT, Node, Scalar, ScalarKind, Tag,
 };
-use crate::diagnostic::{Finding, FindingKind, Findings, Sources, nearest};
+use crate::diagnostic::{Finding, FindingKind, Findings, Sources};
 use crate::position::{FileName, Position};
 
 /// Reads the one document of `text`. An empty text is a null.
@@ -315,53 +317,6 @@ impl<'a> Builder<'a> {
             },
         }
         Ok(())
-    }
-
-    /// Applies a tag to a scalar: core tags decide how its text is read.
-    fn scalar_tag(&mut self, tag: &RawTag, scalar: &mut Scalar, span: Span) -> Option<Tag> {
-        let as_plain = Scalar::plain(scalar.text.clone());
-        let fits = match tag.suffix.as_str() {
-            // `! text` is a text (YAML 1.2 §6.9.1); the parser gives the `!` as the suffix.
-            "!" if tag.handle.is_empty() => {
-                scalar.plain = false;
-                return None;
-            }
-            _ if !tag.is_yaml_core_schema() => return self.own_tag(tag, span),
-            "str" => {
-                scalar.plain = false;
-                return None;
-            }
-            "null" => as_plain.kind() == ScalarKind::Null,
-            "bool" => matches!(as_plain.kind(), ScalarKind::Bool(_) | ScalarKind::OldBool(_)),
-            "int" => as_plain.number().is_some_and(|number| number.as_i64().is_some()),
-            "float" => as_plain.kind() == ScalarKind::Number,
-            _ => return self.own_tag(tag, span),
-        };
-        if fits {
-            scalar.plain = true;
-        } else {
-            let message =
-                format!("`{}` cannot be read as `!!{}`", super::shortened(&scalar.text), tag.suffix);
-            self.report(span.start, message);
-        }
-        None
-    }
-
-    fn own_tag(&mut self, tag: &RawTag, span: Span) -> Option<Tag> {
-        let core = tag.is_yaml_core_schema();
-        let written = if core { format!("!!{}", tag.suffix) } else { tag.to_string() };
-        let known = Tag::ALL.iter().copied().find(|known| known.as_str() == written);
-        if known.is_none() {
-            let names = Tag::ALL.map(Tag::as_str);
-            let hint = match nearest(&written, names) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("known tags are `{}`", names.join("`, `")),
-            };
-            let message = format!("unknown tag `{}`", super::shortened(&written));
-            let position = self.position(span.start);
-            self.findings.push(Finding::error(FindingKind::Load, message).at(position.into()).hint(hint));
-        }
-        known
     }
 
     fn not_yaml(&mut self, error: &ScanError) -> Result<(), Stop> {
