@@ -143,7 +143,7 @@ async fn addresses_of_a_host_by_every_program() {
 #[tokio::test]
 async fn a_temporary_container_goes_on_every_engine() {
     let lab = lab_or_skip!();
-    for number in 1..=lab.host_count() {
+    for number in lab.generations() {
         let host = lab.take(number);
         let session = login(login_options(&host)).await;
         let engine = ApiBackend::new(Arc::new(Socket::new(&host, &session)), ApiOptions::default());

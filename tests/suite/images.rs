@@ -89,7 +89,7 @@ async fn an_image_of_a_dockerfile_runs_on_every_engine_over_both_backends() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let expected = "a [1] *.txt\nb\\c.txt\nit's $HOME.txt\nplain\narchived\n\
                     hunter2 'quoted' $HOME `id`\nfiles\ntoken\n/bin/sh\n0\n/srv/files\n";
-    for number in 1..=lab.host_count() {
+    for number in lab.generations() {
         let host = lab.take(number);
         let session = session(&host).await;
         for (way, backend) in backends(&host, &session) {
@@ -183,7 +183,7 @@ fn container(host: &Host<'_>) {
 #[test]
 fn utilities_fetch_and_keep_what_a_container_has() {
     let lab = lab_or_skip!();
-    for number in 1..=lab.host_count() {
+    for number in lab.generations() {
         let host = lab.take(number);
         container(&host);
         let project = Project::new(&[]);
