@@ -1,5 +1,6 @@
 //! The socket under a session: moves bytes between it and libssh2's [`Buffers`], and waits.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +22,12 @@ pub(crate) struct Link {
     pub(crate) heard: Instant,
     /// Time spent waiting for a person; deadlines do not count it.
     pub(crate) paused: Duration,
+    /// A little was received, and nothing was sent since that tells the peer so.
+    unacknowledged: Cell<bool>,
 }
+
+/// Less than this, received in one go, is an answer; more is bulk, whose acknowledgements TCP times well.
+const LITTLE: usize = 16 * 1024;
 
 /// Why waiting for a call of libssh2 ended without its result.
 #[derive(Debug)]
@@ -54,7 +60,14 @@ impl Link {
         session.set_tcp_stream(Arc::clone(&socket));
         session.set_blocking(false);
         raw::install(&session, socket.as_fd());
-        Ok(Self { session, socket, wake, heard: Instant::now(), paused: Duration::ZERO })
+        Ok(Self {
+            session,
+            socket,
+            wake,
+            heard: Instant::now(),
+            paused: Duration::ZERO,
+            unacknowledged: Cell::new(false),
+        })
     }
 
     /// Sends what libssh2 made, as far as the socket takes it.
@@ -62,7 +75,10 @@ impl Link {
         Buffers::with(|buffers| {
             while !buffers.outbound.is_empty() && buffers.ended.is_none() {
                 match rustix::net::send(&self.socket, &buffers.outbound, SendFlags::NOSIGNAL) {
-                    Ok(sent) => buffers.outbound.advance(sent),
+                    Ok(sent) => {
+                        buffers.outbound.advance(sent);
+                        self.unacknowledged.set(false);
+                    }
                     Err(Errno::AGAIN) => break,
                     Err(Errno::INTR) => {}
                     Err(error) => {
@@ -81,6 +97,7 @@ impl Link {
     fn fill(&mut self) -> bool {
         let received = Buffers::with(|buffers| {
             let mut any = false;
+            let mut total = 0;
             while buffers.ended.is_none() {
                 let space = buffers.space();
                 if space.is_empty() {
@@ -93,6 +110,7 @@ impl Link {
                     }
                     Ok((length, _)) => {
                         buffers.received(length);
+                        total += length;
                         any = true;
                     }
                     Err(Errno::AGAIN) => break,
@@ -103,6 +121,7 @@ impl Link {
                     }
                 }
             }
+            self.unacknowledged.set(any && total < LITTLE);
             (any, any)
         });
         if received.1 {
@@ -111,9 +130,20 @@ impl Link {
         received.0
     }
 
+    /// Has TCP acknowledge at once what came. sshd leaves Nagle's algorithm on: a small packet of its waits until the one
+    /// before it is acknowledged, which TCP puts off by 40 ms when there is nothing to send.
+    fn acknowledge(&self) {
+        if self.unacknowledged.take() {
+            // The socket of a jump or a proxy command is no TCP socket and has no such delay.
+            #[cfg(target_os = "linux")]
+            let _ = rustix::net::sockopt::set_tcp_quickack(&*self.socket, true);
+        }
+    }
+
     /// Sends, waits for the socket, the bell or the time, and receives.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Ready {
         self.flush();
+        self.acknowledge();
         let (pending, space, ended) = Buffers::with(|buffers| {
             (!buffers.outbound.is_empty(), !buffers.space().is_empty(), buffers.ended.is_some())
         });
