@@ -68,7 +68,7 @@ pub trait Backend: Send + Sync {
     }
 
     /// Asks what the engine can do, and fixes the API version of all later calls. Asked once; later
-    /// calls answer from memory.
+    /// calls answer from memory. Mirrors the headers of `GET /_ping`, and `GET /version` where they do not say enough.
     async fn engine_info(&self) -> Result<EngineInfo>;
 
     /// Returns the limits that the engine accepts but cannot hold, see [`EngineInfo::unsupported`].

@@ -44,7 +44,7 @@ async fn every_path_has_the_negotiated_version_and_connections_are_reused() {
     // Through bollard, which would send no version at all.
     backend.start_container("m.web").await.unwrap();
     let requests = server.requests.lock().unwrap().clone();
-    assert_eq!(requests[0], "GET /version HTTP/1.1");
+    assert_eq!(requests[0], "GET /_ping HTTP/1.1");
     assert!(requests[1..].iter().all(|request| request.contains(" /v1.43/")), "{requests:?}");
     assert_eq!(requests.last().unwrap(), "POST /v1.43/containers/m.web/start HTTP/1.1");
     assert_eq!(backend.requests(), requests.len() as u64);
@@ -90,6 +90,17 @@ async fn an_engine_that_is_too_old_is_said_to_be() {
     let server = Server::new("1.39", answer);
     let error = backend(&server, ApiOptions::default()).list_networks().await.unwrap_err();
     assert!(error.cause.to_string().contains("Docker 19.03 or later is needed"), "{}", error.cause);
+}
+
+/// An older version than the engine's newest may be too old for it, which only `/version` says.
+#[tokio::test]
+async fn an_engine_that_is_to_speak_an_older_version_is_asked_for_its_oldest() {
+    let server = Server::new("1.43", answer);
+    let options = ApiOptions { version: Some((1, 41)), ..ApiOptions::default() };
+    backend(&server, options).list_networks().await.unwrap();
+    let requests = server.requests.lock().unwrap().clone();
+    let expected = ["GET /_ping HTTP/1.1", "GET /version HTTP/1.1", "GET /v1.41/networks HTTP/1.1"];
+    assert_eq!(requests, expected);
 }
 
 /// engine D-47: the source takes a wait that runs out of time for a broken connection.

@@ -44,7 +44,7 @@ async fn serve(server: Server) -> u16 {
             let mut request = [0; 1024];
             if server.plain {
                 let _ = stream.read(&mut request).await;
-                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
                 continue;
             }
             let ssl = Ssl::new(acceptor.context()).unwrap();
@@ -52,7 +52,9 @@ async fn serve(server: Server) -> u16 {
             if Pin::new(&mut stream).accept().await.is_ok() {
                 let _ = stream.read(&mut request).await;
                 let length = VERSION.len();
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{VERSION}");
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{VERSION}"
+                );
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
             let _ = stream.shutdown().await;

@@ -8,6 +8,7 @@ pub(crate) mod broken;
 mod containers;
 mod failure;
 mod images;
+mod negotiate;
 mod streams;
 mod transfers;
 mod transport;
@@ -105,19 +106,6 @@ impl ApiBackend {
         self.engine.get_or_try_init(|| self.negotiate()).await
     }
 
-    async fn negotiate(&self) -> Result<EngineInfo> {
-        let operation = "ask for the engine's version";
-        let answer = self.exchange(operation, Method::GET, "/version", None).await?;
-        let unreadable = |cause| self.error(operation, cause);
-        let mut info = engine_json::engine_info(&answer)
-            .map_err(|error| unreadable(Cause::Answer(error.to_string())))?;
-        let oldest = answer.get("MinAPIVersion").and_then(Value::as_str).and_then(engine_json::api_version);
-        info.api_version = negotiated(info.api_version, oldest, self.options.version).map_err(unreadable)?;
-        self.transport.set_version(info.api_version);
-        tracing::debug!(host = self.host, engine = info.engine_version, api = ?info.api_version, "negotiated");
-        Ok(info)
-    }
-
     /// Sends a request with the negotiated version and returns the answer's JSON, `Null` for an
     /// empty one.
     async fn json(&self, operation: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
@@ -187,42 +175,6 @@ impl ApiBackend {
     }
 }
 
-/// Returns the version to speak with an engine that speaks `oldest` to `engine`.
-fn negotiated(
-    engine: (u32, u32),
-    oldest: Option<(u32, u32)>,
-    wanted: Option<(u32, u32)>,
-) -> std::result::Result<(u32, u32), Cause> {
-    let show = |(major, minor): (u32, u32)| format!("{major}.{minor}");
-    let version = wanted.unwrap_or(engine.min(NEWEST_API));
-    if version < OLDEST_API {
-        let (version, floor) = (show(version), show(OLDEST_API));
-        let text = match wanted {
-            Some(_) => {
-                format!("API version {version} is asked for, and {floor} is the oldest that dfab speaks")
-            }
-            None => format!(
-                "the engine speaks API version {version}, and {floor} is the oldest that dfab speaks; \
-                 Docker 19.03 or later is needed"
-            ),
-        };
-        return Err(Cause::Unsupported(text));
-    }
-    if version > engine {
-        let (version, engine) = (show(version), show(engine));
-        return Err(Cause::Unsupported(format!(
-            "API version {version} is asked for, and {engine} is the newest that the engine speaks"
-        )));
-    }
-    if let Some(oldest) = oldest.filter(|oldest| version < *oldest) {
-        let (version, oldest) = (show(version), show(oldest));
-        return Err(Cause::Unsupported(format!(
-            "{version} is the API version to use, and {oldest} is the oldest that the engine speaks"
-        )));
-    }
-    Ok(version)
-}
-
 fn request(method: Method, path: &str, body: Option<&Value>) -> std::result::Result<Request<Body>, Cause> {
     let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
     let mut request = Request::builder().method(method).uri(format!("http://localhost{path}"));
@@ -248,24 +200,6 @@ fn encoded(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_newest_version_that_both_sides_know_is_spoken() {
-        for (engine, oldest, wanted, expected) in [
-            ((1, 41), Some((1, 12)), None, Ok((1, 41))),
-            ((1, 60), Some((1, 44)), None, Ok(NEWEST_API)),
-            ((1, 51), Some((1, 24)), Some((1, 41)), Ok((1, 41))),
-            ((1, 39), None, None, Err("Docker 19.03 or later is needed")),
-            ((1, 41), None, Some((1, 45)), Err("1.41 is the newest that the engine speaks")),
-            ((1, 60), Some((1, 55)), None, Err("1.55 is the oldest that the engine speaks")),
-        ] {
-            match (negotiated(engine, oldest, wanted), expected) {
-                (Ok(version), Ok(expected)) => assert_eq!(version, expected),
-                (Err(cause), Err(part)) => assert!(cause.to_string().contains(part), "{cause}"),
-                (result, expected) => panic!("{engine:?}: {result:?}, expected {expected:?}"),
-            }
-        }
-    }
 
     #[test]
     fn a_message_is_read_from_json_or_taken_as_it_is() {

@@ -61,6 +61,7 @@ impl Server {
             self.requests.lock().unwrap().push(request.clone());
             self.whole.lock().unwrap().push((head, String::from_utf8(body).unwrap()));
             let answer = match request.split(' ').nth(1) {
+                Some("/_ping") => Some((200, "OK".to_owned())),
                 Some("/version") => {
                     Some((200, format!(r#"{{"ApiVersion": "{}", "Version": "test"}}"#, self.version)))
                 }
@@ -71,7 +72,11 @@ impl Server {
             };
             // A moment, so that requests sent at once are under way at once.
             tokio::time::sleep(Duration::from_millis(5)).await;
-            let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nApi-Version: {}\r\nServer: Docker/test (linux)\r\nContent-Length: {}\r\n\r\n",
+                self.version,
+                body.len()
+            );
             stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         }
     }
