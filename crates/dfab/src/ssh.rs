@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -32,6 +33,8 @@ pub struct Sessions {
     direct: Mutex<HashSet<String>>,
     /// Hosts whose names nobody knows.
     unknown: Mutex<Vec<String>>,
+    /// Set when the run ends: a pool of connections that wants another one gets none.
+    closed: AtomicBool,
 }
 
 /// One login. Whoever holds the lock connects; the others wait and get the same session, or the same
@@ -51,6 +54,7 @@ impl Sessions {
             slots: Mutex::default(),
             direct: Mutex::default(),
             unknown: Mutex::default(),
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -70,6 +74,9 @@ impl Sessions {
             Some(Err(error)) if !error.is_disconnected() => return Err(error.clone()),
             // None yet, or the connection broke: a new one may help.
             _ => {}
+        }
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed { host: host.text.clone() });
         }
         let result = self.connect(host).await.map(Arc::new);
         if matches!(result, Err(Error::Lookup { .. })) {
@@ -127,8 +134,9 @@ impl Sessions {
         }
     }
 
-    /// Closes all sessions, side by side.
+    /// Closes all sessions, side by side. No other is opened from now on.
     pub async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         let slots: Vec<(String, Slot)> = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             slots.drain().collect()
