@@ -384,12 +384,7 @@ impl Backend for ApiBackend {
     }
 
     async fn ping(&self) -> Result<()> {
-        let operation = "ask whether the engine answers";
-        let request = request(Method::GET, "/_ping", None).map_err(|cause| self.error(operation, cause))?;
-        let body = self.within(operation, Some(self.options.timeout), self.opened(request)).await?;
-        // Read to its end, so that the connection can be used again.
-        let read = body.collect().await;
-        read.map(drop).map_err(|error| self.error(operation, Cause::Unreachable(Box::new(error))))
+        self.pinged("ask whether the engine answers").await.map(drop)
     }
 
     async fn restart_container(&self, name: &str, timeout: Option<Duration>) -> Result<()> {

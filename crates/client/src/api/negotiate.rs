@@ -9,10 +9,10 @@ use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
-use super::{ApiBackend, NEWEST_API, OLDEST_API, request};
+use super::{ApiBackend, NEWEST_API, OLDEST_API, failure, request};
 use crate::backend::Result;
 use crate::engine_json;
-use crate::error::Cause;
+use crate::error::{Cause, Error};
 
 impl ApiBackend {
     /// Asks the engine, and fixes the version of all later requests.
@@ -20,33 +20,37 @@ impl ApiBackend {
         let operation = "ask for the engine's version";
         let unreadable = |cause| self.error(operation, cause);
         let wanted = self.options.version;
-        let mut info = match self.pinged(operation).await? {
-            Some(info) if wanted.unwrap_or(info.api_version.min(NEWEST_API)) == info.api_version => info,
+        let pinged = match self.pinged(operation).await {
+            Ok(headers) => of_headers(&headers),
+            Err(Error { cause: Cause::Refused { .. }, .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let (mut info, oldest) = match pinged {
+            Some(info) if wanted.unwrap_or(info.api_version.min(NEWEST_API)) == info.api_version => {
+                (info, None)
+            }
             _ => {
                 let answer = self.exchange(operation, Method::GET, "/version", None).await?;
                 let info = engine_json::engine_info(&answer)
                     .map_err(|error| unreadable(Cause::Answer(error.to_string())))?;
                 let oldest = answer.get("MinAPIVersion").and_then(Value::as_str);
-                let oldest = oldest.and_then(engine_json::api_version);
-                let api_version = negotiated(info.api_version, oldest, wanted).map_err(unreadable)?;
-                EngineInfo { api_version, ..info }
+                (info, oldest.and_then(engine_json::api_version))
             }
         };
-        info.api_version = negotiated(info.api_version, None, None).map_err(unreadable)?;
+        info.api_version = negotiated(info.api_version, oldest, wanted).map_err(unreadable)?;
         self.transport.set_version(info.api_version);
         tracing::debug!(host = self.host, engine = info.engine_version, api = ?info.api_version, "negotiated");
         Ok(info)
     }
 
-    /// Returns what the answer to `GET /_ping` says of the engine, if it says enough.
-    async fn pinged(&self, operation: &str) -> Result<Option<EngineInfo>> {
+    /// Asks whether the engine answers, and returns the headers of what it says.
+    pub(super) async fn pinged(&self, operation: &str) -> Result<HeaderMap> {
         let ping = request(Method::GET, "/_ping", None).map_err(|cause| self.error(operation, cause))?;
         let exchange = async {
-            let response = self.transport.send(ping).await.map_err(super::failure::failed)?;
-            let info = response.status().is_success().then(|| of_headers(response.headers())).flatten();
+            let (head, body) = self.answered(ping).await?.into_parts();
             // Read to its end, so that the connection can be used again.
-            response.into_body().collect().await.map_err(super::failure::body)?;
-            Ok(info)
+            body.collect().await.map_err(failure::body)?;
+            Ok(head.headers)
         };
         self.within(operation, Some(self.options.timeout), exchange).await
     }
