@@ -96,7 +96,6 @@ impl Link {
     /// Receives what is there. Returns whether something, or the end, arrived.
     fn fill(&mut self) -> bool {
         let received = Buffers::with(|buffers| {
-            let mut any = false;
             let mut total = 0;
             while buffers.ended.is_none() {
                 let space = buffers.space();
@@ -106,21 +105,21 @@ impl Link {
                 match rustix::net::recv(&self.socket, space, RecvFlags::empty()) {
                     Ok((0, _)) => {
                         buffers.ended = Some("the server closed the connection".into());
-                        return (true, any);
+                        return (true, total > 0);
                     }
                     Ok((length, _)) => {
                         buffers.received(length);
                         total += length;
-                        any = true;
                     }
                     Err(Errno::AGAIN) => break,
                     Err(Errno::INTR) => {}
                     Err(error) => {
                         buffers.ended = Some(std::io::Error::from(error).to_string());
-                        return (true, any);
+                        return (true, total > 0);
                     }
                 }
             }
+            let any = total > 0;
             self.unacknowledged.set(any && total < LITTLE);
             (any, any)
         });
