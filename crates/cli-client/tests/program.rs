@@ -103,6 +103,15 @@ async fn serve(connection: UnixStream, recorded: Recorded) {
     }
 }
 
+/// Returns a backend that drives `program`, and what the engine that stands in for a real one records.
+fn before_a_stand_in(program: &str, folder: &Path) -> (CliBackend, Recorded) {
+    let socket = folder.join("engine.sock");
+    let recorded = stand_in(&socket);
+    let base_url = Some(format!("unix://{}", socket.display()));
+    let options = CliOptions { binary: program.to_owned(), base_url, ..CliOptions::default() };
+    (CliBackend::new(Arc::new(LocalShell::new()), options), recorded)
+}
+
 fn spec(properties: Properties) -> ContainerSpec {
     ContainerSpec {
         name: "m.web".to_owned(),
@@ -119,11 +128,7 @@ async fn sent(specs: &[ContainerSpec]) -> Vec<(String, Vec<Value>)> {
     let mut all = Vec::new();
     for program in programs() {
         let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("engine.sock");
-        let recorded = stand_in(&socket);
-        let base_url = Some(format!("unix://{}", socket.display()));
-        let options = CliOptions { binary: program.clone(), base_url, ..CliOptions::default() };
-        let backend = CliBackend::new(Arc::new(LocalShell::new()), options);
+        let (backend, recorded) = before_a_stand_in(&program, folder.path());
         for spec in specs {
             let warnings = backend.create_container(spec).await;
             if let Err(Error { cause: Cause::Unsupported(why), .. }) = &warnings
@@ -331,11 +336,7 @@ async fn a_container_without_properties_asks_for_nothing() {
 async fn a_pull_hands_on_a_password_or_an_identity_token() {
     for program in programs() {
         let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("engine.sock");
-        let recorded = stand_in(&socket);
-        let base_url = Some(format!("unix://{}", socket.display()));
-        let options = CliOptions { binary: program.clone(), base_url, ..CliOptions::default() };
-        let backend = CliBackend::new(Arc::new(LocalShell::new()), options);
+        let (backend, recorded) = before_a_stand_in(&program, folder.path());
         let image = ImageName::expand("reg.example.com:5000/x:1", None, None).unwrap();
         for (username, password) in [("u", "p:w"), (TOKEN_USER, "t0")] {
             let auth = Auth {
