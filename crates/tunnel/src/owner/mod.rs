@@ -13,6 +13,8 @@
 //! `rules.rs` names the test of each.
 
 mod channel;
+#[cfg(test)]
+mod closing;
 mod kill;
 pub(crate) mod link;
 pub(crate) mod login;

@@ -35,7 +35,7 @@ use crate::wake::Wake;
 const LENGTH: u64 = 30 * 1024 * 1024;
 
 /// A logged-in connection that belongs to this thread.
-fn connect(sshd: &Sshd) -> Link {
+pub(super) fn connect(sshd: &Sshd) -> Link {
     let socket = std::net::TcpStream::connect(("127.0.0.1", sshd.port)).unwrap();
     socket.set_nonblocking(true).unwrap();
     let wake = Arc::new(Wake::new().unwrap());
