@@ -64,7 +64,7 @@ impl LocalConnector {
     /// Connects to a TCP address without TLS.
     pub fn tcp(host: impl Into<String>, port: u16) -> Self {
         let host = host.into();
-        Self { host: format!("{host}:{port}"), endpoint: Endpoint::Tcp { host, port } }
+        Self { host: shown(&host, port), endpoint: Endpoint::Tcp { host, port } }
     }
 
     /// Replaces the name that messages use.
@@ -93,12 +93,15 @@ impl Connector for LocalConnector {
                     stream.set_nodelay(true)?;
                     Ok(Box::new(stream))
                 }
-                Err(source) => {
-                    Err(Box::new(Unreachable::Address { address: format!("{host}:{port}"), source }))
-                }
+                Err(source) => Err(Box::new(Unreachable::Address { address: shown(host, *port), source })),
             },
         }
     }
+}
+
+/// Writes an address as URLs do: IPv6 in brackets.
+fn shown(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 fn unix_failure(path: &Path, source: io::Error) -> Unreachable {
@@ -108,5 +111,17 @@ fn unix_failure(path: &Path, source: io::Error) -> Unreachable {
         io::ErrorKind::ConnectionRefused => Unreachable::NotListening(path),
         io::ErrorKind::PermissionDenied => Unreachable::Permission(path),
         _ => Unreachable::Socket { path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_as_urls_have_them() {
+        for (host, shown) in [("::1", "[::1]:2375"), ("10.0.0.1", "10.0.0.1:2375")] {
+            assert_eq!(LocalConnector::tcp(host, 2375).host(), shown);
+        }
     }
 }
