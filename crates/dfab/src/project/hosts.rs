@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use dfab_tunnel::config::Destination;
 use indexmap::IndexMap;
 
 use crate::failure::{Failure, Result};
@@ -20,45 +21,16 @@ pub struct Host {
 }
 
 impl Host {
-    /// Takes a host string apart. The last `@` ends the user; IPv6 addresses stand alone, or in
-    /// brackets before a port.
+    /// Takes a host string apart, as [`Destination`] does.
     ///
     /// # Errors
     ///
     /// A usage failure when the host is empty or the port is no port number.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = |why: &str| {
-            Failure::usage(format!("`{text}` is no host: {why}"))
-                .hint("write `[user@]host[:port]`, IPv6 as `[::1]:22`")
-        };
-        let trimmed = text.trim();
-        let (user, rest) = match trimmed.rsplit_once('@') {
-            Some((user, rest)) => (Some(user.to_owned()), rest),
-            None => (None, trimmed),
-        };
-        let (name, port) = if let Some(bracketed) = rest.strip_prefix('[') {
-            let (name, after) = bracketed.split_once(']').ok_or_else(|| wrong("`]` is missing"))?;
-            (name, after.strip_prefix(':'))
-        } else {
-            match rest.split_once(':') {
-                Some((_, more)) if more.contains(':') => (rest, None),
-                Some((name, port)) => (name, Some(port)),
-                None => (rest, None),
-            }
-        };
-        if name.is_empty() || name.chars().any(char::is_whitespace) || name.starts_with('-') {
-            return Err(wrong("the name is empty or has characters that no host name has"));
-        }
-        if user.as_deref() == Some("") {
-            return Err(wrong("the user before `@` is empty"));
-        }
-        let port = port
-            .map(|port| port.parse().map_err(|_| wrong("the port is no number from 1 to 65535")))
-            .transpose()?;
-        if port == Some(0) {
-            return Err(wrong("the port is no number from 1 to 65535"));
-        }
-        Ok(Self { text: trimmed.to_owned(), user, name: name.to_owned(), port })
+        let Destination { user, host: name, port } = text.parse().map_err(|error: dfab_tunnel::Error| {
+            Failure::usage(error.to_string()).hint("write `[user@]host[:port]`, IPv6 as `[::1]:22`")
+        })?;
+        Ok(Self { text: text.trim().to_owned(), user, name, port })
     }
 
     /// Tells whether two host strings mean the same login, with these defaults for what is not given
@@ -164,7 +136,7 @@ mod tests {
             let port = host.port.map_or("-".to_owned(), |port| port.to_string());
             assert_eq!(format!("{} {} {port}", host.user.as_deref().unwrap_or("-"), host.name), expected);
         }
-        for text in ["", "a b", "web:x", "web:0", "@web", "[::1", "-oProxyCommand=x"] {
+        for text in ["", "a b", "web:x", "web:0", "@web", "[::1", "[::1]22", "-oProxyCommand=x"] {
             assert!(Host::parse(text).is_err(), "{text}");
         }
     }

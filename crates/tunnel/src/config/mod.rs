@@ -38,8 +38,7 @@ impl std::str::FromStr for Destination {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad =
-            |why: &str| Error::Input(format!("`{text}` is no host: {why}; expected [user@]host[:port]"));
+        let bad = |why: &str| Error::Input(format!("`{text}` is no host: {why}"));
         let trimmed = text.trim();
         let rest = trimmed.strip_prefix("ssh://").unwrap_or(trimmed).trim_end_matches('/');
         let (user, rest) = match rest.rsplit_once('@') {
@@ -48,11 +47,11 @@ impl std::str::FromStr for Destination {
         };
         let (host, port) = match rest.strip_prefix('[') {
             Some(rest) => {
-                let (host, after) = rest.split_once(']').ok_or_else(|| bad("a bracket is open"))?;
+                let (host, after) = rest.split_once(']').ok_or_else(|| bad("`]` is missing"))?;
                 match (after.strip_prefix(':'), after) {
                     (Some(port), _) => (host, Some(port)),
                     (None, "") => (host, None),
-                    (None, _) => return Err(bad("only a port may follow the bracket")),
+                    (None, _) => return Err(bad("only `:` and a port may follow the bracket")),
                 }
             }
             // More than one colon without brackets is an IPv6 address.
@@ -73,10 +72,10 @@ impl std::str::FromStr for Destination {
         };
         // A leading dash could be taken for an option by programs that get the name.
         if host.is_empty() || host.starts_with('-') || host.contains(char::is_whitespace) {
-            return Err(bad("the name is empty or not a name"));
+            return Err(bad("the name is empty or has characters that no host name has"));
         }
         if user.as_deref() == Some("") {
-            return Err(bad("the user is empty"));
+            return Err(bad("the user before `@` is empty"));
         }
         Ok(Self { user, host: host.to_owned(), port })
     }
