@@ -1,6 +1,6 @@
 //! Getting a connected socket to a server: by TCP, through a jump host, or over a local command.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
@@ -53,45 +53,60 @@ pub(crate) async fn dial(options: &ConnectOptions) -> Result<(OwnedFd, Guard), E
     }
 }
 
+/// Tries the addresses of the host one after the other. An error names each of them: which one is dead is what a
+/// reader needs to know of a host that has both IPv6 and IPv4.
 async fn tcp(options: &ConnectOptions) -> Result<OwnedFd, Error> {
     let host = options.label().to_owned();
     let deadline = Instant::now() + options.connect_timeout;
-    let late = || Error::Timeout {
-        host: host.clone(),
-        doing: format!("{} {}", doing::CONNECT, options.port),
-        after: options.connect_timeout,
-    };
-    let lookup = tokio::net::lookup_host((options.host.as_str(), options.port));
-    let addresses: Vec<SocketAddr> = match timeout_at(deadline, lookup).await {
-        Err(_) => {
-            return Err(Error::Timeout {
-                host: host.clone(),
-                doing: doing::LOOKUP.into(),
-                after: options.connect_timeout,
-            });
-        }
-        Ok(Err(error)) => return Err(Error::Lookup { host, source: error.into() }),
-        Ok(Ok(addresses)) => addresses.collect(),
-    };
+    let late = |doing: String| Error::Timeout { host: host.clone(), doing, after: options.connect_timeout };
     let failed =
         |source: crate::Cause| Error::Connect { host: host.clone(), port: options.port, attempts: 1, source };
-    let mut last = failed("the name has no address".into());
-    let count = addresses.len() as u32;
-    for (index, address) in addresses.into_iter().enumerate() {
+    let lookup = tokio::net::lookup_host((options.host.as_str(), options.port));
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    match timeout_at(deadline, lookup).await {
+        Err(_) => return Err(late(doing::LOOKUP.into())),
+        Ok(Err(error)) => return Err(Error::Lookup { host, source: error.into() }),
+        Ok(Ok(found)) => {
+            for address in found {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+        }
+    }
+    let (mut refusals, mut silent) = (Vec::new(), 0);
+    let count = addresses.len();
+    for (index, address) in addresses.iter().enumerate() {
         // Each address gets its part of the time that is left, so that a dead IPv6 route leaves some
         // for IPv4.
         let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / (count - index as u32);
+        let share = left / (count - index) as u32;
         match tokio::time::timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                let socket = prepare(stream).map_err(|error| failed(error.into()))?;
-                return Ok(socket);
+            Ok(Ok(stream)) => return prepare(stream).map_err(|error| failed(error.into())),
+            Ok(Err(error)) => refusals.push(format!("{}: {error}", address.ip())),
+            Err(_) => {
+                silent += 1;
+                refusals.push(format!("{}: no answer within {:.1} s", address.ip(), share.as_secs_f64()));
             }
-            Ok(Err(error)) => last = failed(format!("{}: {error}", address.ip()).into()),
-            Err(_) => last = late(),
         }
     }
-    Err(last)
+    if count == 0 {
+        return Err(failed("the name has no address".into()));
+    }
+    if silent < count {
+        return Err(failed(refusals.join("; ").into()));
+    }
+    let mut doing = format!("{} {}", doing::CONNECT, options.port);
+    if options.host.parse::<IpAddr>().is_err() {
+        let names: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        doing.push_str(&format!(" of {}", names.join(" and of ")));
+    }
+    Err(late(doing))
+}
+
+/// Writes a host and a port as one word, an IPv6 address in brackets (RFC 3986 §3.2.2).
+pub fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Small packets leave at once; TCP's own keepalive notices what ours is switched off for.

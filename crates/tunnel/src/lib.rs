@@ -91,6 +91,7 @@ mod sshd;
 
 pub use cache::Sessions;
 pub use command::{Command, Sudo};
+pub use dial::authority;
 pub use error::{Cause, Error, HostKeyProblem, Stage};
 pub use files::{Progress, Transfer};
 pub use forward::{Behind, Forward, LocalPorts};

@@ -232,7 +232,7 @@ impl Session {
             Ok(handle) => Ok(Stream::direct(handle)),
             Err(why) => Err(Error::Forward {
                 host: self.host().to_owned(),
-                address: format!("{host}:{port}"),
+                address: dial::authority(host, port),
                 why: self.explain(&why),
             }),
         }

@@ -5,6 +5,7 @@
 mod commands;
 mod dropbear;
 mod example;
+mod families;
 mod faults;
 mod files;
 mod ladder;

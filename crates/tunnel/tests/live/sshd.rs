@@ -1,4 +1,4 @@
-//! A private sshd on 127.0.0.1 with its own keys and configuration, and small servers behind it.
+//! A private sshd on a loopback address with its own keys and configuration, and small servers behind it.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ pub fn enabled(test: &str) -> bool {
 /// A running sshd. Ends with the value.
 pub struct Sshd {
     folder: TempDir,
+    address: String,
     pub port: u16,
     child: Child,
 }
@@ -51,13 +52,17 @@ impl Sshd {
     }
 
     pub fn start_with(lines: &str, host_key_kind: &str) -> Self {
+        Self::start_at(("127.0.0.1", free_port()), lines, host_key_kind)
+    }
+
+    /// Starts one that listens on this address only.
+    pub fn start_at((address, port): (&str, u16), lines: &str, host_key_kind: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("dfab-sshd").tempdir().unwrap();
         // Scratch users look for their keys here.
         set_mode(folder.path(), 0o755);
         keygen(&folder.path().join("host_key"), host_key_kind, "");
         keygen(&folder.path().join("user_key"), "ed25519", "");
         std::fs::copy(folder.path().join("user_key.pub"), folder.path().join("authorized_keys")).unwrap();
-        let port = free_port();
         let at = folder.path().display();
         // Bash, run by sshd, reads `~/.bashrc` unless it is told that it stands below another shell. What
         // the person who runs these tests has in there takes its time (pyenv waits up to a minute for a
@@ -67,20 +72,20 @@ impl Sshd {
             false => format!("{lines}\nSetEnv SHLVL=9"),
         };
         let config = format!(
-            "{lines}\nListenAddress 127.0.0.1\nPort {port}\nHostKey {at}/host_key\nPidFile none\n\
+            "{lines}\nListenAddress {address}\nPort {port}\nHostKey {at}/host_key\nPidFile none\n\
              AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n\
              MaxStartups 200\n"
         );
         std::fs::write(folder.path().join("sshd_config"), config).unwrap();
-        let mut sshd = Self { child: spawn(folder.path()), folder, port };
+        let mut sshd = Self { child: spawn(folder.path()), folder, address: address.to_owned(), port };
         sshd.wait_until_up();
         sshd
     }
 
     fn wait_until_up(&mut self) {
         let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while TcpStream::connect((self.address.as_str(), self.port)).is_err() {
             assert!(Instant::now() < deadline, "sshd does not start:\n{}", self.log());
             assert!(self.child.try_wait().unwrap().is_none(), "sshd ended:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
@@ -107,21 +112,30 @@ impl Sshd {
         self.folder.path().join(name)
     }
 
-    /// Writes known_hosts with the server's key under a name and returns its path.
+    /// Writes known_hosts with the server's key under its address and returns the file's path.
     pub fn known_hosts(&self) -> PathBuf {
+        self.known_hosts_as(&self.address)
+    }
+
+    fn known_hosts_as(&self, host: &str) -> PathBuf {
         let path = self.path("known_hosts");
         let key = std::fs::read_to_string(self.path("host_key.pub")).unwrap();
-        std::fs::write(&path, format!("[127.0.0.1]:{} {key}", self.port)).unwrap();
+        std::fs::write(&path, format!("[{host}]:{} {key}", self.port)).unwrap();
         path
     }
 
     /// Options that log in.
     pub fn options(&self) -> ConnectOptions {
-        let mut options = ConnectOptions::new("127.0.0.1", whoami());
+        self.options_for(&self.address)
+    }
+
+    /// Options that log in where this name or address leads to the server.
+    pub fn options_for(&self, host: &str) -> ConnectOptions {
+        let mut options = ConnectOptions::new(host, whoami());
         options.port = self.port;
         options.label = "lab".into();
         options.auth.keys = vec![KeyFile::named(self.path("user_key"))];
-        options.host_keys.files = vec![self.known_hosts()];
+        options.host_keys.files = vec![self.known_hosts_as(host)];
         options
     }
 

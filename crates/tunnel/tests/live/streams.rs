@@ -57,14 +57,15 @@ async fn many_opens_at_once_reach_their_own_sockets() {
 }
 
 /// A port of this machine that answers nobody: its queue is full.
-struct Blackhole {
+pub struct Blackhole {
     listener: std::net::TcpListener,
     _waiting: Vec<std::net::TcpStream>,
 }
 
 impl Blackhole {
-    fn new() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    /// One at an address; port 0 is any.
+    pub fn at(address: &str, port: u16) -> Self {
+        let listener = std::net::TcpListener::bind((address, port)).unwrap();
         rustix::net::listen(&listener, 0).unwrap();
         let address = listener.local_addr().unwrap();
         let mut waiting = Vec::new();
@@ -83,7 +84,7 @@ async fn a_slow_port_does_not_hold_up_sockets_and_commands() {
     }
     let sshd = Sshd::start("");
     let echo = Echo::start(sshd.path("echo"), "hello\n");
-    let blackhole = Blackhole::new();
+    let blackhole = Blackhole::at("127.0.0.1", 0);
     let port = blackhole.listener.local_addr().unwrap().port();
     let session = Arc::new(Session::connect(sshd.options()).await.unwrap());
     let slow = Arc::clone(&session);

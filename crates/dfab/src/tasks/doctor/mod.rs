@@ -148,8 +148,8 @@ async fn remote(run: &Run, host: &Host) -> Result<Vec<Check>> {
     let arrival = session.arrival();
     let tcp = match (arrival.peer, &options.proxy) {
         (Some(peer), _) => peer.to_string(),
-        (None, Proxy::Jump(hops)) => format!("{}:{} through {}", options.host, options.port, route(hops)),
-        (None, _) => format!("{}:{} through a proxy command", options.host, options.port),
+        (None, Proxy::Jump(hops)) => format!("{} through {}", address(&options), route(hops)),
+        (None, _) => format!("{} through a proxy command", address(&options)),
     };
     let mut checks = vec![
         dns,
@@ -172,8 +172,11 @@ async fn remote(run: &Run, host: &Host) -> Result<Vec<Check>> {
 
 /// Names the jump hosts of a route.
 fn route(hops: &[ConnectOptions]) -> String {
-    let names: Vec<String> = hops.iter().map(|hop| format!("{}:{}", hop.host, hop.port)).collect();
-    names.join(", ")
+    hops.iter().map(address).collect::<Vec<_>>().join(", ")
+}
+
+fn address(options: &ConnectOptions) -> String {
+    dfab_tunnel::authority(&options.host, options.port)
 }
 
 /// Looks up the name that is connected to first.
