@@ -1,8 +1,7 @@
 //! The SSH sessions of a run, one for each login, and engines reached through them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -11,7 +10,7 @@ use dfab_client::connector::Stream;
 use dfab_client::error::Source;
 use dfab_tunnel::config::{Destination, Local, SshConfig};
 use dfab_tunnel::options::{Event, Events, Keepalive, KeyFile, Prompt, Proxy, UnknownHost};
-use dfab_tunnel::{ConnectOptions, Error, Session, Stage, Way};
+use dfab_tunnel::{ConnectOptions, Error, Login, Session, Stage, Way};
 use tokio::sync::OnceCell;
 
 use crate::console::Console;
@@ -28,18 +27,12 @@ pub struct Sessions {
     questions: Arc<Questions>,
     /// What was read of `ssh_config`, once.
     config: OnceCell<Result<SshConfig, Error>>,
-    slots: Mutex<HashMap<String, Slot>>,
+    open: dfab_tunnel::Sessions,
     /// Hosts of which was said that their streams need no command.
     direct: Mutex<HashSet<String>>,
     /// Hosts whose names nobody knows.
     unknown: Mutex<Vec<String>>,
-    /// Set when the run ends: a pool of connections that wants another one gets none.
-    closed: AtomicBool,
 }
-
-/// One login. Whoever holds the lock connects; the others wait and get the same session, or the same
-/// refusal: a host that does not answer is waited for once, and a person is asked once.
-type Slot = Arc<tokio::sync::Mutex<Option<Result<Arc<Session>, Error>>>>;
 
 impl Sessions {
     /// Makes an empty set.
@@ -51,10 +44,9 @@ impl Sessions {
             console,
             questions,
             config: OnceCell::new(),
-            slots: Mutex::default(),
+            open: dfab_tunnel::Sessions::new(),
             direct: Mutex::default(),
             unknown: Mutex::default(),
-            closed: AtomicBool::new(false),
         }
     }
 
@@ -64,26 +56,7 @@ impl Sessions {
     ///
     /// Why the host cannot be reached, or does not let us in. A later call gets the same answer.
     pub async fn session(&self, host: &Host) -> Result<Arc<Session>, Error> {
-        let slot = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(slots.entry(self.key(host)).or_default())
-        };
-        let mut slot = slot.lock().await;
-        match &*slot {
-            Some(Ok(session)) if session.is_alive() => return Ok(Arc::clone(session)),
-            Some(Err(error)) if !error.is_disconnected() => return Err(error.clone()),
-            // None yet, or the connection broke: a new one may help.
-            _ => {}
-        }
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(Error::Closed { host: host.text.clone() });
-        }
-        let result = self.connect(host).await.map(Arc::new);
-        if matches!(result, Err(Error::Lookup { .. })) {
-            self.unknown.lock().unwrap_or_else(PoisonError::into_inner).push(host.name.clone());
-        }
-        *slot = Some(result.clone());
-        result
+        self.open.get(&self.login(host), || self.connect(host)).await
     }
 
     /// Returns what is known that is spelled nearly as a host that a look-up did not find: names of `known` and of the SSH
@@ -99,17 +72,6 @@ impl Sessions {
         near.filter_map(|name| dfab_map::diagnostic::nearest(name, known())).map(str::to_owned).collect()
     }
 
-    /// Forgets the refusal of a host: the next one who needs it tries again.
-    pub async fn forget(&self, host: &Host) {
-        let slot = {
-            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.get(&self.key(host)).cloned()
-        };
-        if let Some(slot) = slot {
-            slot.lock().await.take_if(|result| result.is_err());
-        }
-    }
-
     async fn connect(&self, host: &Host) -> Result<Session, Error> {
         let (options, warnings) = self.options(host).await?;
         for (name, warning) in warnings {
@@ -117,47 +79,34 @@ impl Sessions {
         }
         let _activity = self.console.progress.start(Some(&host.text), "connecting");
         tracing::debug!(host = host.text, user = options.user, port = options.port, "connecting");
-        Session::connect(options).await
+        let result = Session::connect(options).await;
+        if matches!(result, Err(Error::Lookup { .. })) {
+            self.unknown.lock().unwrap_or_else(PoisonError::into_inner).push(host.name.clone());
+        }
+        result
     }
 
     /// Closes the session of a host, so that the next call logs in anew: groups of a user count from then on.
     pub async fn log_out(&self, host: &Host) {
-        let slot = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.remove(&self.key(host))
-        };
-        let Some(slot) = slot else { return };
-        if let Some(Ok(session)) = slot.lock().await.take()
-            && let Err(error) = session.close().await
-        {
+        if let Err(error) = self.open.log_out(&self.login(host)).await {
             tracing::debug!(host = host.text, %error, "closing");
         }
     }
 
-    /// Closes all sessions, side by side. No other is opened from now on.
+    /// Closes all sessions, side by side. No other is opened from now on: a pool of connections that wants another one
+    /// gets none.
     pub async fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-        let slots: Vec<(String, Slot)> = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.drain().collect()
-        };
-        let closings = slots.into_iter().map(|(name, slot)| async move {
-            // A slot that is locked is still connecting; dropping that attempt ends it.
-            let Ok(slot) = slot.try_lock() else { return };
-            if let Some(Ok(session)) = &*slot
-                && let Err(error) = session.close().await
-            {
-                tracing::debug!(host = name, %error, "closing");
+        for (host, result) in self.open.close().await {
+            if let Err(error) = result {
+                tracing::debug!(host, %error, "closing");
             }
-        });
-        futures_util::future::join_all(closings).await;
+        }
     }
 
-    /// What makes two host strings the same login.
-    fn key(&self, host: &Host) -> String {
+    /// What makes two host strings the same login, whatever the SSH configuration adds to both.
+    fn login(&self, host: &Host) -> Login {
         let user = host.user.as_deref().or(self.settings.user.as_deref()).unwrap_or_default();
-        let port = host.port.or(self.settings.port).unwrap_or_default();
-        format!("{user}@{}:{port}", host.name.to_ascii_lowercase())
+        Login::new(user, &host.name, host.port.or(self.settings.port).unwrap_or_default())
     }
 
     async fn config(&self, local: &Local) -> Result<&SshConfig, Error> {
@@ -341,22 +290,22 @@ impl SshConnector {
     ///
     /// Why the host or the engine's socket cannot be reached.
     pub async fn stream(&self) -> Result<dfab_tunnel::Stream, Error> {
-        match self.open().await {
-            Err(error) if error.is_disconnected() => self.open().await,
-            result => result,
-        }
+        let Self { sessions, host, .. } = self;
+        sessions
+            .open
+            .repeat(&sessions.login(host), || sessions.connect(host), |session| self.open(session))
+            .await
     }
 
     /// Forgets that the host could not be reached, so that the next stream tries again. What the host has
     /// refused, such as a login, stays refused.
     pub async fn forget_unreachable(&self, error: &Error) {
         if error.stage().is_some_and(|stage| stage <= Stage::Handshake) {
-            self.sessions.forget(&self.host).await;
+            self.sessions.open.forget(&self.sessions.login(&self.host)).await;
         }
     }
 
-    async fn open(&self) -> Result<dfab_tunnel::Stream, Error> {
-        let session = self.sessions.session(&self.host).await?;
+    async fn open(&self, session: Arc<Session>) -> Result<dfab_tunnel::Stream, Error> {
         match &self.address {
             Address::Unix(path) => {
                 let stream = session.open_unix(path).await?;

@@ -89,7 +89,7 @@ extern crate self as dfab_tunnel;
 #[allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
 mod sshd;
 
-pub use cache::Sessions;
+pub use cache::{Login, Sessions};
 pub use command::{Command, Sudo};
 pub use dial::authority;
 pub use error::{Cause, Error, HostKeyProblem, Stage};

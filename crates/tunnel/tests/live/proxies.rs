@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dfab_tunnel::options::Proxy;
-use dfab_tunnel::{Behind, Error, Forward, LocalPorts, Session, Sessions};
+use dfab_tunnel::{Behind, ConnectOptions, Error, Forward, LocalPorts, Login, Session, Sessions, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::sshd::{Bulk, Echo, Sshd, enabled, free_port, until};
@@ -101,6 +101,12 @@ async fn a_local_port_leads_behind_the_host() {
     session.close().await.unwrap();
 }
 
+async fn open(sessions: &Sessions, options: &ConnectOptions, path: &str) -> Stream {
+    let connect = || Session::connect(options.clone());
+    let work = async |session: Arc<Session>| session.open_unix(path).await;
+    sessions.repeat(&Login::from(options), connect, work).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_serves_all_and_is_replaced_when_it_breaks() {
     if !enabled("one_connection_serves_all_and_is_replaced_when_it_breaks") {
@@ -112,14 +118,14 @@ async fn one_connection_serves_all_and_is_replaced_when_it_breaks() {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let (sessions, options, path) = (Arc::clone(&sessions), sshd.options(), echo.path().to_owned());
-        tasks.spawn(async move { sessions.open_unix(&options, &path).await.unwrap() });
+        tasks.spawn(async move { open(&sessions, &options, &path).await });
     }
     let streams = tasks.join_all().await;
     assert_eq!(sshd.log().matches("Accepted publickey").count(), 1);
     drop(streams);
     sshd.signal_all("-KILL");
     sshd.restart();
-    let mut stream = sessions.open_unix(&sshd.options(), echo.path()).await.unwrap();
+    let mut stream = open(&sessions, &sshd.options(), echo.path()).await;
     let mut line = [0; 6];
     stream.read_exact(&mut line).await.unwrap();
     assert_eq!(&line, b"hello\n");
