@@ -99,10 +99,8 @@ const UNUSED: [u32; 4] = [46, 62, 63, 65];
 const LAST_DEFECT: u32 = 69;
 
 /// Defects of what there is not here, and why.
-const NOT_HERE: &[(&str, &str)] = &[
-    ("D-32", "volumes are never emulated by containers: engines since API 1.40 have them"),
-    ("D-39", "option sets are looked up before anything is compared: there are no callables"),
-];
+const NOT_HERE: &[(&str, &str)] =
+    &[("D-32", "volumes are never emulated by containers: engines since API 1.40 have them")];
 
 /// What is shown by a test outside of the scenarios: row or defect, file under `crates`, test.
 const ELSEWHERE: &[(&str, &str, &str)] = &[

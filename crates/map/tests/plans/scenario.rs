@@ -45,6 +45,7 @@ pub struct World {
     clients: Clients,
     hosts: Vec<String>,
     settings: Settings,
+    lookup: Tables,
     engines: BTreeMap<ClientName, Engine>,
     down: Vec<ClientName>,
     /// Steps are carried out in an order that this number chooses, instead of the printed one.
@@ -83,6 +84,7 @@ impl World {
             clients: Clients::new(),
             hosts: Vec::new(),
             settings: Settings::default(),
+            lookup: Tables::default(),
             engines: BTreeMap::new(),
             down: Vec::new(),
             shuffle: None,
@@ -269,7 +271,6 @@ impl World {
     fn plan_with(&mut self, words: &[&str], options: &PlanOptions) -> Result<Plan, String> {
         let action = ActionKind::by_name(words[0]).ok_or("unknown action")?;
         let selected = items(&self.maps, &words[1..])?;
-        let lookup = Tables::default();
         let target = |name: &str| Target {
             name: ClientName::new(name).unwrap(),
             config: ClientConfig::default(),
@@ -281,7 +282,7 @@ impl World {
         };
         let settings = self.settings.clone();
         let session =
-            Session { maps: &self.maps, clients: &self.clients, defaults, lookup: &lookup, settings };
+            Session { maps: &self.maps, clients: &self.clients, defaults, lookup: &self.lookup, settings };
         let desired = session.desired(action, &selected, options).map_err(|findings| {
             let hint = |finding: &Finding| finding.hint.as_ref().map(|hint| format!("\n    hint: {hint}"));
             let lines =

@@ -7,6 +7,7 @@ use dfab_map::observed::ContainerState;
 use dfab_map::plan::Call;
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, VolumeSpec};
+use dfab_map::value::Value;
 
 use super::World;
 use crate::model::Engine;
@@ -16,6 +17,7 @@ impl World {
     ///
     /// ```text
     /// hostname_replace FROM=TO...     default_networks NAME...     prepare_image REF
+    /// variable NAME VALUE             variable NAME KEY=VALUE...
     /// ```
     pub(super) fn setting(&mut self, line: &str) -> Result<(), String> {
         let mut words = line.split_whitespace();
@@ -30,6 +32,18 @@ impl World {
                 let image = words.next().unwrap_or_default();
                 self.settings.prepare_image = dfab_map::image::ImageName::expand(&image, None, None)
                     .map_err(|error| error.to_string())?;
+            }
+            (Some("variable"), mut words) => {
+                let name = words.next().unwrap_or_default();
+                let words: Vec<String> = words.collect();
+                let entry = |word: &String| {
+                    word.split_once('=').map(|(key, value)| (key.to_owned(), Value::from(value)))
+                };
+                let value = match words.iter().map(entry).collect() {
+                    Some(entries) => Value::Mapping(entries),
+                    None => Value::String(words.join(" ")),
+                };
+                self.lookup.variables.insert(name, value);
             }
             _ => return Err(format!("no such setting: {line}")),
         }
