@@ -1,6 +1,8 @@
 //! Settings that exclude each other: what the engine refuses, whatever its version and whatever else is
 //! true (map-model §2.11; `POST /containers/create` of Engine API 1.40 and later).
 //!
+//! [`EXCLUSIONS`] is the list. A live test has each of them refused by an engine of each generation.
+//!
 //! A late value may turn out to be nothing, and a late mapping may replace a key: both are left to the
 //! engine.
 
@@ -11,63 +13,64 @@ use crate::names::ConfigName;
 use crate::place::{in_configuration, place_of};
 use crate::value::{Late, Value};
 
-/// Options that a container in the network of another one cannot have: the other one has them.
-const OF_THE_NETWORK: [&str; 5] = ["links", "port_bindings", "ports", "dns", "extra_hosts"];
+/// A setting beside which an engine refuses others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Excluding {
+    /// The option `auto_remove` (`HostConfig.AutoRemove`).
+    AutoRemove,
+    /// The network mode `host`.
+    HostNetwork,
+    /// A network mode that names another container, managed or not: that one has the settings of the network.
+    OtherNetwork,
+}
+
+/// A setting, and the property or option that an engine refuses beside it.
+pub type Exclusion = (Excluding, &'static str);
+
+/// All that [`check`](super::check) knows of, in the order of its findings.
+pub const EXCLUSIONS: [Exclusion; 11] = [
+    (Excluding::AutoRemove, "restart_policy"),
+    (Excluding::HostNetwork, "networks"),
+    (Excluding::HostNetwork, "links"),
+    (Excluding::OtherNetwork, "networks"),
+    (Excluding::OtherNetwork, "links"),
+    (Excluding::OtherNetwork, "exposes"),
+    (Excluding::OtherNetwork, "port_bindings"),
+    (Excluding::OtherNetwork, "ports"),
+    (Excluding::OtherNetwork, "dns"),
+    (Excluding::OtherNetwork, "extra_hosts"),
+    (Excluding::OtherNetwork, "publish_all_ports"),
+];
 
 impl Check<'_> {
     pub(super) fn exclusions(&mut self, config: &ConfigName, container: &Container) {
-        if let Some(mode) = container.network_mode.value() {
-            self.network_mode(config, container, mode);
-        }
-        if let Some((removed, Value::Bool(true))) = option(container, "auto_remove")
-            && let Some((restarted, policy)) = option(container, "restart_policy")
-            && restarts(policy)
+        let removed = match option(container, "auto_remove") {
+            Some((path, Value::Bool(true))) => Some((Excluding::AutoRemove, path)),
+            _ => None,
+        };
+        let mode = match container.network_mode.value() {
+            Some(NetworkMode::Host) => Some(Excluding::HostNetwork),
+            Some(NetworkMode::Container(_) | NetworkMode::Unmanaged(_)) => Some(Excluding::OtherNetwork),
+            None | Some(NetworkMode::Bridge | NetworkMode::None) => None,
+        };
+        // The option of this name replaces the property, but for the networks, which are joined by the property.
+        let replaced = mode.is_some() && option(container, "network_mode").is_some();
+        for (excluding, given) in
+            removed.into_iter().chain(mode.map(|mode| (mode, "network_mode".to_owned())))
         {
-            let problem = "`auto_remove` excludes a `restart_policy`";
-            self.excluded(config, container, Severity::Error, problem, [&removed, &restarted]);
-        }
-    }
-
-    fn network_mode(&mut self, config: &ConfigName, container: &Container, mode: &NetworkMode) {
-        let whose = match mode {
-            NetworkMode::Bridge | NetworkMode::None => "",
-            NetworkMode::Host => "the mode `host`",
-            NetworkMode::Container(_) | NetworkMode::Unmanaged(_) => "the network of another container",
-        };
-        let mut excluded = |severity, path: &str, problem: &str| {
-            self.excluded(config, container, severity, problem, ["network_mode", path]);
-        };
-        if !container.networks.is_empty() {
-            match mode {
-                NetworkMode::Bridge => {}
-                NetworkMode::None => excluded(
-                    Severity::Warning,
-                    "networks",
-                    "the mode is `none`, so `networks` are not joined",
-                ),
-                _ => excluded(Severity::Error, "networks", &format!("{whose} excludes `networks`")),
+            for (_, setting) in EXCLUSIONS.into_iter().filter(|(other, _)| *other == excluding) {
+                if replaced && given == "network_mode" && setting != "networks" {
+                    continue;
+                }
+                if let Some(path) = setting_of(container, setting) {
+                    let problem = format!("{} excludes `{setting}`", excluding.shown());
+                    self.excluded(config, container, Severity::Error, &problem, [&given, &path]);
+                }
             }
         }
-        // The option of this name replaces the property.
-        if whose.is_empty() || option(container, "network_mode").is_some() {
-            return;
-        }
-        if !container.links.is_empty() {
-            excluded(Severity::Error, "links", &format!("{whose} excludes `links`"));
-        }
-        if *mode == NetworkMode::Host {
-            return;
-        }
-        if !container.exposes.is_empty() {
-            excluded(Severity::Error, "exposes", &format!("{whose} excludes `exposes`"));
-        }
-        for name in OF_THE_NETWORK {
-            if let Some((path, _)) = option(container, name).filter(|(_, value)| is_something(value)) {
-                excluded(Severity::Error, &path, &format!("{whose} excludes `{name}`"));
-            }
-        }
-        if let Some((path, Value::Bool(true))) = option(container, "publish_all_ports") {
-            excluded(Severity::Error, &path, &format!("{whose} excludes `publish_all_ports`"));
+        if container.network_mode.value() == Some(&NetworkMode::None) && !container.networks.is_empty() {
+            let problem = "the mode is `none`, so `networks` are not joined";
+            self.excluded(config, container, Severity::Warning, problem, ["network_mode", "networks"]);
         }
     }
 
@@ -95,6 +98,34 @@ impl Check<'_> {
     }
 }
 
+impl Excluding {
+    fn shown(self) -> &'static str {
+        match self {
+            Self::AutoRemove => "`auto_remove`",
+            Self::HostNetwork => "the mode `host`",
+            Self::OtherNetwork => "the network of another container",
+        }
+    }
+}
+
+/// Returns the path of a property, or of an option of this name, that says something.
+fn setting_of(container: &Container, name: &str) -> Option<String> {
+    let is_given = match name {
+        "networks" => !container.networks.is_empty(),
+        "links" => !container.links.is_empty(),
+        "exposes" => !container.exposes.is_empty(),
+        _ => false,
+    };
+    if is_given {
+        return Some(name.to_owned());
+    }
+    let is_something = match name {
+        "restart_policy" => restarts,
+        _ => is_something,
+    };
+    option(container, name).filter(|(_, value)| is_something(value)).map(|(path, _)| path)
+}
+
 /// Returns an option with its path, unless a late mapping may have it too. Those of the host go first.
 fn option<'a>(container: &'a Container, name: &str) -> Option<(String, &'a Value)> {
     let mut found = None;
@@ -117,7 +148,8 @@ fn is_something(value: &Value) -> bool {
         Value::String(text) => !text.is_empty(),
         Value::List(items) => !items.is_empty(),
         Value::Mapping(entries) => !entries.is_empty(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Lazy(_) => false,
+        Value::Bool(is) => *is,
+        Value::Null | Value::Number(_) | Value::Lazy(_) => false,
     }
 }
 

@@ -30,6 +30,7 @@ use crate::volumes::Volumes;
 use volumes::VolumeSources;
 
 pub use clients::clients;
+pub use exclusions::{EXCLUSIONS, Excluding, Exclusion};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -261,8 +261,8 @@ fn each_check() {
         (
             "§2.11",
             "host and links",
-            "a: {network_mode: host, links: b, exposes: 80}\nb: {}",
-            "a.network_mode: the mode `host` excludes `links`",
+            "a: {network_mode: host, links: b, exposes: 80}\nb: {}\nc: {network_mode: host, host_config: {links: {b: x}}}",
+            "a.network_mode: the mode `host` excludes `links`; c.network_mode: the mode `host` excludes `links`",
         ),
         (
             "§2.11",
@@ -297,8 +297,8 @@ fn each_check() {
              b: {host_config: {auto_remove: true, restart_policy: 'no'}}\n\
              c: {host_config: {auto_remove: false, restart_policy: always}}\n\
              d: {create_options: {auto_remove: true}, host_config: {restart_policy: 'on-failure:3'}}",
-            "a.host_config.auto_remove: `auto_remove` excludes a `restart_policy`; \
-             d.create_options.auto_remove: `auto_remove` excludes a `restart_policy`",
+            "a.host_config.auto_remove: `auto_remove` excludes `restart_policy`; \
+             d.create_options.auto_remove: `auto_remove` excludes `restart_policy`",
         ),
         (
             "§3.4",
