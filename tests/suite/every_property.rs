@@ -480,7 +480,7 @@ impl After {
 }
 
 /// Puts lines of a configuration together: those of one key in braces are one.
-fn merged<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn merged<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let mut keys: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut text = String::new();
     for line in lines.filter(|line| !line.is_empty()) {

@@ -10,6 +10,7 @@ mod doctor;
 mod errors;
 mod every_property;
 mod every_task;
+mod exclusions;
 mod followers;
 mod generations;
 mod guides;
