@@ -45,13 +45,10 @@ impl Lab {
             .collect()
     }
 
-    /// As [`Lab::generations`] with `DFAB_LIVE_ALL`, else one of them: for what is slow, and differs little between them.
+    /// As [`Lab::generations`] with `DFAB_ALL_GENERATIONS`, else one of them: for what is slow, and differs little between them.
     pub fn some_generations(&self, choose: fn(&[usize]) -> Option<&usize>) -> Vec<usize> {
         let all = self.generations();
-        match std::env::var_os("DFAB_LIVE_ALL") {
-            Some(_) => all,
-            None => choose(&all).copied().into_iter().collect(),
-        }
+        if crate::thoroughly() { all } else { choose(&all).copied().into_iter().collect() }
     }
 
     /// Returns the path of the SSH client configuration.

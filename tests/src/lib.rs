@@ -35,6 +35,11 @@ macro_rules! lab_or_skip {
     };
 }
 
+/// Whether `DFAB_ALL_GENERATIONS` asks for all that is slow: on every engine generation, and in every direction.
+pub fn thoroughly() -> bool {
+    std::env::var_os("DFAB_ALL_GENERATIONS").is_some()
+}
+
 /// Says what a live test could not show, or what it measured.
 pub fn note(text: &str) {
     eprintln!("note: {text}");

@@ -2,10 +2,10 @@
 //! the same engine, and nothing left to do from either on what the other has created and changed.
 //!
 //! The example on every engine generation; the map of every property on one, created over the Engine API and changed by
-//! command lines. With `DFAB_LIVE_ALL` both on every one, and the other way round too.
+//! command lines. With `DFAB_ALL_GENERATIONS` both on every one, and the other way round too.
 
 use dfab_map::property::Property;
-use dfab_tests::{Host, Outcome, Project, lab_or_skip};
+use dfab_tests::{Host, Outcome, Project, lab_or_skip, thoroughly};
 use serde_json::{Value, json};
 
 use crate::every_property::{After, map, rows};
@@ -57,10 +57,6 @@ impl Place<'_> {
         assert_eq!(self.plan(&when), json!([]), "{when}");
         self.host.expect_no_leftovers();
     }
-}
-
-fn thoroughly() -> bool {
-    std::env::var_os("DFAB_LIVE_ALL").is_some()
 }
 
 #[test]

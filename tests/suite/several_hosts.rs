@@ -1,7 +1,5 @@
 //! One call, several hosts: the same map on each, or a map spread over clients.
 
-use std::fs;
-
 use dfab_tests::{Host, Lab, Outcome, Project, lab_or_skip};
 
 /// Takes the first `count` hosts of the lab, or none when it has fewer.
@@ -46,42 +44,72 @@ fn one_dead_host_does_not_stop_the_other() {
     assert!(host.ask().contains("version 1"));
 }
 
+/// The example over four hosts, with the web server on an engine of each generation and the application on the others:
+/// both have run on each generation then.
 #[test]
 fn a_map_over_clients_reaches_each_of_them() {
     let lab = lab_or_skip!();
-    let Some(hosts) = take(&lab, 4) else { return };
+    let Some(mut hosts) = take(&lab, 4) else { return };
+    for number in lab.generations() {
+        let at = hosts.iter().position(|host| host.name == format!("host{number}"));
+        hosts.swap(0, at.expect("it is one of the first hosts"));
+        hosts.iter().for_each(Host::clean);
+        the_example_on(&hosts, &lab);
+    }
+}
+
+fn the_example_on(hosts: &[Host<'_>], lab: &Lab) {
     let project = Project::example();
-    let (web, apps) = hosts.split_first().unwrap();
+    let (web, apps) = hosts.split_first().expect("there are four hosts");
+    let when = format!("web server on engine {}", web.engine);
+    for (client, host) in ["web_host", "app_host1", "app_host2", "app_host3"].iter().zip(hosts) {
+        let name = &host.name;
+        project.edit(
+            "example_clients.yaml",
+            &format!("fabric_host: {client}\n"),
+            &format!("fabric_host: {name}\n"),
+        );
+    }
     let settings = install(web, apps);
     let upstream: String = apps.iter().map(|app| format!("server {}:8443;\n", app.address)).collect();
-    fs::write(project.path().join("app_hosts.conf"), &upstream).unwrap();
     web.run(&format!(
         "printf '{}' > /var/lib/site/config/nginx-proxy/app_hosts.conf",
         upstream.replace('\n', "\\n")
     ));
-    let run = |config: &str| {
+    let run = |action: &str, config: &str| {
         let mut words = settings.clone();
-        words.extend(["--output=json", "actions.startup", "example_hosts", config].map(str::to_owned));
-        project.dfab_in(&lab, &words).run().expect_code(0)
+        words.extend(["--output=json", action, "example_hosts", config].map(str::to_owned));
+        project.dfab_in(lab, &words).run().expect_code(0)
     };
     let logins: Vec<_> = hosts.iter().map(Host::logins).collect();
-    run("app_server");
+    run("actions.startup", "app_server");
     assert_eq!(
         logins.iter().map(|host| host.accepted()).collect::<Vec<_>>(),
         [0, 1, 1, 1],
-        "one connection a host"
+        "{when}: one connection a host"
     );
-    run("web_server");
+    run("actions.startup", "web_server");
     for app in apps {
         assert_eq!(
             app.run("docker port example_hosts.app_server"),
-            format!("8443/tcp -> {}:8443", app.address)
+            format!("8443/tcp -> {}:8443", app.address),
+            "{when}"
         );
     }
     let answers: std::collections::HashSet<String> =
-        (0..12).map(|_| web.ask().split(", request").next().unwrap().to_owned()).collect();
-    assert_eq!(answers.len(), 3, "all three application hosts answer: {answers:?}");
-    assert_eq!(run("app_server").plan(), [""; 0]);
+        (0..12).map(|_| web.ask().split(", request").next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(answers.len(), 3, "{when}: all three application hosts answer: {answers:?}");
+
+    let ids = || hosts.iter().map(|host| host.run("docker ps -aq --no-trunc")).collect::<Vec<_>>();
+    let before = ids();
+    for action in ["actions.startup", "actions.update"] {
+        for config in ["app_server", "web_server"] {
+            let again = run(action, config);
+            assert_eq!(again.plan(), [""; 0], "{when}: {again}");
+        }
+    }
+    assert_eq!(ids(), before, "{when}");
+    hosts.iter().for_each(Host::expect_no_leftovers);
 }
 
 /// Puts the example's files on the hosts of `example_hosts`, and returns the options with their addresses.

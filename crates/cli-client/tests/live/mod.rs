@@ -1,7 +1,7 @@
 //! Where live tests find engines and programs.
 //!
 //! With `DFAB_LAB` (the state folder of a lab, see `cargo xtask lab`): its oldest engine through SSH by the host's own
-//! `docker` program, and its newest without SSH by this machine's; with `DFAB_LIVE_ALL` an engine of each generation in
+//! `docker` program, and its newest without SSH by this machine's; with `DFAB_ALL_GENERATIONS` an engine of each generation in
 //! both ways. Otherwise:
 //!
 //! * `DFAB_LIVE_ENGINE`: an engine's socket, as for the tests of `dfab-client`; without it they are
@@ -80,7 +80,7 @@ async fn of_lab(folder: &Path) -> Vec<Place> {
         record["hosts"].as_array().expect("a lab has hosts").iter().enumerate().collect();
     let mut seen = BTreeSet::new();
     hosts.retain(|(_, host)| seen.insert(host["engine"].as_str()));
-    let (all, last) = (std::env::var_os("DFAB_LIVE_ALL").is_some(), hosts.len() - 1);
+    let (all, last) = (std::env::var_os("DFAB_ALL_GENERATIONS").is_some(), hosts.len() - 1);
     let mut places = Vec::new();
     for (number, (index, host)) in hosts.into_iter().enumerate() {
         let (by_ssh, without) = (all || number == 0, all || number == last);
