@@ -16,8 +16,9 @@ enum Row {
     Change(&'static str, &'static str),
     /// As `Change`, on engines where the predicate holds; the text says why not on others.
     Where(fn(&Host<'_>) -> bool, &'static str, &'static str, &'static str),
-    /// No engine of the lab can make such a container; planner and in-memory tests cover it.
-    Never(&'static str),
+    /// As the second line of `Change`, which no engine of the lab can make a container with: it is planned only. The text
+    /// says why.
+    Never(&'static str, &'static str),
 }
 
 use Row::{Change, Never, Where};
@@ -97,9 +98,10 @@ fn row(property: Property) -> Row {
             "host_config: {devices: ['/dev/null:/dev/one']}",
             "host_config: {devices: ['/dev/null:/dev/one:r']}",
         ),
-        Property::DeviceRequests => {
-            Never("an engine starts no container with a device that it has no driver for")
-        }
+        Property::DeviceRequests => Never(
+            "an engine starts no container with a device that it has no driver for",
+            "host_config: {device_requests: [{Count: 1, Capabilities: [[gpu]]}]}",
+        ),
         Property::Dns => Change("host_config: {dns: [192.0.2.1]}", "host_config: {dns: [192.0.2.2]}"),
         Property::DnsSearch => {
             Change("host_config: {dns_search: [a.example]}", "host_config: {dns_search: [b.example]}")
@@ -134,9 +136,10 @@ fn row(property: Property) -> Row {
             "host_config: {log_config: {type: json-file, config: {max-size: 1m}}}",
             "host_config: {log_config: {type: json-file, config: {max-size: 2m}}}",
         ),
-        Property::StorageOpt => {
-            Never("the storage driver of the lab takes sizes on xfs with project quotas only")
-        }
+        Property::StorageOpt => Never(
+            "the storage driver of the lab takes sizes on xfs with project quotas only",
+            "host_config: {storage_opt: {size: 1g}}",
+        ),
         Property::ShmSize => Change("host_config: {shm_size: 16m}", "host_config: {shm_size: 32m}"),
         Property::OomScoreAdj => {
             Change("host_config: {oom_score_adj: 100}", "host_config: {oom_score_adj: 200}")
@@ -226,8 +229,8 @@ fn row(property: Property) -> Row {
             "host_config: {pids_limit: 100}",
             "host_config: {pids_limit: 200}",
         ),
-        Property::CpuRtPeriod => Never("no kernel of a distribution schedules real time by control groups"),
-        Property::CpuRtRuntime => Never("no kernel of a distribution schedules real time by control groups"),
+        Property::CpuRtPeriod => Never(NO_REAL_TIME, "host_config: {cpu_rt_period: 10000}"),
+        Property::CpuRtRuntime => Never(NO_REAL_TIME, "host_config: {cpu_rt_runtime: 9000}"),
         Property::BlkioWeightDevice => Where(
             |host| weight(host) && disk(host),
             "the kernel weighs no disk access",
@@ -265,6 +268,8 @@ fn row(property: Property) -> Row {
         Property::CgroupnsMode => Change("host_config: {cgroupns: host}", "host_config: {cgroupns: private}"),
     }
 }
+
+const NO_REAL_TIME: &str = "no kernel of a distribution schedules real time by control groups";
 
 const NO_DISK: &str = "there is no disk, or the kernel does not throttle it";
 
@@ -408,7 +413,7 @@ fn cells(
     let (before, after) = match row(property) {
         Change(before, after) => (before, after),
         Where(can, _, before, after) if can(host) => (before, after),
-        Where(_, why_not, ..) | Never(why_not) => return Err(why_not),
+        Where(_, why_not, ..) | Never(why_not, _) => return Err(why_not),
     };
     let fill = |text: &str| text.replace("DISK", disk).replace("CGROUP", group);
     Ok((fill(before), fill(after)))
@@ -701,6 +706,42 @@ fn every_property_is_handled(host: &Host<'_>) {
     let again = update(&project, host, &[]).expect_code(0);
     assert_eq!(again.json()["plan"], serde_json::json!([]), "{when}, after the changes: {again}");
     host.expect_no_leftovers();
+}
+
+/// What no engine of the lab can make a container with, or this one cannot, is planned all the same.
+fn the_others_are_planned(host: &Host<'_>) {
+    let map = |line: &str| {
+        let lines = merged(["create_options: {command: [sleep, '100000']}", line].into_iter());
+        format!("name: all_map\nplain:\n  image: busybox\n  stop_timeout: 1\n{lines}")
+    };
+    let project =
+        Project::new(&[("dfab.yaml", "maps: {all_map: all_map.yaml}\n"), ("all_map.yaml", &map(""))]);
+    update(&project, host, &[]).expect_code(0);
+    let before = containers(host);
+    let lines = Property::ALL.iter().filter_map(|&property| match row(property) {
+        Never(_, line) => Some((property, line)),
+        // What a kernel does not limit is not compared; this is no limit.
+        Where(can, _, _, line) if property == Property::Privileged && !can(host) => Some((property, line)),
+        _ => None,
+    });
+    for (property, line) in lines {
+        std::fs::write(project.path().join("all_map.yaml"), map(line)).expect("the map can be written");
+        let action = if property.on_change() == OnChange::Update { "update" } else { "recreate" };
+        let fields = vec![vec![property.name().to_owned()]];
+        let announced =
+            BTreeMap::from([("all_map.plain".to_owned(), Announced { action, fields, also: "" })]);
+        let dry = update(&project, host, &["--dry-run"]).expect_code(0);
+        let wrong = differences(&dry.json()["plan"], &announced);
+        assert!(wrong.is_empty(), "engine {}, {property}: {}\n{dry}", host.engine, wrong.join("\n"));
+    }
+    assert_eq!(containers(host), before, "engine {}", host.engine);
+    host.expect_no_leftovers();
+}
+
+#[test]
+fn properties_that_no_container_here_can_have_are_planned_as_the_table_says() {
+    let lab = lab_or_skip!();
+    crate::one_run_per_example::on_each_generation(&lab, the_others_are_planned);
 }
 
 #[test]
