@@ -280,7 +280,8 @@ impl Live {
                         }
                         self.port.deliver(which, &scratch[..length]);
                         share = share.saturating_sub(length);
-                        if let Some(more) = self.window.consumed(length as u32, path) {
+                        let (granted, now) = (channel.granted(), Instant::now());
+                        if let Some(more) = self.window.taken(length as u32, granted, now, path) {
                             channel.widen(more)?;
                         }
                     }

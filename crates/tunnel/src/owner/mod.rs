@@ -50,8 +50,10 @@ pub(crate) enum Order {
 /// Where a caller waits for the end of the session.
 type Closed = oneshot::Sender<Result<(), Error>>;
 
-/// The largest packet that a server may send.
-const PACKET: u32 = 32 * 1024;
+/// The largest packet that a server may send. sshd reads 32 KiB of a stream in the time that it sends a packet: only
+/// larger ones empty its buffer when the line has been slow for a while. libssh2 takes 40,000 bytes, which must hold
+/// the packet's frame and what compression makes longer.
+const PACKET: u32 = 38 * 1024;
 
 /// How long channels may take to send their last bytes when the session is closed or nobody holds
 /// them any more.

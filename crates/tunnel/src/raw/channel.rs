@@ -263,6 +263,14 @@ impl Channel {
         }
     }
 
+    /// How much the peer may send beyond what was read.
+    pub(crate) fn granted(&self) -> u32 {
+        let nothing = ptr::null_mut();
+        // SAFETY: the channel is alive; libssh2 writes to neither target when it is null.
+        let window = unsafe { sys::libssh2_channel_window_read_ex(self.channel.as_ptr(), nothing, nothing) };
+        u32::try_from(window).unwrap_or(u32::MAX)
+    }
+
     fn adjust(&self, more: u32) -> Result<(), Failure> {
         let mut window = 0;
         // SAFETY: the channel is alive.
