@@ -66,7 +66,7 @@ pub(crate) async fn open(session: &Session, path: &str, wanted: Way) -> Result<S
 /// Finds the way for a socket to which streamlocal did not lead.
 async fn look_around(session: &Session, path: &str, wanted: Way, worked: bool) -> Result<Way, Error> {
     let facts = gather(session, path, wanted).await?;
-    match decide(wanted, worked, path, facts.as_ref().map_err(String::as_str)) {
+    match decide(wanted, worked, path, session.server(), facts.as_ref().map_err(String::as_str)) {
         Decision::Use { way, why } => {
             if wanted == Way::Auto {
                 tracing::info!(host = session.host(), path, %way, why, "another way to the socket");
@@ -232,12 +232,26 @@ enum Decision {
     Fail { why: String, fix: String },
 }
 
+/// Says that a server does not forward to Unix sockets, and what to do about it. Only OpenSSH's has settings for that.
+fn forbidden(server: &str) -> (String, String) {
+    let name = server.strip_prefix("SSH-2.0-").unwrap_or(server);
+    if name.starts_with("OpenSSH") {
+        return (
+            "the server does not forward to Unix sockets (AllowStreamLocalForwarding or DisableForwarding in \
+             sshd_config)"
+                .into(),
+            "set `AllowStreamLocalForwarding yes` in the host's sshd_config and reload sshd, or install socat there"
+                .into(),
+        );
+    }
+    (format!("the server ({name}) does not forward to Unix sockets"), "install socat there".into())
+}
+
 /// Makes a way or an explanation of what was found. `worked`: streamlocal worked before on this
 /// connection.
-fn decide(wanted: Way, worked: bool, path: &str, facts: Result<&Facts, &str>) -> Decision {
+fn decide(wanted: Way, worked: bool, path: &str, server: &str, facts: Result<&Facts, &str>) -> Decision {
     let fail = |why: String, fix: String| Decision::Fail { why, fix };
-    const FORBIDDEN: &str = "the server does not forward to Unix sockets (AllowStreamLocalForwarding or DisableForwarding in sshd_config)";
-    const ALLOW: &str = "set `AllowStreamLocalForwarding yes` in the host's sshd_config and reload sshd, or install socat there";
+    let (forbidden, allow) = forbidden(server);
     let facts = match facts {
         Ok(facts) => facts,
         // Without a look around nobody knows whether the user or the server is to blame.
@@ -245,8 +259,8 @@ fn decide(wanted: Way, worked: bool, path: &str, facts: Result<&Facts, &str>) ->
             return fail(
                 format!("the server refuses the stream, and {why}"),
                 format!(
-                    "check there that the user may use the socket (`ls -l {}`, group `docker`), that the login \
-                     shell runs commands, and that sshd_config says `AllowStreamLocalForwarding yes`",
+                    "check there that the user may use the socket (`ls -l {}`, group `docker`), and that the login \
+                     shell runs commands; {allow}",
                     quote::shell(path)
                 ),
             );
@@ -303,7 +317,7 @@ fn decide(wanted: Way, worked: bool, path: &str, facts: Result<&Facts, &str>) ->
     }
     let no_socat = "socat was not found".to_owned();
     match wanted {
-        Way::Streamlocal => fail(format!("{FORBIDDEN}, and no other way is wanted"), ALLOW.into()),
+        Way::Streamlocal => fail(format!("{forbidden}, and no other way is wanted"), allow),
         Way::Socat if facts.socat => Decision::Use { way: Way::Socat, why: "wanted".into() },
         Way::Socat => fail(no_socat, "install it or use the CLI client".into()),
         Way::DialStdio if facts.docker => Decision::Use { way: Way::DialStdio, why: "wanted".into() },
@@ -311,13 +325,11 @@ fn decide(wanted: Way, worked: bool, path: &str, facts: Result<&Facts, &str>) ->
             fail("the docker command was not found".into(), "install it there, or choose another way".into())
         }
         Way::Auto if worked => Decision::Use { way: Way::Streamlocal, why: "it worked before".into() },
-        Way::Auto if facts.socat => Decision::Use { way: Way::Socat, why: FORBIDDEN.into() },
+        Way::Auto if facts.socat => Decision::Use { way: Way::Socat, why: forbidden },
         Way::Auto if facts.docker => {
-            Decision::Use { way: Way::DialStdio, why: format!("{FORBIDDEN}, and {no_socat}") }
+            Decision::Use { way: Way::DialStdio, why: format!("{forbidden}, and {no_socat}") }
         }
-        Way::Auto => {
-            fail(format!("{FORBIDDEN}, and neither socat nor the docker command was found"), ALLOW.into())
-        }
+        Way::Auto => fail(format!("{forbidden}, and neither socat nor the docker command was found"), allow),
     }
 }
 
@@ -327,6 +339,8 @@ mod tests {
 
     const GOOD: &str = "Welcome!\nuser deploy\ngroups deploy docker\nkind socket\naccess yes\n\
                         mode srw-rw----\nowner root\ngroup docker\nsocat yes\ndocker yes\n";
+
+    const OPENSSH: &str = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10";
 
     #[test]
     fn the_ladder_goes_down_by_what_was_found() {
@@ -356,7 +370,7 @@ mod tests {
             (Way::DialStdio, &nothing, "fail: docker command was not found"),
         ];
         for (wanted, text, expected) in cases {
-            let found = match decide(wanted, false, "/s", Ok(&Facts::read(text))) {
+            let found = match decide(wanted, false, "/s", OPENSSH, Ok(&Facts::read(text))) {
                 Decision::Use { way, .. } => format!("use {way}"),
                 Decision::Fail { why, fix } => {
                     assert!(!fix.is_empty());
@@ -371,14 +385,26 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_sshd_are_named_only_where_it_is_sshd() {
+        let nothing = GOOD.replace("socat yes", "socat no").replace("docker yes", "docker no");
+        for (server, named) in [(OPENSSH, true), ("SSH-2.0-dropbear_2022.83", false)] {
+            let decision = decide(Way::Auto, false, "/s", server, Ok(&Facts::read(&nothing)));
+            let Decision::Fail { why, fix } = decision else { panic!("{decision:?}") };
+            assert_eq!(why.contains("sshd_config") && fix.contains("sshd_config"), named, "{why}; {fix}");
+            assert!(fix.contains("install socat"), "{fix}");
+        }
+    }
+
+    #[test]
     fn a_way_that_worked_is_not_forbidden() {
-        let decision = decide(Way::Auto, true, "/s", Ok(&Facts::read(GOOD)));
+        let decision = decide(Way::Auto, true, "/s", OPENSSH, Ok(&Facts::read(GOOD)));
         assert!(matches!(decision, Decision::Use { way: Way::Streamlocal, .. }));
     }
 
     #[test]
     fn without_commands_the_server_is_to_blame() {
-        let Decision::Fail { why, .. } = decide(Way::Auto, false, "/s", Err("commands cannot be run there"))
+        let Decision::Fail { why, .. } =
+            decide(Way::Auto, false, "/s", OPENSSH, Err("commands cannot be run there"))
         else {
             panic!("there is nothing to go on with");
         };

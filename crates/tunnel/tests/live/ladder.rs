@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::sshd::{Echo, Sshd, User, enabled, set_mode};
 
-async fn greet(mut stream: Stream) -> std::io::Result<String> {
+pub async fn greet(mut stream: Stream) -> std::io::Result<String> {
     stream.write_all(b"ping").await?;
     stream.shutdown().await?;
     let mut text = String::new();
@@ -19,7 +19,7 @@ async fn greet(mut stream: Stream) -> std::io::Result<String> {
 }
 
 /// A folder with the programs that a host is to have.
-fn programs(names: &[&str]) -> tempfile::TempDir {
+pub fn programs(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     set_mode(folder.path(), 0o755);
     for name in ["sh", "id", "ls", "cat", "sleep"].iter().chain(names) {

@@ -10,7 +10,7 @@ use dfab_tunnel::{ConnectOptions, Error, HostKeyProblem, Secret, Session};
 
 use crate::sshd::{PATIENCE, Sshd, User, enabled, free_port, keygen};
 
-async fn works(options: ConnectOptions) {
+pub async fn works(options: ConnectOptions) {
     let session = Session::connect(options).await.unwrap();
     assert_eq!(session.exec("echo hello").await.unwrap().success().await.unwrap().text(), "hello");
     session.close().await.unwrap();

@@ -193,15 +193,20 @@ fn others(facts: &Facts) -> Vec<&'static str> {
 }
 
 /// Judges whether sshd forwards to the engine's socket. `probe` is how a `direct-streamlocal` stream ended, and
-/// `answers` whether the engine answers at all.
+/// `answers` whether the engine answers at all. Only OpenSSH's server can be told to forward.
 pub fn forwarding(
     facts: &Facts,
+    server: &str,
     way: Way,
     probe: Result<std::time::Duration, &Error>,
     answers: bool,
 ) -> Check {
-    const ALLOW: &str = "set `AllowStreamLocalForwarding yes` in /etc/ssh/sshd_config (and see `DisableForwarding` there), \
-                         then `sudo systemctl reload ssh`";
+    let allow = if server.contains("OpenSSH") {
+        "set `AllowStreamLocalForwarding yes` in /etc/ssh/sshd_config (and see `DisableForwarding` there), \
+         then `sudo systemctl reload ssh`"
+    } else {
+        "use OpenSSH's server there"
+    };
     let error = match probe {
         Ok(took) => {
             let text = format!("sshd forwards to the socket (direct-streamlocal, {} ms)", took.as_millis());
@@ -216,14 +221,14 @@ pub fn forwarding(
         (true, Some(other)) if way != Way::Streamlocal => Check::warning(
             "forwarding",
             format!("sshd does not forward to Unix sockets; {other} is used instead, which takes longer"),
-            ALLOW,
+            allow,
         ),
-        (true, _) => Check::failed("forwarding", "sshd does not forward to Unix sockets", ALLOW),
+        (true, _) => Check::failed("forwarding", "sshd does not forward to Unix sockets", allow),
         (false, Some(_)) if way != Way::Streamlocal => {
             Check::skipped("forwarding", "nothing answers on the socket")
         }
         // No other way was tried: what was found on the host tells sshd's refusal from the engine's.
-        (false, _) => Check::failed("forwarding", why, error.hint().unwrap_or_else(|| ALLOW.to_owned())),
+        (false, _) => Check::failed("forwarding", why, error.hint().unwrap_or_else(|| allow.to_owned())),
     }
 }
 
@@ -473,12 +478,14 @@ mod tests {
             (&facts(&[]), Way::Auto, Err(&error), false, "skipped forwarding: because nothing answers"),
             (&nothing, Way::Auto, Err(&error), false, "failed forwarding: cannot reach socket"),
         ] {
-            let check = forwarding(facts, way, probe, answers);
+            let check = forwarding(facts, "SSH-2.0-OpenSSH_9.2p1", way, probe, answers);
             assert!(shown(&check).contains(expected), "`{}` should have `{expected}`", shown(&check));
             let names_the_line =
                 check.fix.as_deref().is_some_and(|fix| fix.contains("`AllowStreamLocalForwarding yes`"));
             assert_eq!(names_the_line, matches!(check.status, Status::Warning | Status::Failed));
         }
+        let other = forwarding(&facts(&[]), "SSH-2.0-dropbear_2022.83", Way::Auto, Err(&error), true);
+        assert!(shown(&other).ends_with("=> use OpenSSH's server there"), "{}", shown(&other));
     }
 
     #[test]

@@ -255,7 +255,13 @@ async fn inside(run: &Run, host: &Host, address: &Address, session: &Session) ->
             let started = Instant::now();
             let probe = session.open_unix_by(path, Way::Streamlocal).await;
             let probe = probe.map(|_| started.elapsed());
-            check::forwarding(&facts, way, probe.as_ref().copied(), engine.status == Status::Ok)
+            check::forwarding(
+                &facts,
+                session.server(),
+                way,
+                probe.as_ref().copied(),
+                engine.status == Status::Ok,
+            )
         }
         Address::Unix(_) => Check::skipped("forwarding", unusable()),
         Address::Tcp { host, port, .. } => {
