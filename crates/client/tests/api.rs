@@ -7,16 +7,21 @@
 mod server;
 
 use std::error::Error as _;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dfab_client::connector::{Connector, Stream};
 use dfab_client::error::{Cause, Source};
 use dfab_client::{ApiBackend, ApiOptions, Backend, observe};
+use dfab_map::image::ImageName;
 use dfab_map::observed::Wanted;
 use server::{Server, backend};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, ReadBuf};
 
 /// Answers by path; everything else is an empty list.
 fn answer(request: &str) -> Option<(u16, String)> {
@@ -131,7 +136,6 @@ async fn commands_are_started_detached() {
 /// engine D-52: without a login for its registry, the source takes an image for one that cannot be pulled.
 #[tokio::test]
 async fn an_image_is_pulled_with_and_without_a_login() {
-    use dfab_map::image::ImageName;
     let server = Server::new("1.41", answer);
     let backend = backend(&server, ApiOptions::default());
     let image = ImageName::expand("quay.io/org/app:2", None, None).unwrap();
@@ -165,4 +169,85 @@ async fn what_the_connector_says_is_the_source_of_every_call() {
     assert!(error.is_unreachable());
     let source = error.cause.source().map(ToString::to_string);
     assert_eq!(source.as_deref(), Some("the host key of `web1` is not known"));
+}
+
+/// A connection whose end is an error of its own, as a tunnel's is.
+struct Tunnel(tokio::io::DuplexStream);
+
+impl AsyncRead for Tunnel {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        ctx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.0).poll_read(ctx, buf))?;
+        match buf.filled().len() == before {
+            true => Poll::Ready(Err(io::Error::other("the connection to `web1` broke"))),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Tunnel {
+    fn poll_write(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(ctx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(ctx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(ctx)
+    }
+}
+
+struct Breaking;
+
+#[async_trait]
+impl Connector for Breaking {
+    fn host(&self) -> &str {
+        "web1"
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(theirs).lines();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let answer = match line.as_str() {
+                    "GET /_ping HTTP/1.1" => "Api-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK",
+                    line if line.starts_with("POST ") || line.starts_with("GET ") => {
+                        "Transfer-Encoding: chunked\r\n\r\n"
+                    }
+                    _ => continue,
+                };
+                let answer = format!("HTTP/1.1 200 OK\r\n{answer}");
+                lines.get_mut().write_all(answer.as_bytes()).await.unwrap();
+                if answer.contains("chunked") {
+                    // The beginning of an answer, and no more.
+                    return;
+                }
+            }
+        });
+        Ok(Box::new(Tunnel(ours)))
+    }
+}
+
+/// A call that waited for a container's end said no more than "error reading a body from connection".
+#[tokio::test]
+async fn what_broke_in_the_middle_of_an_answer_is_told_in_the_words_of_the_connection() {
+    let backend = ApiBackend::new(Arc::new(Breaking), ApiOptions::default());
+    for error in [
+        backend.wait_container("m.web", None).await.unwrap_err(),
+        backend.list_containers().await.unwrap_err(),
+        backend
+            .pull_image(&ImageName::expand("app:2", None, None).unwrap(), None, &|_| {})
+            .await
+            .unwrap_err(),
+    ] {
+        let source = error.cause.source().map(ToString::to_string);
+        assert_eq!(source.as_deref(), Some("the connection to `web1` broke"), "{error}");
+    }
 }

@@ -8,19 +8,18 @@ use bollard::exec::StartExecOptions;
 use bollard::models::{ExecConfig, NetworkDisconnectRequest};
 use bollard::query_parameters::{
     KillContainerOptions, RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions,
-    StopContainerOptions, WaitContainerOptions,
+    StopContainerOptions,
 };
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 use dfab_map::observed::{EngineInfo, ObservedContainer, ObservedNetwork, ObservedVolume};
 use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, EndpointSpec, NetworkSpec, Properties, VolumeSpec};
-use futures_util::StreamExt;
 use http::Method;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
-use super::{ApiBackend, encoded, request};
+use super::{ApiBackend, encoded, failure, request};
 use crate::backend::{Backend, Health, Listed, LogOptions, PullProgress, Result};
 use crate::engine_json;
 use crate::error::{Cause, Error};
@@ -168,21 +167,16 @@ impl Backend for ApiBackend {
 
     async fn wait_container(&self, name: &str, timeout: Option<Duration>) -> Result<Option<i64>> {
         let operation = format!("wait for container `{name}`");
-        let call = async {
-            let options = WaitContainerOptions { condition: "not-running".into() };
-            let mut answers = Box::pin(self.docker.wait_container(name, Some(options)));
-            match answers.next().await {
-                Some(Ok(answer)) => Ok(answer.status_code),
-                // bollard makes an error of every code but zero; here it is the answer.
-                Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-                Some(Err(error)) => Err(error),
-                None => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
-            }
+        self.engine().await?;
+        // Not by bollard, which keeps no more than the outermost words of a connection that breaks meanwhile.
+        let path = format!("/containers/{}/wait?condition=not-running", encoded(name));
+        let answer = match self.exchange(&operation, timeout, Method::POST, &path, None).await {
+            Err(Error { cause: Cause::Timeout(_), .. }) => return Ok(None),
+            answer => answer?,
         };
-        match self.call(&operation, timeout, call).await {
-            Ok(code) => Ok(Some(code)),
-            Err(Error { cause: Cause::Timeout(_), .. }) => Ok(None),
-            Err(error) => Err(error),
+        match answer.get("StatusCode").and_then(Value::as_i64) {
+            Some(code) => Ok(Some(code)),
+            None => Err(self.error(operation, failure::incomplete())),
         }
     }
 

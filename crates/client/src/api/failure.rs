@@ -46,6 +46,11 @@ pub(super) fn body(error: hyper::Error) -> Cause {
     Cause::Unreachable(Box::new(Broken::new(error)))
 }
 
+/// Returns the cause for an answer that came to an end before it said what it should.
+pub(super) fn incomplete() -> Cause {
+    Cause::Unreachable(Box::new(Broken::new(io::Error::from(io::ErrorKind::UnexpectedEof))))
+}
+
 /// Returns the cause for any error of bollard's.
 pub(super) fn bollard(error: Bollard) -> Cause {
     match error {

@@ -110,12 +110,13 @@ impl ApiBackend {
     /// empty one.
     async fn json(&self, operation: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         self.engine().await?;
-        self.exchange(operation, method, path, body).await
+        self.exchange(operation, Some(self.options.timeout), method, path, body).await
     }
 
     async fn exchange(
         &self,
         operation: &str,
+        deadline: Option<Duration>,
         method: Method,
         path: &str,
         body: Option<&Value>,
@@ -134,7 +135,7 @@ impl ApiBackend {
             }
             serde_json::from_slice(&body).map_err(|error| Cause::Answer(error.to_string()))
         };
-        self.within(operation, Some(self.options.timeout), exchange).await
+        self.within(operation, deadline, exchange).await
     }
 
     /// Makes a call through bollard, with the negotiated version and a deadline.

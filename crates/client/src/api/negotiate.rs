@@ -30,7 +30,9 @@ impl ApiBackend {
                 (info, None)
             }
             _ => {
-                let answer = self.exchange(operation, Method::GET, "/version", None).await?;
+                let answer = self
+                    .exchange(operation, Some(self.options.timeout), Method::GET, "/version", None)
+                    .await?;
                 let info = engine_json::engine_info(&answer)
                     .map_err(|error| unreadable(Cause::Answer(error.to_string())))?;
                 let oldest = answer.get("MinAPIVersion").and_then(Value::as_str);
