@@ -18,6 +18,7 @@ mod host_utilities;
 mod image_transfer;
 mod images;
 mod interruption;
+mod ipv6;
 mod jump;
 mod killed_anywhere;
 mod limits;

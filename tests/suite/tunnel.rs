@@ -9,7 +9,7 @@ use dfab_tests::{Project, Running, lab_or_skip};
 use rustix::process::Signal;
 
 /// Returns the first of `count` ports in a row that were free a moment ago, below those that the system gives out.
-fn free_ports(count: u16) -> u16 {
+pub fn free_ports(count: u16) -> u16 {
     let begin = 20_000 + u16::try_from(std::process::id() % 10_000).expect("it is small");
     let is_free =
         |port: &u16| (*port..port + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
