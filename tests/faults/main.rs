@@ -1,13 +1,14 @@
 //! Hosts that fail in the middle of work: every call ends in time with an error that names host and cause, nothing
 //! is left in this process, and the next run on the mended host works.
 //!
-//! A table of (fault × load), first over the crates in this process, whose threads, descriptors and memory are then
-//! compared, then over the `dfab` binary as a user calls it.
+//! A table of (fault × load), here over the crates in this process, whose threads, descriptors and memory are then
+//! compared; in [`binary`] over `dfab` as a user calls it.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failed step is a failed test")]
 
+mod binary;
+
 use std::fs;
-use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use dfab_client::streams::{EventOptions, LogOptions};
 use dfab_client::{ApiBackend, ApiOptions, Backend};
 use dfab_tests::engine::{Socket, login, login_options};
-use dfab_tests::fault::{bytes_sent_to, wait_until};
+use dfab_tests::fault::wait_until;
 use dfab_tests::{Fault, Host, Project, lab_or_skip};
 use dfab_tunnel::ConnectOptions;
 use dfab_tunnel::options::Keepalive;
@@ -125,7 +126,7 @@ fn endless_image(progress: Arc<AtomicU64>) -> tokio::io::DuplexStream {
     reader
 }
 
-/// The head of an archive's only file.
+/// The head of the only file of an image's archive that is far from its end.
 fn header() -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.set_path("layer.tar").unwrap();
@@ -264,72 +265,4 @@ async fn every_call_ends_when_its_host_fails_and_all_is_given_back() {
         host.run("docker rm -f talker");
         host.expect_no_leftovers();
     });
-}
-
-/// A container that does not stop when it is asked for the first time, and notes that it was.
-const MAP: &str = r#"
-slow:
-  image: busybox
-  stop_timeout: 60
-  create_options:
-    environment: {ROUND: "NUMBER"}
-    command: [sh, -c, "trap 'trap exit TERM; touch /asked' TERM; while :; do sleep 0.1; done"]
-"#;
-
-/// The same through the binary, as a user meets it: an upload and an update that waits for a container's end.
-#[test]
-fn the_binary_names_host_and_cause_and_its_next_run_works() {
-    let lab = lab_or_skip!();
-    let host = lab.take(1);
-    let project = Project::new(&[("fault_map.yaml", "")]);
-    let map = |round: usize| {
-        let text = MAP.replace("NUMBER", &round.to_string());
-        fs::write(project.path().join("fault_map.yaml"), text).unwrap();
-    };
-    let settings = ["--keepalive", "1", "--set", "docker_timeout=20", "-H", "host1"];
-    let update = [&settings[..], &["--output=json", "actions.update", "fault_map", "slow"]].concat();
-    map(0);
-    project.dfab_in(&lab, &update).run().expect_code(0);
-    let image = fs::File::create(project.path().join("image.tar")).unwrap();
-    std::io::Write::write_all(&mut &image, &header()).unwrap();
-    // What cannot be compressed counts as sent; the rest of the file is a hole.
-    std::io::copy(&mut fs::File::open("/dev/urandom").unwrap().take(128 * 1024 * 1024), &mut &image).unwrap();
-    image.set_len(1 << 36).unwrap();
-    for (round, fault) in Fault::ALL.into_iter().enumerate() {
-        map(round + 1);
-        let mut updating = project.dfab_in(&lab, &update).start();
-        wait_until("the container was asked to stop", || {
-            assert!(!updating.has_ended(), "the update has ended by itself");
-            host.run("docker exec fault_map.slow test -e /asked && echo yes || true") == "yes"
-        });
-        let sent = bytes_sent_to(&host);
-        let words = [&settings[..], &["docker.load_image", "image.tar"]].concat();
-        let mut running = project.dfab_in(&lab, &words).start();
-        wait_until("the upload is under way", || {
-            assert!(!running.has_ended(), "the upload has ended by itself");
-            bytes_sent_to(&host) > sent + 8 * 1024 * 1024
-        });
-        let struck = fault.strike(&host);
-        let outcome = running.end().expect_code(1).expect_error(&["host1", "load", "caused by"]);
-        let causes = causes(fault);
-        assert!(causes.iter().any(|cause| outcome.stderr.contains(cause)), "{fault:?}: {outcome}");
-        eprintln!("{fault:?}: {:.1?}\n{}", outcome.took, outcome.stderr);
-        let outcome = updating.end();
-        eprintln!("{fault:?}, update: {:.1?}\n{}", outcome.took, outcome.stderr);
-        // An engine that ends itself ends its containers first: the update goes on until the engine refuses something,
-        // in words of its own, if there is time for that.
-        let ends_in_order = matches!(fault, Fault::EngineRestarted);
-        if !(ends_in_order && outcome.status.success()) {
-            let outcome = outcome.expect_code(1).expect_error(&["host1", "`fault_map.slow`", "caused by"]);
-            let named = causes.iter().any(|cause| outcome.stderr.contains(cause));
-            assert!(named || ends_in_order, "{fault:?}: {outcome}");
-        }
-        drop(struck);
-        // It was told to stop; the next run need not wait for that.
-        host.run("docker kill fault_map.slow || true");
-        project.dfab_in(&lab, &update).run().expect_code(0);
-        assert_eq!(project.dfab_in(&lab, &update).run().expect_code(0).plan(), [""; 0], "{fault:?}");
-    }
-    host.run("docker rm -f fault_map.slow");
-    host.expect_no_leftovers();
 }

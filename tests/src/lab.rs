@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
 /// The registry's name on the hosts.
@@ -215,6 +217,21 @@ impl Host<'_> {
 
     fn command(&self, script: &str) -> Command {
         enter(self.pid, script)
+    }
+
+    /// Listens on a free port of the host's own loopback address.
+    ///
+    /// # Panics
+    ///
+    /// When the host's network cannot be entered.
+    pub fn listen(&self) -> TcpListener {
+        let network = fs::File::open(format!("/proc/{}/ns/net", self.pid)).expect("the host runs");
+        // A socket stays in the network in which its thread was when it was made, and the thread ends with it.
+        let bound = std::thread::spawn(move || {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+            TcpListener::bind(("127.0.0.1", 0))
+        });
+        bound.join().expect("binding does not panic").expect("root may enter a network")
     }
 
     /// Removes containers, volumes, own networks and all images but busybox.

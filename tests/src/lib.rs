@@ -16,12 +16,14 @@ pub mod engine;
 pub mod fault;
 pub mod lab;
 pub mod proxy;
+pub mod registry;
 pub mod terminal;
 
 pub use call::{Dfab, Outcome, Project, Running};
 pub use fault::Fault;
 pub use lab::{Bare, Host, Lab, Logins};
 pub use proxy::{Ending, Proxy};
+pub use registry::SlowRegistry;
 pub use terminal::Terminal;
 
 /// Returns the lab, or says that the calling test is skipped and returns from it.
