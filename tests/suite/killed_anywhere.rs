@@ -87,12 +87,17 @@ fn killed_anywhere(host: &Host<'_>) {
     let (data, log) = (mountpoint("cut_map.data"), mountpoint("cut_map.log"));
     host.run(&format!("echo precious > {data}/precious"));
 
-    let mut number = 0;
+    let (mut number, mut kills) = (0, 0);
     loop {
         number += 1;
         let mut interrupted = 0;
-        // There or back: each is the same update. Everywhere both, where every generation is asked for.
-        let ways = [("two", Ending::AtOnce), ("one", Ending::Finished)];
+        // There or back: each is the same update. Where every generation is asked for, both, with either ending.
+        let ways = [
+            ("two", Ending::AtOnce),
+            ("one", Ending::Finished),
+            ("two", Ending::Finished),
+            ("one", Ending::AtOnce),
+        ];
         let ways = if thoroughly() { &ways[..] } else { &ways[(number + 1) % 2..][..1] };
         for &(version, ending) in ways {
             std::fs::write(project.path().join("cut_map.yaml"), map(version))
@@ -141,11 +146,12 @@ fn killed_anywhere(host: &Host<'_>) {
             }
             assert_eq!(bystander(host), stands_by, "{when}, `{last}`: {again}");
         }
+        kills += interrupted;
         if interrupted == 0 {
             break;
         }
     }
-    note(&format!("engine {}: killed at each of {} requests", host.engine, number - 1));
+    note(&format!("engine {}: killed {kills} times, at each of {} requests", host.engine, number - 1));
     assert!(number > 30, "the update was killed only {number} times");
     host.expect_no_leftovers();
 }
