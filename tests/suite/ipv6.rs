@@ -144,8 +144,9 @@ struct Door<'a>(&'a Host<'a>);
 
 impl<'a> Door<'a> {
     fn open(host: &'a Host<'a>) -> Self {
+        // A caller that has nothing more to say may wait long for an answer, which socat would not by itself.
         host.run(
-            "setsid socat TCP6-LISTEN:2375,bind=[::1],fork,reuseaddr UNIX-CONNECT:/var/run/docker.sock \
+            "setsid socat -t 600 TCP6-LISTEN:2375,bind=[::1],fork,reuseaddr UNIX-CONNECT:/var/run/docker.sock \
              >/dev/null 2>&1 </dev/null & echo $! >/run/door.pid
              while ! ss -ltn | grep -q '::1.:2375'; do kill -0 $(cat /run/door.pid); sleep 0.1; done",
         );
