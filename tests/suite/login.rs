@@ -1,5 +1,9 @@
 //! What a person is asked before a host lets them in, and what happens where nobody may be asked.
 
+use std::fs;
+use std::process::{Command, Stdio};
+
+use dfab_tests::fault::wait_until;
 use dfab_tests::{Lab, Project, Terminal, lab_or_skip};
 
 /// The password of `deploy` on the lab's hosts.
@@ -55,4 +59,64 @@ fn where_nobody_may_be_asked_the_login_fails_at_once() {
     // One that was given needs no question, and stands in no process list.
     let outcome = project.dfab_in(&lab, &words).env("DFAB_PASSWORD", PASSWORD).run();
     outcome.expect_code(0);
+}
+
+/// An agent that holds the lab's key; ends with the value.
+struct Agent(std::process::Child);
+
+impl Agent {
+    fn start(lab: &Lab, socket: &std::path::Path) -> Self {
+        let agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(socket).stdout(Stdio::null()).spawn();
+        let agent = Self(agent.expect("`ssh-agent` starts"));
+        wait_until("the agent listens", || socket.exists());
+        let mut add = Command::new("ssh-add");
+        let added = add.env("SSH_AUTH_SOCK", socket).arg("-q").arg(lab.client_key()).status();
+        assert!(added.expect("`ssh-add` starts").success());
+        agent
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn each_way_in_has_its_option() {
+    let lab = lab_or_skip!();
+    let host = lab.take(1);
+    let project = Project::new(&[]);
+    let socket = project.path().join("agent");
+    let _agent = Agent::start(&lab, &socket);
+    let key = lab.client_key().display().to_string();
+    // Of the agent's keys `IdentitiesOnly` would leave those of the files that are named.
+    let config =
+        fs::read_to_string(lab.ssh_config()).unwrap().replace("IdentitiesOnly yes", "IdentitiesOnly no");
+    fs::write(project.path().join("ssh_config"), config).unwrap();
+    let refused = "refused the login of `deploy`";
+    for (words, expected) in [
+        // The key of the SSH configuration is left out, and the agent's is not.
+        (&["-k"][..], None),
+        (&["-k", "-a"], Some("nobody may be asked")),
+        (&["-k", "-a", "-i", &key], None),
+        (&["-k", "-a", "-i", "/no/such/key"], Some("/no/such/key")),
+        (&["-k", "-a", "-p", PASSWORD], None),
+        (&["-k", "-a", "-p", "not-the-password"], Some(refused)),
+        (&["-i", "/no/such/key"], None),
+    ] {
+        let way = ["--ssh-config-path", "ssh_config", "--abort-on-prompts", "-H", &host.name];
+        let call = project
+            .dfab(&[&way, words, &["docker.version"]].concat())
+            .env("SSH_AUTH_SOCK", &socket.to_string_lossy());
+        let outcome = call.run();
+        let Some(expected) = expected else {
+            outcome.expect_code(0);
+            continue;
+        };
+        let outcome = outcome.expect_code(1).expect_error(&[&host.name, expected]);
+        assert!(!outcome.stderr.contains("not-the-password"), "the password is shown");
+    }
 }
