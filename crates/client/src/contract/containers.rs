@@ -109,7 +109,7 @@ async fn what_does_not_exist_is_none_or_not_found(suite: &Suite<'_>) -> Checked 
     not_found("starting", suite.backend.start_container(&name).await)?;
     not_found("stopping", suite.backend.stop_container(&name, None).await)?;
     not_found("killing", suite.backend.kill_container(&name, None).await)?;
-    not_found("waiting", suite.backend.wait_container(&name, Some(SHORT)).await)?;
+    not_found("waiting", suite.backend.wait_container(&name, Some(LONG)).await)?;
     not_found("removing", suite.backend.remove_container(&name, false, true).await)?;
     not_found("updating", suite.backend.update_container(&name, &Properties::new()).await)?;
     not_found("reading the log", suite.backend.container_logs(&name, LogOptions::default()).await)?;
