@@ -182,14 +182,17 @@ async fn bulk(sshd: &Sshd, socket: &std::path::Path, length: u64) {
     session.close().await.unwrap();
 }
 
+/// The middle of fifteen rounds, in each of which both carry a quarter: a busy moment of the machine meets one of them
+/// only.
 async fn many(sshd: &Sshd, socket: &std::path::Path, length: u64) {
     let session = Arc::new(Session::connect(sshd.options()).await.unwrap());
     let path = socket.to_str().unwrap().to_owned();
-    let (mut one, mut sixteen) = (0_f64, 0_f64);
-    for _ in 0..3 {
+    let length = length / 4;
+    let mut ratios = Vec::new();
+    for _ in 0..15 {
         let started = Instant::now();
         download(session.open_unix(&path).await.unwrap(), length).await;
-        one = one.max(length as f64 / started.elapsed().as_secs_f64());
+        let one = started.elapsed();
         let started = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..16 {
@@ -197,9 +200,10 @@ async fn many(sshd: &Sshd, socket: &std::path::Path, length: u64) {
             tasks.spawn(async move { download(session.open_unix(&path).await.unwrap(), length / 16).await });
         }
         tasks.join_all().await;
-        sixteen = sixteen.max(length as f64 / started.elapsed().as_secs_f64());
+        ratios.push(one.as_secs_f64() / started.elapsed().as_secs_f64());
     }
-    report("sixteen streams against one", sixteen / one, "ratio", ">= 0.9");
+    ratios.sort_by(f64::total_cmp);
+    report("sixteen streams against one", ratios[7], "ratio", ">= 0.9");
     let mut opens = Vec::new();
     for _ in 0..200 {
         let started = Instant::now();

@@ -35,7 +35,7 @@ use self::kill::kill_command;
 use self::link::Link;
 use self::opens::Opening;
 pub(crate) use self::opens::{Job, OpenFailure, OpenTurn, Target, TcpOpen};
-use self::window::{Path, WINDOW};
+use self::window::{Path, READ, WINDOW};
 use crate::Error;
 use crate::options::Keepalive;
 use crate::process::KILL_WAIT;
@@ -117,7 +117,7 @@ impl Owner {
             unanswered: 0,
             next_id: 0,
             path: Path::default(),
-            scratch: vec![0; 64 * 1024],
+            scratch: vec![0; READ as usize],
             closing: None,
             ended: None,
         }

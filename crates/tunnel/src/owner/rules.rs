@@ -62,7 +62,7 @@ fn stream(link: &mut Link, path: &str, first: &[u8]) -> (Live, Handle) {
 fn turn(live: &mut Live, link: &mut Link) -> Result<Turn, Failure> {
     live.look = true;
     // Windows neither grow nor shrink.
-    let mut path = Path { round_trip: Duration::MAX, spare: 0 };
+    let mut path = Path::narrow();
     let result = live.turn(&mut vec![0; 64 * 1024], &mut path);
     link.wait(Some(Duration::from_millis(5)));
     result

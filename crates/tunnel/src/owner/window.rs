@@ -1,16 +1,20 @@
 //! How wide the receive windows of channels are.
 //!
-//! libssh2 keeps a window at [`WINDOW`]. Ours is as wide as what is under way to a stream at its speed, and some more:
-//! what a server may send without hearing from us must fill the way to it and back. No wider, for what exceeds that
-//! is read ahead by sshd into a buffer which it copies as a whole each time that it grows by 32 KiB (`sshbuf_allocate`
-//! in OpenSSH 9.2): with 16 MiB to spare, a server of 300 MiB/s sent 3 MiB/s for two seconds.
+//! A window is as wide as what is under way to its stream at its speed, and some more: what a server may send without
+//! hearing from us must fill the way to it and back. No wider, for what exceeds that is read ahead by sshd into a
+//! buffer which it copies as a whole each time that it grows by 32 KiB (`sshbuf_allocate` in OpenSSH 9.2): with 16 MiB
+//! to spare, a server of 300 MiB/s sent 3 MiB/s for two seconds; and sixteen streams with 2 MiB each cost it more than
+//! twice the work of one. So the streams that bring something at a time share what they have more.
 //!
-//! A reader may stop, so all windows of a connection share what they may take.
+//! A reader may stop, so all windows of a connection share what they may take, too.
 
 use std::time::{Duration, Instant};
 
-/// Channel window at the start, which is libssh2's own.
-pub(super) const WINDOW: u32 = 2 * 1024 * 1024;
+/// Channel window at the start, which libssh2 keeps; with [`READ`] added, as it must let a whole read in.
+pub(super) const WINDOW: u32 = 128 * 1024;
+
+/// Bytes that a read asks for.
+pub(super) const READ: u32 = 64 * 1024;
 
 /// The largest: 32 MiB carry 600 MiB/s over 50 ms.
 const WINDOW_MAX: u32 = 32 * 1024 * 1024;
@@ -19,8 +23,15 @@ const WINDOW_MAX: u32 = 32 * 1024 * 1024;
 const SPARE: u32 = 64 * 1024 * 1024;
 
 /// How much wider a window is than what is under way: a part of that, for the line may take more or the way become
-/// longer, and the bytes by which a window grows in a round trip.
+/// longer, and the bytes by which a window grows in a round trip, which all busy streams share.
 const MARGIN: (f64, u32) = (0.1, 3 * 1024 * 1024);
+
+/// Fewer bytes than this in a period are no reason for a wider window.
+const LITTLE: u32 = 16 * 1024;
+
+/// A window is widened by a sixteenth of its size at least, and a small one by a quarter up to so many bytes: each
+/// widening is a packet, which the server wakes up for.
+const STEP: u32 = 512 * 1024;
 
 /// The speed of a stream is the highest of so many periods: a pause of the host's or ours says nothing of the line.
 const PERIODS: usize = 3;
@@ -36,11 +47,41 @@ pub(super) struct Path {
     pub(super) round_trip: Duration,
     /// What is left to widen windows by.
     pub(super) spare: u32,
+    /// The number of the present period, and when it began.
+    period: (u64, Option<Instant>),
+    /// Streams that brought something in this period, and in the one before.
+    busy: (u32, u32),
 }
 
 impl Default for Path {
     fn default() -> Self {
-        Self { round_trip: Duration::MAX, spare: SPARE }
+        Self { round_trip: Duration::MAX, spare: SPARE, period: (1, None), busy: (0, 0) }
+    }
+}
+
+impl Path {
+    /// One that widens no window.
+    #[cfg(test)]
+    pub(super) fn narrow() -> Self {
+        Self { spare: 0, ..Self::default() }
+    }
+
+    /// How long a period is.
+    fn length(&self) -> Duration {
+        self.round_trip.max(PERIOD)
+    }
+
+    /// Counts the stream that was last counted in period `counted`. Returns how many are busy.
+    fn busy(&mut self, counted: &mut u64, now: Instant) -> u32 {
+        let (number, since) = &mut self.period;
+        if now.saturating_duration_since(*since.get_or_insert(now)) >= self.round_trip.max(PERIOD) {
+            (*number, *since) = (*number + 1, Some(now));
+            self.busy = (0, self.busy.0);
+        }
+        if std::mem::replace(counted, *number) != *number {
+            self.busy.0 += 1;
+        }
+        self.busy.0.max(self.busy.1)
     }
 }
 
@@ -56,11 +97,13 @@ pub(super) struct Window {
     taken: u32,
     /// Speeds of the last periods, in bytes a second.
     speeds: [f64; PERIODS],
+    /// The last period of [`Path`] in which it counts as busy.
+    counted: u64,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { size: WINDOW, widened: 0, since: None, taken: 0, speeds: [0.0; PERIODS] }
+        Self { size: WINDOW, widened: 0, since: None, taken: 0, speeds: [0.0; PERIODS], counted: 0 }
     }
 }
 
@@ -80,32 +123,35 @@ impl Window {
     /// that.
     pub(super) fn taken(&mut self, bytes: u32, granted: u32, now: Instant, path: &mut Path) -> Option<u32> {
         self.taken = self.taken.saturating_add(bytes);
+        let busy = path.busy(&mut self.counted, now);
         let period = now.saturating_duration_since(*self.since.get_or_insert(now));
-        if period >= path.round_trip.max(PERIOD) {
+        if period >= path.length() {
             self.since = Some(now);
             self.speeds.rotate_left(1);
             self.speeds[PERIODS - 1] = f64::from(std::mem::take(&mut self.taken)) / period.as_secs_f64();
-            self.resize(granted, path);
+            self.resize(granted, busy, path);
         }
         // libssh2 grants what keeps it at WINDOW.
         let more = self.size.saturating_sub(granted);
-        (self.size > WINDOW && more >= self.size / 16).then_some(more)
+        let step = (self.size / 16).max((self.size / 4).min(STEP));
+        (self.size > WINDOW && more >= step).then_some(more)
     }
 
-    fn resize(&mut self, granted: u32, path: &mut Path) {
+    fn resize(&mut self, granted: u32, busy: u32, path: &mut Path) {
         let speed = self.speeds.iter().copied().fold(0.0, f64::max);
         let under_way = speed * path.round_trip.as_secs_f64();
         let most = WINDOW + (self.widened + path.spare).min(WINDOW_MAX - WINDOW);
-        // The shortest round trip is that of a quiet line and an idle host. Data takes several times as long where
-        // either is busy, so that an eighth of the window may be all that comes in that time.
-        self.size = if under_way < f64::from(WINDOW / 8) {
+        // Not judged by what is under way: the shortest round trip is that of a quiet line and an idle host, and data
+        // takes several times as long where either is busy.
+        self.size = if speed * path.length().as_secs_f64() < f64::from(LITTLE) {
             WINDOW
         } else {
             let (part, bytes) = MARGIN;
             // A number that is too large becomes the largest.
-            ((under_way * (1.0 + part)) as u32).saturating_add(bytes).min(most)
+            let ahead = ((under_way * (1.0 + part)) as u32).saturating_add(bytes / busy.max(1));
+            ahead.max(WINDOW).min(most)
         };
-        let widened = self.size.max(granted.min(most)) - WINDOW;
+        let widened = self.size.max(granted.saturating_sub(READ).min(most)) - WINDOW;
         path.spare = path.spare + self.widened - widened;
         self.widened = widened;
     }
@@ -166,12 +212,12 @@ mod tests {
 
         /// Goes on for a time. Returns the mean speed in MiB/s.
         fn run(&mut self, time: Duration, path: &mut Path) -> f64 {
-            const STEP: Duration = Duration::from_micros(100);
+            const TICK: Duration = Duration::from_micros(100);
             let (mut total, end) = (0.0, self.now + time);
             while self.now < end {
-                self.now += STEP;
+                self.now += TICK;
                 self.credit += arrived(&mut self.grants, self.now);
-                let sent = self.credit.min(self.speed * f64::from(MIB) * STEP.as_secs_f64());
+                let sent = self.credit.min(self.speed * f64::from(MIB) * TICK.as_secs_f64());
                 self.credit -= sent;
                 self.bytes.push_back((self.now + self.round_trip / 2, sent));
                 let came = arrived(&mut self.bytes, self.now);
@@ -180,8 +226,8 @@ mod tests {
                 }
                 total += came;
                 self.granted -= came;
-                if self.granted < f64::from(WINDOW) * 0.75 {
-                    self.grant(f64::from(WINDOW) - self.granted);
+                if self.granted < f64::from(WINDOW / 4 * 3 + READ) {
+                    self.grant(f64::from(WINDOW + READ) - self.granted);
                 }
                 if let Some(more) = self.window.taken(came as u32, self.granted as u32, self.now, path) {
                     self.grant(f64::from(more));
@@ -217,12 +263,32 @@ mod tests {
         assert_eq!((far.window.size, way.spare), (WINDOW_MAX, SPARE - (WINDOW_MAX - WINDOW)));
     }
 
+    /// Sixteen streams cost a near server more than twice the work of one when each could fall behind by as much.
     #[test]
-    fn near_hosts_leave_windows_as_they_are() {
+    fn busy_streams_share_what_they_may_fall_behind() {
         let round_trip = Duration::from_micros(200);
-        let (mut near, mut way) = (Download::new(round_trip, 500.0), path(round_trip));
-        near.run(Duration::from_secs(1), &mut way);
-        assert_eq!((near.window.size, way.spare), (WINDOW, SPARE));
+        let ahead = |count: u32| {
+            let mut way = path(round_trip);
+            let mut all: Vec<_> = (0..count).map(|_| Download::new(round_trip, 500.0)).collect();
+            for _ in 0..400 {
+                for download in &mut all {
+                    download.run(Duration::from_millis(1), &mut way);
+                }
+            }
+            all.iter().map(|download| download.window.size).sum::<u32>()
+        };
+        let (one, sixteen) = (ahead(1), ahead(16));
+        assert!((3 * MIB..4 * MIB).contains(&one), "{one}");
+        assert!((3 * MIB..6 * MIB).contains(&sixteen), "{sixteen}");
+    }
+
+    /// Nobody needs a wider window for the lines of a log.
+    #[test]
+    fn slow_streams_leave_their_windows_as_they_are() {
+        let round_trip = Duration::from_millis(1);
+        let (mut slow, mut way) = (Download::new(round_trip, 0.1), path(round_trip));
+        slow.run(Duration::from_secs(1), &mut way);
+        assert_eq!((slow.window.size, way.spare), (WINDOW, SPARE));
     }
 
     /// A window that was used up did not grow where data took several times as long as the shortest round trip.
@@ -267,7 +333,7 @@ mod tests {
         // Slow ones give up theirs, as what they were granted is used up.
         for _ in 0..40 {
             for download in &mut all {
-                download.speed = 1.0;
+                download.speed = 0.1;
                 download.run(round_trip * 30, &mut way);
             }
             assert_eq!(widened(&all) + way.spare, SPARE);
