@@ -143,7 +143,11 @@ impl Bench<'_> {
 
     /// Prints a figure against what it is compared with. `limit` is what was promised: at most so many times that.
     fn promise(&self, name: &str, seconds: f64, reference: f64, limit: f64) {
-        let ratio = seconds / reference;
+        self.promise_ratio(name, seconds, seconds / reference, limit);
+    }
+
+    /// Prints a figure and what became of the comparison.
+    fn promise_ratio(&self, name: &str, seconds: f64, ratio: f64, limit: f64) {
         let verdict = if ratio <= limit { "" } else { "   MISSED" };
         println!("  {name:<29} {seconds:8.3} s   ratio {ratio:.2}   promised {limit:.2}{verdict}");
         if ratio > limit {

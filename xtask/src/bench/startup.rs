@@ -38,29 +38,39 @@ impl Bench<'_> {
         let config = self.lab.ssh_config();
         let config = config.to_string_lossy();
 
-        let (mut raw, mut one_by_one, mut socket, mut ssh) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..self.rounds {
-            raw.push(self.raw_startup(AT_ONCE)?);
-            one_by_one.push(self.raw_startup(1)?);
-
+        let bare = |at_once| self.raw_startup(at_once);
+        let over_socket = || {
             let mut command = startup(&[]);
             command.env("DOCKER_HOST", self.docker_host());
-            socket.push(timed(command)?.0);
-            self.remove_containers()?;
-
-            ssh.push(timed(startup(&["--ssh-config-path", &config, "-H", "host1"]))?.0);
-            self.remove_containers()?;
+            self.one_startup(command)
+        };
+        let over_ssh = || self.one_startup(startup(&["--ssh-config-path", &config, "-H", "host1"]));
+        let ways: [&dyn Fn() -> Result<f64>; 4] = [&|| bare(AT_ONCE), &|| bare(1), &over_socket, &over_ssh];
+        let mut seconds = [const { Vec::new() }; 4];
+        for round in 0..self.rounds {
+            // The machine changes its speed in the course of a round: each has another beginning.
+            for turn in 0..ways.len() {
+                let way = (round + turn) % ways.len();
+                seconds[way].push(ways[way]()?);
+            }
         }
-        let (raw, one_by_one) = (median(raw), median(one_by_one));
-        println!("startup of {CONTAINERS} independent containers");
-        println!("  bare client, one by one       {one_by_one:8.2} s   ratio {:.2}", one_by_one / raw);
-        println!("  bare client, {AT_ONCE} at once        {raw:8.2} s   ratio 1.00");
-        for (name, seconds) in
-            [("dfab over the engine's socket", median(socket)), ("dfab over SSH", median(ssh))]
-        {
-            self.promise(name, seconds, raw, LIMIT);
-        }
+        let against_bare = |way: usize| {
+            median(seconds[way].iter().zip(&seconds[0]).map(|(seconds, bare)| seconds / bare).collect())
+        };
+        let ratios = [1, 2, 3].map(against_bare);
+        let [bare, one_by_one, socket, ssh] = seconds.map(median);
+        println!("startup of {CONTAINERS} independent containers, ratios within a round");
+        println!("  bare client, one by one       {one_by_one:8.2} s   ratio {:.2}", ratios[0]);
+        println!("  bare client, {AT_ONCE} at once        {bare:8.2} s   ratio 1.00");
+        self.promise_ratio("dfab over the engine's socket", socket, ratios[1], LIMIT);
+        self.promise_ratio("dfab over SSH", ssh, ratios[2], LIMIT);
         Ok(())
+    }
+
+    fn one_startup(&self, command: Command) -> Result<f64> {
+        let (seconds, _) = timed(command)?;
+        self.remove_containers()?;
+        Ok(seconds)
     }
 
     /// Creates and starts the containers with a bare client and returns the seconds it took.
