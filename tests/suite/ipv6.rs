@@ -1,6 +1,7 @@
 //! A host that is named by its IPv6 address, wherever a host may be named, and an engine at one.
 
 use std::fs;
+use std::net::Ipv6Addr;
 use std::process::{Command, Stdio};
 
 use dfab_tests::{Host, Lab, Outcome, Project, lab_or_skip};
@@ -19,7 +20,9 @@ impl<'a> Network<'a> {
         // 10.199.N.M -> fd19:9000:N::M, so that labs side by side have ranges of their own.
         let numbers: Vec<u8> =
             host.address.split('.').map(|number| number.parse().expect("an IPv4 address")).collect();
-        let address = |last: u8| format!("fd19:9000:{:x}::{last:x}", numbers[2]);
+        // As OpenSSH and doctor write it, which leave out a zero at `N`.
+        let address =
+            |last: u8| Ipv6Addr::new(0xfd19, 0x9000, numbers[2].into(), 0, 0, 0, 0, last.into()).to_string();
         let bridge = host.link.rsplit_once('-').expect("links are named after their lab").0.to_owned();
         let network = Self { host, address: address(numbers[3]), bridge: (bridge, address(1)) };
         network.set("replace", Stdio::inherit());
