@@ -45,7 +45,7 @@ async fn what_has_arrived_is_handed_on_without_anything_else_happening() {
     // So much widens the window; then less than that, and more than one turn of the owner.
     const MUCH: usize = 20_000_000;
     let command = format!("head -c {MUCH} /dev/zero; head -c 2000000 /dev/zero; echo done >&2");
-    let mut process = session.exec(&*command).await.unwrap();
+    let mut process = session.exec(&command).await.unwrap();
     let (mut stdout, mut stderr) = (process.stdout.take().unwrap(), process.stderr.take().unwrap());
     stdout.read_exact(&mut vec![0; MUCH]).await.unwrap();
     let mut text = [0; 5];
