@@ -724,6 +724,13 @@ fn the_others_are_planned(host: &Host<'_>) {
         Project::new(&[("dfab.yaml", "maps: {all_map: all_map.yaml}\n"), ("all_map.yaml", &map("", ""))]);
     update(&project, host, &[]).expect_code(0);
     let before = containers(host);
+    let expect_planned = |text: &str, announced: &BTreeMap<String, Announced>, what: &str| {
+        std::fs::write(project.path().join("all_map.yaml"), text).expect("the map can be written");
+        let dry = update(&project, host, &["--dry-run"]).expect_code(0);
+        let wrong = differences(&dry.json()["plan"], announced);
+        assert!(wrong.is_empty(), "engine {}, {what}: {}\n{dry}", host.engine, wrong.join("\n"));
+    };
+    let fields = |field: &str| vec![vec![field.to_owned()]];
     let lines = Property::ALL.iter().filter_map(|&property| match row(property) {
         Never(_, line) => Some((property, line)),
         // What an engine says that it cannot hold is not compared.
@@ -731,29 +738,19 @@ fn the_others_are_planned(host: &Host<'_>) {
         _ => None,
     });
     for (property, line) in lines {
-        let text = map(&line.replace("DISK", "/dev/null"), "");
-        std::fs::write(project.path().join("all_map.yaml"), text).expect("the map can be written");
         // A weight that the engine does not show cannot be changed in place.
         let in_place = property.on_change() == OnChange::Update && property != Property::BlkioWeight;
         let action = if in_place { "update" } else { "recreate" };
-        let fields = vec![vec![property.name().to_owned()]];
-        let announced =
-            BTreeMap::from([("all_map.plain".to_owned(), Announced { action, fields, also: "" })]);
-        let dry = update(&project, host, &["--dry-run"]).expect_code(0);
-        let wrong = differences(&dry.json()["plan"], &announced);
-        assert!(wrong.is_empty(), "engine {}, {property}: {}\n{dry}", host.engine, wrong.join("\n"));
+        let announced = Announced { action, fields: fields(property.name()), also: "" };
+        let announced = BTreeMap::from([("all_map.plain".to_owned(), announced)]);
+        expect_planned(&map(&line.replace("DISK", "/dev/null"), ""), &announced, property.name());
     }
 
-    let text = map("", "driver: macvlan");
-    std::fs::write(project.path().join("all_map.yaml"), text).expect("the map can be written");
-    let fields = |field: &str| vec![vec![field.to_owned()]];
     let network = Announced { action: "recreate", fields: fields("driver"), also: "" };
     let connected_again = Announced { action: "update", fields: fields("dependency"), also: "" };
     let announced =
         BTreeMap::from([("all_map.n".to_owned(), network), ("all_map.plain".to_owned(), connected_again)]);
-    let dry = update(&project, host, &["--dry-run"]).expect_code(0);
-    let wrong = differences(&dry.json()["plan"], &announced);
-    assert!(wrong.is_empty(), "engine {}: {}\n{dry}", host.engine, wrong.join("\n"));
+    expect_planned(&map("", "driver: macvlan"), &announced, "a network's driver");
 
     assert_eq!(containers(host), before, "engine {}", host.engine);
     host.expect_no_leftovers();

@@ -37,7 +37,7 @@ pub fn run() -> Result<usize> {
     let mut bench = project::cargo();
     bench.args(["run", "-q", "--release", "-p", "dfab-tunnel", "--example", "bench"]);
     let lines = bench.read().context("the transport cannot be measured")?;
-    println!("transport, 1 GiB each way on one connection, best of the rounds");
+    println!("transport, 1 GiB each way on one connection, best or middle of the rounds");
     let mut missed = 0;
     for line in lines.lines() {
         let figure: Figure =

@@ -38,14 +38,14 @@ impl Bench<'_> {
         let config = self.lab.ssh_config();
         let config = config.to_string_lossy();
 
-        let bare = |at_once| self.raw_startup(at_once);
         let over_socket = || {
             let mut command = startup(&[]);
             command.env("DOCKER_HOST", self.docker_host());
             self.one_startup(command)
         };
         let over_ssh = || self.one_startup(startup(&["--ssh-config-path", &config, "-H", "host1"]));
-        let ways: [&dyn Fn() -> Result<f64>; 4] = [&|| bare(AT_ONCE), &|| bare(1), &over_socket, &over_ssh];
+        let ways: [&dyn Fn() -> Result<f64>; 4] =
+            [&|| self.raw_startup(AT_ONCE), &|| self.raw_startup(1), &over_socket, &over_ssh];
         let mut seconds = [const { Vec::new() }; 4];
         for round in 0..self.rounds {
             // The machine changes its speed in the course of a round: each has another beginning.
@@ -67,6 +67,7 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// Runs a startup and returns the seconds it took.
     fn one_startup(&self, command: Command) -> Result<f64> {
         let (seconds, _) = timed(command)?;
         self.remove_containers()?;

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::io::ReadBuf;
 
 use super::channel::{Live, Turn};
-use super::window::{Path, WINDOW};
+use super::window::{Path, READ, WINDOW};
 use super::{PACKET, Target};
 use crate::owner::link::Link;
 use crate::port::{Handle, OUT, Port};
@@ -63,7 +63,7 @@ fn turn(live: &mut Live, link: &mut Link) -> Result<Turn, Failure> {
     live.look = true;
     // Windows neither grow nor shrink.
     let mut path = Path::narrow();
-    let result = live.turn(&mut vec![0; 64 * 1024], &mut path);
+    let result = live.turn(&mut vec![0; READ as usize], &mut path);
     link.wait(Some(Duration::from_millis(5)));
     result
 }

@@ -71,10 +71,11 @@ impl Path {
         self.round_trip.max(PERIOD)
     }
 
-    /// Counts the stream that was last counted in period `counted`. Returns how many are busy.
+    /// Counts the stream that was last counted in period `counted`. Returns how many are busy, with this one.
     fn busy(&mut self, counted: &mut u64, now: Instant) -> u32 {
+        let length = self.length();
         let (number, since) = &mut self.period;
-        if now.saturating_duration_since(*since.get_or_insert(now)) >= self.round_trip.max(PERIOD) {
+        if now.saturating_duration_since(*since.get_or_insert(now)) >= length {
             (*number, *since) = (*number + 1, Some(now));
             self.busy = (0, self.busy.0);
         }
@@ -148,7 +149,7 @@ impl Window {
         } else {
             let (part, bytes) = MARGIN;
             // A number that is too large becomes the largest.
-            let ahead = ((under_way * (1.0 + part)) as u32).saturating_add(bytes / busy.max(1));
+            let ahead = ((under_way * (1.0 + part)) as u32).saturating_add(bytes / busy);
             ahead.max(WINDOW).min(most)
         };
         let widened = self.size.max(granted.saturating_sub(READ).min(most)) - WINDOW;
