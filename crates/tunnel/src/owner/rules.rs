@@ -9,6 +9,7 @@
 //! | reads of a channel are all of one length | `Live::read` | `reads_are_all_of_one_length` below |
 //! | libssh2 cuts off what exceeds the window it counts, and goes on | `raw::buffers::notice_loss`, `Owner::parse` | `bytes_that_libssh2_threw_away_are_an_error` below |
 //! | opens are serial: their state belongs to the session | `Owner::opening` | `live: streams::many_opens_at_once_reach_their_own_sockets` |
+//! | an answer that takes libssh2's 60 s ends the connection | `raw::install` waits without end | `raw::session::tests::answers_may_take_as_long_as_they_like` |
 //! | freeing a channel is a session call, and may have to wait | `Live::free` | `live: faults::streams_dropped_anywhere_are_closed_on_the_server` |
 //! | nothing reads the connection while no channel does | `Owner::drive` and its probe | `live: faults::a_silent_peer_that_answers_is_kept` |
 //! | versions before 1.11.1 stop for ever when keys are exchanged under load | the floor in Cargo.toml | `raw::tests::libssh2_is_not_older_than_the_floor`, `live: streams::up_and_down_at_once_with_rekeying_every_megabyte` |

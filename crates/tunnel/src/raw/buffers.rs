@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::Failure;
+use super::session::{pointer, wait_without_end};
 
 /// Bytes between the socket and libssh2, of the one session that this thread owns.
 pub(crate) struct Buffers {
@@ -268,7 +269,8 @@ extern "C" fn farewell(
     Buffers::with(|buffers| buffers.farewell = Some(text));
 }
 
-/// Makes `session`, which was given `socket`, send to and receive from this thread's [`Buffers`].
+/// Makes `session`, which was given `socket`, send to and receive from this thread's [`Buffers`], and leaves
+/// it to us how long to wait for an answer.
 pub(crate) fn install(session: &ssh2::Session, socket: BorrowedFd<'_>) {
     Buffers::with(|buffers| {
         buffers.socket = socket.as_raw_fd();
@@ -288,10 +290,7 @@ pub(crate) fn install(session: &ssh2::Session, socket: BorrowedFd<'_>) {
         libssh2_session_callback_set2(raw, CALLBACK_RECV, receive as *const c_void);
         libssh2_session_callback_set2(raw, CALLBACK_DISCONNECT, farewell as *const c_void);
     }
-}
-
-fn pointer(session: &ssh2::Session) -> *mut sys::LIBSSH2_SESSION {
-    ptr::from_mut(&mut *session.raw())
+    wait_without_end(session);
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use libssh2_sys as sys;
 
 use super::Failure;
 use super::buffers::{Buffers, notice_loss};
+use super::session::last_failure;
 
 unsafe extern "C" {
     // In libssh2.h since 1.11.0.
@@ -295,24 +296,6 @@ impl Channel {
             Err(failure) if failure.would_block() => Err((self, failure)),
             _ => Ok(()),
         }
-    }
-}
-
-fn last_failure(session: NonNull<sys::LIBSSH2_SESSION>) -> Failure {
-    let mut message: *mut c_char = ptr::null_mut();
-    let mut length = 0;
-    // SAFETY: the session is alive; with `want_buf` 0 the message stays libssh2's own and is copied
-    // before anything else is called.
-    unsafe {
-        let code = sys::libssh2_session_last_error(session.as_ptr(), &mut message, &mut length, 0);
-        let message = match usize::try_from(length) {
-            Ok(length) if !message.is_null() => {
-                let text = std::slice::from_raw_parts(message.cast::<u8>(), length);
-                String::from_utf8_lossy(text).into_owned()
-            }
-            _ => String::new(),
-        };
-        Failure { code, message }
     }
 }
 

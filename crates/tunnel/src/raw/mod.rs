@@ -3,10 +3,12 @@
 //! * [`buffers`]: what libssh2 sends and receives goes through memory of ours, never through its socket.
 //! * [`channel`]: `ssh2::Channel` has neither the receive window of a streamlocal channel, nor signals, nor
 //!   "no exit status was sent", and frees itself with a call that may not finish.
+//! * [`session`]: `ssh2::Session` cannot say how long answers are waited for.
 #![allow(unsafe_code)]
 
 mod buffers;
 mod channel;
+mod session;
 
 use libssh2_sys as sys;
 
