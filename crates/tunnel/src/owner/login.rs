@@ -217,7 +217,7 @@ impl Login<'_> {
     /// Returns what the server offers, or `None` if it needs nothing.
     fn methods(&mut self) -> Result<Option<String>, Refusal> {
         let user = self.options.user.clone();
-        let result = self.call(|link| Ok(link.session.auth_methods(&user).map(str::to_owned)?))?;
+        let result = self.call(|link| raw::auth_methods(&link.session, &user))?;
         match result {
             _ if self.link.session.authenticated() => Ok(None),
             Ok(methods) => Ok(Some(methods)),

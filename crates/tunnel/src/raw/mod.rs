@@ -3,7 +3,7 @@
 //! * [`buffers`]: what libssh2 sends and receives goes through memory of ours, never through its socket.
 //! * [`channel`]: `ssh2::Channel` has neither the receive window of a streamlocal channel, nor signals, nor
 //!   "no exit status was sent", and frees itself with a call that may not finish.
-//! * [`session`]: `ssh2::Session` cannot say how long answers are waited for.
+//! * [`session`]: `ssh2::Session` cannot say how long answers are waited for, and panics over one.
 #![allow(unsafe_code)]
 
 mod buffers;
@@ -16,6 +16,7 @@ use libssh2_sys as sys;
 pub(crate) use self::buffers::tests::{refusals_left, refuse};
 pub(crate) use self::buffers::{Buffers, agent_deadline, agent_is_silent, forget, install};
 pub(crate) use self::channel::{Channel, Output};
+pub(crate) use self::session::auth_methods;
 
 /// A failed call of libssh2.
 #[derive(Debug, Clone, PartialEq, Eq)]

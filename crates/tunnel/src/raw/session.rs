@@ -1,6 +1,6 @@
-//! Calls on a session that the `ssh2` crate lacks.
+//! Calls on a session that the `ssh2` crate lacks, or makes in a way that can panic.
 
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
 use std::ptr::{self, NonNull};
 
 use libssh2_sys as sys;
@@ -24,6 +24,25 @@ const WITHOUT_END: c_long = 365 * 24 * 60 * 60;
 pub(super) fn wait_without_end(session: &ssh2::Session) {
     // SAFETY: the session is alive; the call only sets a field.
     unsafe { libssh2_session_set_read_timeout(pointer(session), WITHOUT_END) }
+}
+
+/// Asks by which methods `user` may log in (RFC 4252 §5.2), as a list with commas; to be called again while
+/// it would block. When nothing needs to be proven, it fails and the session is authenticated.
+///
+/// The server's words are taken as they come: `ssh2` expects them to be UTF-8, and panics otherwise.
+pub(crate) fn auth_methods(session: &ssh2::Session, user: &str) -> Result<String, Failure> {
+    let raw = NonNull::from(&mut *session.raw());
+    // SAFETY: the session is alive and owned by this thread; libssh2 copies `user`, whose length is given,
+    // and answers with null or a text of its own, which ends with NUL and is copied before anything else is
+    // called.
+    unsafe {
+        let user_length = user.len() as c_uint;
+        let list = sys::libssh2_userauth_list(raw.as_ptr(), user.as_ptr().cast::<c_char>(), user_length);
+        if list.is_null() {
+            return Err(last_failure(raw));
+        }
+        Ok(CStr::from_ptr(list).to_string_lossy().into_owned())
+    }
 }
 
 /// Returns the error that libssh2 remembers of its last call.
@@ -73,12 +92,40 @@ mod tests {
             install(&session, std::io::stdin().as_fd());
             Self(session)
         }
+
+        /// Has it receive a packet (RFC 4253 §6).
+        fn receive(&self, payload: &[u8]) {
+            let padding = 12 - (payload.len() + 1) % 8;
+            let length = (1 + payload.len() + padding) as u32;
+            let head = length.to_be_bytes();
+            let packet = [&head[..], &[padding as u8], payload, &vec![0; padding]].concat();
+            Buffers::with(|buffers| {
+                buffers.space()[..packet.len()].copy_from_slice(&packet);
+                buffers.received(packet.len());
+            });
+        }
     }
 
     impl Drop for Bare {
         fn drop(&mut self) {
             Buffers::with(|buffers| buffers.ended = Some("closed".into()));
             forget();
+        }
+    }
+
+    /// A server's list that is no UTF-8 ended the connection's thread by a panic.
+    #[test]
+    fn methods_need_not_be_utf_8() {
+        for (list, expected) in [
+            (&b"publickey,password"[..], "publickey,password"),
+            (b"pass\xffword,publickey", "pass\u{fffd}word,publickey"),
+            (b"", ""),
+        ] {
+            let bare = Bare::new();
+            assert!(auth_methods(&bare.0, "root").unwrap_err().would_block());
+            // `SSH_MSG_USERAUTH_FAILURE`: the list, and whether a part was a success.
+            bare.receive(&[&[51, 0, 0, 0, list.len() as u8], list, &[0]].concat());
+            assert_eq!(auth_methods(&bare.0, "root").unwrap(), expected);
         }
     }
 
