@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::known_hosts::Key;
 use crate::options::ConnectOptions;
 use crate::owner::link::Link;
-use crate::owner::login::{self, Refusal};
+use crate::owner::login::{self, Refusal, Tried};
 use crate::owner::{Job, OpenFailure, OpenTurn, Order, Owner, Target, TcpOpen};
 use crate::port::Handle;
 use crate::wake::Wake;
@@ -79,15 +79,15 @@ impl Session {
     /// [`Error::HostKey`], [`Error::Login`], [`Error::Disconnected`].
     pub async fn connect(options: ConnectOptions) -> Result<Self, Error> {
         let mut attempt = 0;
-        let mut skip = 0;
+        let mut tried = Tried::default();
         loop {
             attempt += 1;
-            match Self::connect_once(&options, skip).await {
+            match Self::connect_once(&options, tried.clone()).await {
                 Ok(session) => return Ok(session),
                 // The server counted keys; each round tries at least one more, so this ends.
-                Err(Refusal::TooManyKeys(tried)) => {
-                    tracing::debug!(host = options.label(), tried, "too many keys for one connection");
-                    skip = tried;
+                Err(Refusal::TooManyKeys(by_now)) => {
+                    tracing::debug!(host = options.label(), tried = ?by_now, "too many keys for one connection");
+                    tried = by_now;
                     attempt -= 1;
                 }
                 Err(Refusal::Cancelled) => return Err(Error::Closed { host: options.label().to_owned() }),
@@ -107,7 +107,7 @@ impl Session {
         }
     }
 
-    async fn connect_once(options: &ConnectOptions, skip: usize) -> Result<Self, Refusal> {
+    async fn connect_once(options: &ConnectOptions, tried: Tried) -> Result<Self, Refusal> {
         let (socket, guard) = dial::dial(options).await?;
         let peer = rustix::net::getpeername(&socket).ok().and_then(|peer| SocketAddr::try_from(peer?).ok());
         let failed = |error: std::io::Error| Error::Handshake {
@@ -126,7 +126,7 @@ impl Session {
                 // Dropped last: the connection says goodbye through it.
                 let _guard = guard;
                 let mut ready = Some(ready);
-                let result = prepare(socket, &wake, &options, skip, &|| {
+                let result = prepare(socket, &wake, &options, tried, &|| {
                     ready.as_ref().is_some_and(oneshot::Sender::is_closed)
                 });
                 let Some(ready) = ready.take() else { return };
@@ -428,7 +428,7 @@ pub(crate) fn prepare(
     socket: std::os::fd::OwnedFd,
     wake: &Arc<Wake>,
     options: &ConnectOptions,
-    skip: usize,
+    tried: Tried,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<(Link, String), Refusal> {
     let mut link = Link::new(socket, Arc::clone(wake)).map_err(|failure| Error::Handshake {
@@ -436,7 +436,7 @@ pub(crate) fn prepare(
         source: failure.message.into(),
     })?;
     login::handshake(&mut link, options, cancelled)?;
-    let login = login::login(&mut link, options, skip, cancelled)?;
+    let login = login::login(&mut link, options, tried, cancelled)?;
     Ok((link, login))
 }
 

@@ -204,7 +204,12 @@ impl Link {
 
     /// Whether the server said goodbye, or the socket has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        Buffers::with(|buffers| buffers.farewell.is_some() || buffers.ended.is_some())
+        self.has_farewell() || Buffers::with(|buffers| buffers.ended.is_some())
+    }
+
+    /// Whether the server said why it ends the connection, which no broken network does.
+    pub(crate) fn has_farewell(&self) -> bool {
+        Buffers::with(|buffers| buffers.farewell.is_some())
     }
 
     /// Returns the best words for why the connection ended.

@@ -17,10 +17,19 @@ use crate::{Error, HostKeyProblem, Secret};
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Failed(Error),
-    /// The server ended the connection after this many keys (`MaxAuthTries`); the rest may be tried
-    /// on a new one.
-    TooManyKeys(usize),
+    /// The server ended the connection after so many keys (`MaxAuthTries`); the rest may be tried on a new
+    /// one.
+    TooManyKeys(Tried),
     Cancelled,
+}
+
+/// What was tried on earlier connections.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tried {
+    /// So many keys, in the order of [`Login::candidates`].
+    keys: usize,
+    /// What came of them, and of all else, for messages.
+    ways: Vec<String>,
 }
 
 impl From<Error> for Refusal {
@@ -112,40 +121,35 @@ fn ciphers() -> &'static str {
     if aes { AES_FIRST } else { CHACHA_FIRST }
 }
 
-/// Logs in, and returns what let us in. `skip` keys were tried on an earlier connection.
+/// Logs in, and returns what let us in.
 pub(crate) fn login(
     link: &mut Link,
     options: &ConnectOptions,
-    skip: usize,
+    earlier: Tried,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<String, Refusal> {
     let deadline = Instant::now() + link.paused + options.auth_timeout;
-    let mut login = Login { link, options, deadline, cancelled, tried: Vec::new(), keys_tried: skip };
-    let offered = login.methods()?;
-    let Some(offered) = offered else { return Ok("no proof was asked for".to_owned()) };
-    let offers = |method: &str| offered.split(',').any(|offer| offer == method);
-    let auth = &options.auth;
-    if offers("publickey")
-        && auth.keys_allowed
-        && let Some(key) = login.keys(skip)?
+    let mut login = Login {
+        link,
+        options,
+        deadline,
+        cancelled,
+        skip: earlier.keys,
+        tried: earlier,
+        offered: String::new(),
+        proving: None,
+    };
+    let result = login.run();
+    // To one wrong password too many (`MaxAuthTries`) sshd answers with its goodbye. Taken for a connection that broke,
+    // the same password would be given again, by everybody who wants a connection.
+    if let Err(Refusal::Failed(Error::Disconnected { source, .. })) = &result
+        && let Some(method) = login.proving
+        && login.link.has_farewell()
     {
-        return Ok(key);
+        login.note(format!("{method}: {source}"));
+        return Err(login.refused());
     }
-    if offers("keyboard-interactive") && auth.interactive_allowed && login.interactive()? {
-        return Ok("keyboard-interactive".to_owned());
-    }
-    if offers("password") && auth.password_allowed && login.password()? {
-        return Ok("password".to_owned());
-    }
-    if login.tried.is_empty() {
-        login.tried.push("nothing that the server accepts was given".into());
-    }
-    Err(Refusal::Failed(Error::Login {
-        host: options.label().to_owned(),
-        user: options.user.clone(),
-        tried: login.tried,
-        offered,
-    }))
+    result
 }
 
 /// How long an agent may take to list its keys.
@@ -156,8 +160,13 @@ struct Login<'a> {
     options: &'a ConnectOptions,
     deadline: Instant,
     cancelled: &'a dyn Fn() -> bool,
-    tried: Vec<String>,
-    keys_tried: usize,
+    /// So many keys were tried before this connection.
+    skip: usize,
+    tried: Tried,
+    /// What the server accepts, as it says itself.
+    offered: String,
+    /// The method by which a password or an answer was sent, once one was.
+    proving: Option<&'static str>,
 }
 
 /// What came of one attempt.
@@ -176,6 +185,49 @@ enum Candidate {
 }
 
 impl Login<'_> {
+    fn run(&mut self) -> Result<String, Refusal> {
+        let Some(offered) = self.methods()? else { return Ok("no proof was asked for".to_owned()) };
+        self.offered = offered;
+        let auth = &self.options.auth;
+        if self.offers("publickey")
+            && auth.keys_allowed
+            && let Some(key) = self.keys()?
+        {
+            return Ok(key);
+        }
+        if self.offers("keyboard-interactive") && auth.interactive_allowed && self.interactive()? {
+            return Ok("keyboard-interactive".to_owned());
+        }
+        if self.offers("password") && auth.password_allowed && self.password()? {
+            return Ok("password".to_owned());
+        }
+        Err(self.refused())
+    }
+
+    fn offers(&self, method: &str) -> bool {
+        self.offered.split(',').any(|offer| offer == method)
+    }
+
+    fn refused(&mut self) -> Refusal {
+        let mut tried = std::mem::take(&mut self.tried.ways);
+        if tried.is_empty() {
+            tried.push("nothing that the server accepts was given".into());
+        }
+        Refusal::Failed(Error::Login {
+            host: self.options.label().to_owned(),
+            user: self.options.user.clone(),
+            tried,
+            offered: std::mem::take(&mut self.offered),
+        })
+    }
+
+    fn note(&mut self, way: String) {
+        // An agent that cannot be reached is the same on each connection.
+        if !self.tried.ways.contains(&way) {
+            self.tried.ways.push(way);
+        }
+    }
+
     fn call<T>(
         &mut self,
         call: impl FnMut(&mut Link) -> Result<T, Failure>,
@@ -239,10 +291,10 @@ impl Login<'_> {
     }
 
     /// Offers keys, and returns the name of the one that was taken.
-    fn keys(&mut self, skip: usize) -> Result<Option<String>, Refusal> {
+    fn keys(&mut self) -> Result<Option<String>, Refusal> {
         let mut agent = None;
         let candidates = self.candidates(&mut agent);
-        for candidate in candidates.into_iter().skip(skip) {
+        for candidate in candidates.into_iter().skip(self.tried.keys) {
             let attempt = match &candidate {
                 Candidate::Agent(key) => self.agent_key(agent.as_ref(), key),
                 Candidate::File(file) => self.key_file(file),
@@ -253,15 +305,21 @@ impl Login<'_> {
             };
             match attempt {
                 Ok(Attempt::In) => return Ok(Some(name)),
-                Ok(Attempt::Refused) => self.tried.push(format!("{name}: refused")),
-                Ok(Attempt::Unusable(why)) => self.tried.push(format!("{name}: {why}")),
+                Ok(Attempt::Refused) => self.note(format!("{name}: refused")),
+                Ok(Attempt::Unusable(why)) => self.note(format!("{name}: {why}")),
                 // Servers count keys and hang up (`MaxAuthTries`). The others get another connection.
-                Err(Refusal::Failed(Error::Disconnected { .. })) if self.keys_tried > skip => {
-                    return Err(Refusal::TooManyKeys(self.keys_tried));
+                Err(Refusal::Failed(Error::Disconnected { .. })) if self.tried.keys > self.skip => {
+                    return Err(Refusal::TooManyKeys(self.tried.clone()));
+                }
+                // Already after the first: it was not that one, or each connection would try it again.
+                Err(Refusal::Failed(Error::Disconnected { source, .. })) if self.link.has_farewell() => {
+                    self.note(format!("{name}: {source}"));
+                    self.tried.keys += 1;
+                    return Err(Refusal::TooManyKeys(self.tried.clone()));
                 }
                 Err(refusal) => return Err(refusal),
             }
-            self.keys_tried += 1;
+            self.tried.keys += 1;
         }
         Ok(None)
     }
@@ -283,12 +341,12 @@ impl Login<'_> {
                     *agent = Some(opened);
                     held = identities;
                 }
-                Err(_) if raw::agent_is_silent() => self.tried.push(format!(
+                Err(_) if raw::agent_is_silent() => self.note(format!(
                     "agent `{}`: no answer within {} s",
                     socket.display(),
                     limit.as_secs_f32()
                 )),
-                Err(error) => self.tried.push(format!("agent `{}`: {error}", socket.display())),
+                Err(error) => self.note(format!("agent `{}`: {error}", socket.display())),
             }
         }
         let mut candidates = Vec::new();
@@ -398,28 +456,28 @@ impl Login<'_> {
                 waited: Duration::ZERO,
                 unanswered: None,
             };
+            self.proving = Some("keyboard-interactive");
             let attempt = self.attempt(|link| {
                 let result = link.session.userauth_keyboard_interactive(&user, &mut answers);
                 link.paused += std::mem::take(&mut answers.waited);
                 Ok(result?)
             });
-            match attempt? {
-                Attempt::In => return Ok(true),
-                Attempt::Unusable(why) => {
-                    self.tried.push(format!("keyboard-interactive: {why}"));
-                    return Ok(false);
-                }
-                Attempt::Refused => {}
+            if matches!(attempt, Ok(Attempt::In)) {
+                return Ok(true);
             }
             if let Some(question) = answers.unanswered {
-                self.tried.push(format!("keyboard-interactive: nobody answers `{question}`"));
+                self.note(format!("keyboard-interactive: nobody answers `{question}`"));
+                return attempt.map(|_| false);
+            }
+            if let Attempt::Unusable(why) = attempt? {
+                self.note(format!("keyboard-interactive: {why}"));
                 return Ok(false);
             }
             if self.options.auth.prompt.is_none() {
                 break;
             }
         }
-        self.tried.push("keyboard-interactive: refused".into());
+        self.note("keyboard-interactive: refused".into());
         Ok(false)
     }
 
@@ -432,15 +490,16 @@ impl Login<'_> {
                 None => self.ask(QuestionKind::Password),
             };
             let Some(secret) = secret else {
-                if !self.tried.iter().any(|line| line.starts_with("password")) {
-                    self.tried.push("password: not given, and nobody may be asked".into());
+                if !self.tried.ways.iter().any(|line| line.starts_with("password")) {
+                    self.note("password: not given, and nobody may be asked".into());
                 }
                 return Ok(false);
             };
+            self.proving = Some("password");
             match self.attempt(|link| Ok(link.session.userauth_password(&user, secret.reveal())?))? {
                 Attempt::In => return Ok(true),
-                Attempt::Refused => self.tried.push("password: refused".into()),
-                Attempt::Unusable(why) => self.tried.push(format!("password: {why}")),
+                Attempt::Refused => self.note("password: refused".into()),
+                Attempt::Unusable(why) => self.note(format!("password: {why}")),
             }
         }
         Ok(false)

@@ -28,6 +28,7 @@ use super::channel::{Live, Turn};
 use super::window::{Path, READ, WINDOW};
 use super::{PACKET, Target};
 use crate::owner::link::Link;
+use crate::owner::login::Tried;
 use crate::port::{Handle, OUT, Port};
 use crate::raw::{Channel, Failure, refusals_left, refuse};
 use crate::sshd::{Bulk, PATIENCE, Sshd, enabled, pattern};
@@ -40,7 +41,10 @@ pub(super) fn connect(sshd: &Sshd) -> Link {
     let socket = std::net::TcpStream::connect(("127.0.0.1", sshd.port)).unwrap();
     socket.set_nonblocking(true).unwrap();
     let wake = Arc::new(Wake::new().unwrap());
-    crate::session::prepare(OwnedFd::from(socket), &wake, &sshd.options(), 0, &|| false).ok().unwrap().0
+    crate::session::prepare(OwnedFd::from(socket), &wake, &sshd.options(), Tried::default(), &|| false)
+        .ok()
+        .unwrap()
+        .0
 }
 
 fn open(link: &mut Link, path: &str) -> Channel {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dfab_tunnel::options::{KeyFile, Question, QuestionKind, UnknownHost};
-use dfab_tunnel::{ConnectOptions, Error, HostKeyProblem, Secret, Session};
+use dfab_tunnel::{ConnectOptions, Error, HostKeyProblem, Login, Secret, Session, Sessions};
 
 use crate::sshd::{PATIENCE, Sshd, User, enabled, free_port, keygen};
 
@@ -249,6 +249,37 @@ async fn a_password_logs_in() {
     // Wrong at first, then asked.
     options.auth.password = Some("wrong".into());
     options.auth.prompt = Some(Arc::new(|_: &Question| Some(Secret::new(User::PASSWORD))));
+    works(options).await;
+}
+
+/// sshd's answer to the last try is its goodbye. It was taken for a broken connection: the password was given once
+/// more, and by everybody who asked for the same connection later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_by_goodbye_is_a_refusal() {
+    if !enabled("a_refusal_by_goodbye_is_a_refusal") {
+        return;
+    }
+    let Some(user) = User::create("bye") else { return };
+    let sshd = Sshd::start("PasswordAuthentication yes\nMaxAuthTries 1");
+    keygen(&sshd.path("stranger"), "ed25519", "");
+    let mut options = sshd.options();
+    options.user = user.name.clone();
+    options.auth.keys = vec![KeyFile::named(sshd.path("stranger"))];
+    options.auth.password = Some("wrong".into());
+    let (sessions, login) = (Sessions::new(), Login::from(&options));
+    for _ in 0..2 {
+        let connect = || Session::connect(options.clone());
+        let error = sessions.repeat(&login, connect, async |_| Ok(())).await.unwrap_err();
+        let Error::Login { tried, .. } = &error else { panic!("{error:?}") };
+        let tried = tried.join("; ");
+        for way in ["stranger`: ", "password: "] {
+            let goodbye = format!("{way}the server ended the connection: Too many authentication failures");
+            assert!(tried.contains(&goodbye), "{tried}");
+        }
+        assert_eq!(sshd.log().matches("Failed password").count(), 1, "{}", sshd.log());
+    }
+    // The key that used up the only try is not tried again.
+    options.auth.password = Some(User::PASSWORD.into());
     works(options).await;
 }
 
