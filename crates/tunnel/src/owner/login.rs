@@ -169,10 +169,23 @@ struct Login<'a> {
     proving: Option<&'static str>,
 }
 
+/// No server asks for more proofs than that.
+const STEPS: usize = 8;
+
+/// What came of all that the server offers.
+enum Step {
+    /// Let in by this.
+    In(String),
+    /// This was accepted, and the server wants another proof besides.
+    More(String),
+    Refused,
+}
+
 /// What came of one attempt.
 enum Attempt {
     In,
-    /// The server says no, or wants more besides.
+    /// The proof is good, and the server wants another one besides (RFC 4252 §5.1, "partial success").
+    Accepted,
     Refused,
     /// The attempt could not be made; why.
     Unusable(String),
@@ -188,20 +201,42 @@ impl Login<'_> {
     fn run(&mut self) -> Result<String, Refusal> {
         let Some(offered) = self.methods()? else { return Ok("no proof was asked for".to_owned()) };
         self.offered = offered;
-        let auth = &self.options.auth;
-        if self.offers("publickey")
-            && auth.keys_allowed
-            && let Some(key) = self.keys()?
-        {
-            return Ok(key);
-        }
-        if self.offers("keyboard-interactive") && auth.interactive_allowed && self.interactive()? {
-            return Ok("keyboard-interactive".to_owned());
-        }
-        if self.offers("password") && auth.password_allowed && self.password()? {
-            return Ok("password".to_owned());
+        let mut accepted = Vec::new();
+        // A server may want one proof after the other (`AuthenticationMethods`).
+        for _ in 0..STEPS {
+            match self.step()? {
+                Step::In(way) => {
+                    accepted.push(way);
+                    return Ok(accepted.join(", then "));
+                }
+                Step::More(way) => {
+                    self.note(format!("{way}: accepted, and the server wants more ({})", self.offered));
+                    accepted.push(way);
+                }
+                Step::Refused => break,
+            }
         }
         Err(self.refused())
+    }
+
+    /// Tries all that the server offers now.
+    fn step(&mut self) -> Result<Step, Refusal> {
+        let auth = &self.options.auth;
+        type Method<'a> = fn(&mut Login<'a>) -> Result<Step, Refusal>;
+        let methods: [(&str, bool, Method<'_>); 3] = [
+            ("publickey", auth.keys_allowed, Self::keys),
+            ("keyboard-interactive", auth.interactive_allowed, Self::interactive),
+            ("password", auth.password_allowed, Self::password),
+        ];
+        for (name, allowed, method) in methods {
+            if allowed && self.offers(name) {
+                match method(self)? {
+                    Step::Refused => {}
+                    step => return Ok(step),
+                }
+            }
+        }
+        Ok(Step::Refused)
     }
 
     fn offers(&self, method: &str) -> bool {
@@ -259,10 +294,37 @@ impl Login<'_> {
                     source: self.link.epitaph(Some(&failure)).into(),
                 }))
             }
-            Err(failure) if failure.code == libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => {
-                Ok(Attempt::Refused)
-            }
+            // The server wanted this key's signature, and then did not let us in.
+            Err(failure) if failure.code == libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => self.doubt(),
             Err(failure) => Ok(Attempt::Unusable(failure.message)),
+        }
+    }
+
+    /// Sorts an attempt with a password or an answer.
+    fn prove(
+        &mut self,
+        method: &'static str,
+        call: impl FnMut(&mut Link) -> Result<(), Failure>,
+    ) -> Result<Attempt, Refusal> {
+        self.proving = Some(method);
+        match self.attempt(call)? {
+            // The question costs a try (`MaxAuthTries`) and stands in the server's log as a failure. Where a key could be
+            // given instead, one proof is as good as another, and it is not asked.
+            Attempt::Refused if !self.offers("publickey") => self.doubt(),
+            attempt => Ok(attempt),
+        }
+    }
+
+    /// Finds out whether what looks like a refusal is one. libssh2 does not tell it from an acceptance after which
+    /// another proof is wanted; but then the server offers something else than before.
+    fn doubt(&mut self) -> Result<Attempt, Refusal> {
+        match self.methods()? {
+            None => Ok(Attempt::In),
+            Some(now) if now == self.offered => Ok(Attempt::Refused),
+            Some(now) => {
+                self.offered = now;
+                Ok(Attempt::Accepted)
+            }
         }
     }
 
@@ -290,8 +352,8 @@ impl Login<'_> {
         answer.filter(|answer| !answer.is_empty())
     }
 
-    /// Offers keys, and returns the name of the one that was taken.
-    fn keys(&mut self) -> Result<Option<String>, Refusal> {
+    /// Offers the keys that were not tried yet.
+    fn keys(&mut self) -> Result<Step, Refusal> {
         let mut agent = None;
         let candidates = self.candidates(&mut agent);
         for candidate in candidates.into_iter().skip(self.tried.keys) {
@@ -304,7 +366,11 @@ impl Login<'_> {
                 Candidate::File(file) => format!("key `{}`", file.path.display()),
             };
             match attempt {
-                Ok(Attempt::In) => return Ok(Some(name)),
+                Ok(Attempt::In) => return Ok(Step::In(name)),
+                Ok(Attempt::Accepted) => {
+                    self.tried.keys += 1;
+                    return Ok(Step::More(name));
+                }
                 Ok(Attempt::Refused) => self.note(format!("{name}: refused")),
                 Ok(Attempt::Unusable(why)) => self.note(format!("{name}: {why}")),
                 // Servers count keys and hang up (`MaxAuthTries`). The others get another connection.
@@ -321,7 +387,7 @@ impl Login<'_> {
             }
             self.tried.keys += 1;
         }
-        Ok(None)
+        Ok(Step::Refused)
     }
 
     /// Returns the keys to offer: first those that were named, from the agent if it has them, then
@@ -403,11 +469,11 @@ impl Login<'_> {
         if !is_locked(&text) {
             return self.key_text(&text, None, certificate.as_deref());
         }
-        if let Some(password) = self.options.auth.password.clone()
-            && let tried @ (Attempt::In | Attempt::Refused) =
-                self.key_text(&text, Some(&password), certificate.as_deref())?
-        {
-            return Ok(tried);
+        if let Some(password) = self.options.auth.password.clone() {
+            match self.key_text(&text, Some(&password), certificate.as_deref())? {
+                Attempt::Unusable(_) => {}
+                tried => return Ok(tried),
+            }
         }
         for _ in 0..3 {
             let Some(passphrase) = self.ask(QuestionKind::Passphrase(file.path.clone())) else {
@@ -436,14 +502,15 @@ impl Login<'_> {
             last = self.attempt(|link| {
                 Ok(link.session.userauth_pubkey_memory(&user, *public, text, passphrase.as_deref())?)
             })?;
-            if matches!(last, Attempt::In) {
+            if matches!(last, Attempt::In | Attempt::Accepted) {
                 break;
             }
         }
         Ok(last)
     }
 
-    fn interactive(&mut self) -> Result<bool, Refusal> {
+    fn interactive(&mut self) -> Result<Step, Refusal> {
+        const METHOD: &str = "keyboard-interactive";
         // A wrong password may be given again as often as the server asks; three times as in ssh.
         for round in 0..3 {
             let user = self.options.user.clone();
@@ -456,53 +523,55 @@ impl Login<'_> {
                 waited: Duration::ZERO,
                 unanswered: None,
             };
-            self.proving = Some("keyboard-interactive");
-            let attempt = self.attempt(|link| {
+            let attempt = self.prove(METHOD, |link| {
                 let result = link.session.userauth_keyboard_interactive(&user, &mut answers);
                 link.paused += std::mem::take(&mut answers.waited);
                 Ok(result?)
             });
-            if matches!(attempt, Ok(Attempt::In)) {
-                return Ok(true);
+            match &attempt {
+                Ok(Attempt::In) => return Ok(Step::In(METHOD.into())),
+                Ok(Attempt::Accepted) => return Ok(Step::More(METHOD.into())),
+                _ => {}
             }
             if let Some(question) = answers.unanswered {
-                self.note(format!("keyboard-interactive: nobody answers `{question}`"));
-                return attempt.map(|_| false);
+                self.note(format!("{METHOD}: nobody answers `{question}`"));
+                return attempt.map(|_| Step::Refused);
             }
             if let Attempt::Unusable(why) = attempt? {
-                self.note(format!("keyboard-interactive: {why}"));
-                return Ok(false);
+                self.note(format!("{METHOD}: {why}"));
+                return Ok(Step::Refused);
             }
             if self.options.auth.prompt.is_none() {
                 break;
             }
         }
-        self.note("keyboard-interactive: refused".into());
-        Ok(false)
+        self.note(format!("{METHOD}: refused"));
+        Ok(Step::Refused)
     }
 
-    fn password(&mut self) -> Result<bool, Refusal> {
+    fn password(&mut self) -> Result<Step, Refusal> {
+        const METHOD: &str = "password";
         let user = self.options.user.clone();
         let mut given = self.options.auth.password.clone();
-        for _ in 0..3 {
+        for round in 0..3 {
             let secret = match given.take() {
                 Some(secret) => Some(secret),
                 None => self.ask(QuestionKind::Password),
             };
             let Some(secret) = secret else {
-                if !self.tried.ways.iter().any(|line| line.starts_with("password")) {
-                    self.note("password: not given, and nobody may be asked".into());
+                if round == 0 {
+                    self.note(format!("{METHOD}: not given, and nobody may be asked"));
                 }
-                return Ok(false);
+                break;
             };
-            self.proving = Some("password");
-            match self.attempt(|link| Ok(link.session.userauth_password(&user, secret.reveal())?))? {
-                Attempt::In => return Ok(true),
-                Attempt::Refused => self.note("password: refused".into()),
-                Attempt::Unusable(why) => self.note(format!("password: {why}")),
+            match self.prove(METHOD, |link| Ok(link.session.userauth_password(&user, secret.reveal())?))? {
+                Attempt::In => return Ok(Step::In(METHOD.into())),
+                Attempt::Accepted => return Ok(Step::More(METHOD.into())),
+                Attempt::Refused => self.note(format!("{METHOD}: refused")),
+                Attempt::Unusable(why) => self.note(format!("{METHOD}: {why}")),
             }
         }
-        Ok(false)
+        Ok(Step::Refused)
     }
 }
 

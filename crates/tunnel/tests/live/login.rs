@@ -310,6 +310,55 @@ async fn keyboard_interactive_logs_in() {
     works(options).await;
 }
 
+/// What is accepted and not enough looks like a refusal to libssh2.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_wants_two_proofs_gets_both() {
+    if !enabled("a_server_that_wants_two_proofs_gets_both") {
+        return;
+    }
+    let Some(user) = User::create("2f") else { return };
+    for (methods, lines) in [
+        ("publickey,password", "PasswordAuthentication yes"),
+        ("password,publickey", "PasswordAuthentication yes"),
+        ("publickey,keyboard-interactive", "KbdInteractiveAuthentication yes\nUsePAM yes"),
+    ] {
+        if lines.contains("PAM") && !std::path::Path::new("/etc/pam.d/sshd").exists() {
+            eprintln!("SKIPPED: no PAM configuration for sshd");
+            continue;
+        }
+        let sshd = Sshd::start(&format!("AuthenticationMethods {methods}\n{lines}"));
+        keygen(&sshd.path("stranger"), "ed25519", "");
+        let agent = Agent::start(&sshd, &["user_key".to_owned()]);
+        let key = format!("key `{}`", sshd.path("user_key").display());
+        let mut options = sshd.options();
+        options.user = user.name.clone();
+        options.auth.keys =
+            ["stranger", "user_key"].map(|name| KeyFile::named(sshd.path(name))).into_iter().collect();
+        options.auth.password = Some(User::PASSWORD.into());
+        for (agent, key) in [(None, key.as_str()), (Some(agent.socket.clone()), "key `test` of the agent")] {
+            options.auth.agent = agent;
+            let session = Session::connect(options.clone()).await.unwrap();
+            let ways: Vec<String> = methods.split(',').map(|way| way.replace("publickey", key)).collect();
+            assert_eq!(session.arrival().login, ways.join(", then "));
+            session.close().await.unwrap();
+        }
+        options.auth.agent = None;
+        // Half of it is said to be good.
+        let (first, last) = methods.split_once(',').unwrap();
+        match first {
+            "publickey" => options.auth.password = Some("wrong".into()),
+            _ => options.auth.keys.truncate(1),
+        }
+        let error = Session::connect(options).await.unwrap_err();
+        let Error::Login { tried, offered, .. } = &error else { panic!("{error:?}") };
+        let first = first.replace("publickey", &key);
+        let accepted = format!("{first}: accepted, and the server wants more ({last})");
+        assert!(tried.contains(&accepted), "{accepted}: {tried:?}");
+        assert!(tried.last().unwrap().ends_with(": refused"), "{tried:?}");
+        assert_eq!(offered, last);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn host_keys_are_checked() {
     if !enabled("host_keys_are_checked") {
