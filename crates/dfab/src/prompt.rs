@@ -2,27 +2,28 @@
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dfab_tunnel::Secret;
 use dfab_tunnel::options::{Prompt, Question, QuestionKind};
+use dfab_tunnel::{Login, Secret};
 
 use crate::console::Console;
 use crate::failure::{Failure, Result};
 use crate::run::Run;
 
-/// Asks for passwords and passphrases, one question at a time, and remembers passphrases for the rest
-/// of the run. Without a terminal it answers nothing.
+/// Asks for passwords and passphrases, one question at a time, and keeps the answers for the rest of the run. Without a
+/// terminal it answers nothing.
 pub struct Questions {
     console: Arc<Console>,
     /// Held while a question stands on the terminal: two hosts must not ask at once.
-    passphrases: Mutex<HashMap<String, Secret>>,
+    answers: Mutex<Answers>,
 }
 
 impl Questions {
     /// Makes one.
     pub fn new(console: Arc<Console>) -> Self {
-        Self { console, passphrases: Mutex::default() }
+        Self { console, answers: Mutex::default() }
     }
 
     fn read(&self, prompt: &str, echo: bool) -> Option<Secret> {
@@ -46,27 +47,55 @@ impl Questions {
 
 impl Prompt for Questions {
     fn ask(&self, question: &Question) -> Option<Secret> {
-        let mut passphrases = self.passphrases.lock().unwrap_or_else(PoisonError::into_inner);
-        match &question.kind {
-            QuestionKind::Password => {
-                self.read(&format!("[{}] Login password for '{}': ", question.host, question.user), false)
-            }
-            QuestionKind::SudoPassword => {
-                self.read(&format!("[{}] sudo password for '{}': ", question.host, question.user), false)
-            }
+        let Question { host, user, .. } = question;
+        let (prompt, echo) = match &question.kind {
+            QuestionKind::Password => (format!("[{host}] Login password for '{user}': "), false),
+            QuestionKind::SudoPassword => (format!("[{host}] sudo password for '{user}': "), false),
             QuestionKind::Passphrase(path) => {
-                let key = path.display().to_string();
-                // A wrong one is asked for anew: it is taken out when it is handed out.
-                if let Some(known) = passphrases.remove(&key) {
-                    return Some(known);
-                }
-                let answer =
-                    self.read(&format!("[{}] Passphrase for private key {key}: ", question.host), false)?;
-                passphrases.insert(key, answer.clone());
-                Some(answer)
+                (format!("[{host}] Passphrase for private key {}: ", path.display()), false)
             }
-            QuestionKind::Server { text, echo } => self.read(&format!("[{}] {text}", question.host), *echo),
+            QuestionKind::Server { text, echo } => (format!("[{host}] {text}"), *echo),
+        };
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.answer(question, || self.read(&prompt, echo))
+    }
+}
+
+/// What was answered in this run.
+#[derive(Default)]
+struct Answers(HashMap<Kept, Secret>);
+
+/// What an answer is kept for.
+#[derive(PartialEq, Eq, Hash)]
+enum Kept {
+    Passphrase(PathBuf),
+    Password(Login),
+    SudoPassword(Login),
+}
+
+impl Answers {
+    /// Returns what is known to be the answer, unless that was wrong; else asks, and keeps what is said.
+    fn answer(&mut self, question: &Question, ask: impl FnOnce() -> Option<Secret>) -> Option<Secret> {
+        let login = || question.login.clone();
+        let (place, instead) = match &question.kind {
+            QuestionKind::Passphrase(path) => (Kept::Passphrase(path.clone()), None),
+            QuestionKind::Password => (Kept::Password(login()), None),
+            // It is most often the login's.
+            QuestionKind::SudoPassword => (Kept::SudoPassword(login()), Some(Kept::Password(login()))),
+            // A code that is good for once, as likely as not.
+            QuestionKind::Server { .. } => return ask(),
+        };
+        // Another host that was given the same wrong answer may have heard a better one meanwhile.
+        let right = |answer: &&Secret| question.wrong.as_ref() != Some(*answer);
+        let known =
+            [Some(&place), instead.as_ref()].into_iter().flatten().find_map(|place| self.0.get(place));
+        if let Some(known) = known.filter(right) {
+            return Some(known.clone());
         }
+        self.0.remove(&place);
+        let answer = ask()?;
+        self.0.insert(place, answer.clone());
+        Some(answer)
     }
 }
 
@@ -129,4 +158,68 @@ pub fn confirm(run: &Run, question: &str) -> Result<()> {
 #[expect(clippy::print_stderr, reason = "a question has no line end, and the console writes lines")]
 fn eprint_prompt(prompt: &str) {
     eprint!("{prompt}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(port: u16, kind: QuestionKind, wrong: Option<&str>) -> Question {
+        Question {
+            host: "web1".into(),
+            user: "deploy".into(),
+            login: Login::new("deploy", "web1", port),
+            kind,
+            wrong: wrong.map(Secret::from),
+        }
+    }
+
+    /// A passphrase was forgotten when it was used, and asked for again at every second connection.
+    #[test]
+    fn a_person_is_asked_once_for_each_secret() {
+        let key = || QuestionKind::Passphrase("/key".into());
+        let other = || QuestionKind::Passphrase("/other".into());
+        let server = || QuestionKind::Server { text: "Code:".into(), echo: false };
+        let (login, sudo) = (QuestionKind::Password, QuestionKind::SudoPassword);
+        // Port, question, the wrong answer before; what the person says, who is not asked where nothing stands; the
+        // answer.
+        let steps = [
+            (22, key(), None, Some("typo"), Some("typo")),
+            // Two hosts at once: both got the wrong one, and the second needs not ask.
+            (22, key(), None, None, Some("typo")),
+            (22, key(), Some("typo"), Some("open"), Some("open")),
+            (22, key(), Some("typo"), None, Some("open")),
+            (22, key(), None, None, Some("open")),
+            (22, key(), None, None, Some("open")),
+            (22, other(), None, Some("sesame"), Some("sesame")),
+            (22, key(), None, None, Some("open")),
+            // Each login has its own password, and sudo mostly the same.
+            (22, login.clone(), None, Some("one"), Some("one")),
+            (23, login.clone(), None, Some("two"), Some("two")),
+            (22, login.clone(), None, None, Some("one")),
+            (22, sudo.clone(), None, None, Some("one")),
+            (22, sudo.clone(), Some("one"), Some("root"), Some("root")),
+            (22, sudo.clone(), None, None, Some("root")),
+            (22, login.clone(), None, None, Some("one")),
+            (24, sudo.clone(), None, Some("three"), Some("three")),
+            (24, sudo, None, None, Some("three")),
+            // Who gives up is asked the next time; what was wrong is forgotten.
+            (23, login.clone(), Some("two"), Some(""), None),
+            (23, login, None, Some("four"), Some("four")),
+            // Codes are good for once.
+            (22, server(), None, Some("123"), Some("123")),
+            (22, server(), None, Some("456"), Some("456")),
+        ];
+        let mut answers = Answers::default();
+        for (step, (port, kind, wrong, said, expected)) in steps.into_iter().enumerate() {
+            let mut asked = false;
+            let ask = || {
+                asked = true;
+                said.filter(|said| !said.is_empty()).map(Secret::from)
+            };
+            let answer = answers.answer(&question(port, kind, wrong), ask);
+            assert_eq!(answer, expected.map(Secret::from), "step {step}");
+            assert_eq!(asked, said.is_some(), "step {step}");
+        }
+    }
 }

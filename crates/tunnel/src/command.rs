@@ -248,6 +248,7 @@ impl Session {
     async fn begin(&self, mut process: Process, sudo: Option<&Sudo>, pty: bool) -> Result<Process, Error> {
         let options = self.options();
         let mut given = sudo.and_then(|sudo| sudo.password.clone()).or_else(|| options.auth.password.clone());
+        let mut wrong = None;
         let mut heard = Vec::new();
         let mut block = [0; 1024];
         loop {
@@ -272,7 +273,7 @@ impl Session {
                 heard.drain(at..at + ASK.len());
                 let password = match given.take() {
                     Some(password) => Some(password),
-                    None => self.ask_sudo().await,
+                    None => self.ask_sudo(wrong.take()).await,
                 };
                 let Some(password) = password else {
                     return Err(Error::Prompt {
@@ -286,6 +287,8 @@ impl Session {
                     .write_all(line.reveal().as_bytes())
                     .await
                     .map_err(|error| Error::from_io(self.host(), error))?;
+                // It asks again only for another one.
+                wrong = Some(password);
                 continue;
             }
             let length = output.read(&mut block).await.map_err(|error| Error::from_io(self.host(), error))?;
@@ -308,14 +311,10 @@ impl Session {
         }
     }
 
-    async fn ask_sudo(&self) -> Option<Secret> {
+    async fn ask_sudo(&self, wrong: Option<Secret>) -> Option<Secret> {
         let options = self.options();
         let prompt = options.auth.prompt.clone()?;
-        let question = Question {
-            host: options.label().to_owned(),
-            user: options.user.clone(),
-            kind: QuestionKind::SudoPassword,
-        };
+        let question = Question::new(options, QuestionKind::SudoPassword, wrong);
         // A person takes their time, and this may be the runtime's only thread.
         let answer = tokio::task::spawn_blocking(move || prompt.ask(&question)).await;
         answer.ok().flatten().filter(|answer| !answer.is_empty())

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Secret;
+use crate::{Login, Secret};
 
 /// Everything about one connection: where to, as whom, proven how, checked how.
 #[derive(Debug, Clone)]
@@ -188,8 +188,26 @@ pub struct Question {
     pub host: String,
     /// The login name.
     pub user: String,
+    /// Whose password it is, where it is one: tells hosts apart that messages name alike.
+    pub login: Login,
     /// What is needed.
     pub kind: QuestionKind,
+    /// What was answered last and turned out to be wrong; `None` when nothing was. Whoever remembers answers must not
+    /// give this one again.
+    pub wrong: Option<Secret>,
+}
+
+impl Question {
+    /// Makes one about a connection.
+    pub fn new(options: &ConnectOptions, kind: QuestionKind, wrong: Option<Secret>) -> Self {
+        Self {
+            host: options.label().to_owned(),
+            user: options.user.clone(),
+            login: Login::from(options),
+            kind,
+            wrong,
+        }
+    }
 }
 
 /// What is needed.

@@ -342,10 +342,9 @@ impl Login<'_> {
         }
     }
 
-    fn ask(&mut self, kind: QuestionKind) -> Option<Secret> {
+    fn ask(&mut self, kind: QuestionKind, wrong: Option<Secret>) -> Option<Secret> {
         let prompt = self.options.auth.prompt.as_ref()?;
-        let question =
-            Question { host: self.options.label().to_owned(), user: self.options.user.clone(), kind };
+        let question = Question::new(self.options, kind, wrong);
         let before = Instant::now();
         let answer = prompt.ask(&question);
         self.link.paused += before.elapsed();
@@ -475,12 +474,12 @@ impl Login<'_> {
                 tried => return Ok(tried),
             }
         }
+        let mut wrong = None;
         for _ in 0..3 {
-            let Some(passphrase) = self.ask(QuestionKind::Passphrase(file.path.clone())) else {
-                break;
-            };
+            let kind = QuestionKind::Passphrase(file.path.clone());
+            let Some(passphrase) = self.ask(kind, wrong.take()) else { break };
             match self.key_text(&text, Some(&passphrase), certificate.as_deref())? {
-                Attempt::Unusable(_) => {}
+                Attempt::Unusable(_) => wrong = Some(passphrase),
                 tried => return Ok(tried),
             }
         }
@@ -515,14 +514,8 @@ impl Login<'_> {
         for round in 0..3 {
             let user = self.options.user.clone();
             let password = self.options.auth.password.clone().filter(|_| round == 0);
-            let mut answers = Answers {
-                password,
-                prompt: self.options.auth.prompt.clone(),
-                host: self.options.label().to_owned(),
-                user: user.clone(),
-                waited: Duration::ZERO,
-                unanswered: None,
-            };
+            let mut answers =
+                Answers { password, options: self.options, waited: Duration::ZERO, unanswered: None };
             let attempt = self.prove(METHOD, |link| {
                 let result = link.session.userauth_keyboard_interactive(&user, &mut answers);
                 link.paused += std::mem::take(&mut answers.waited);
@@ -553,10 +546,11 @@ impl Login<'_> {
         const METHOD: &str = "password";
         let user = self.options.user.clone();
         let mut given = self.options.auth.password.clone();
+        let mut wrong = None;
         for round in 0..3 {
             let secret = match given.take() {
                 Some(secret) => Some(secret),
-                None => self.ask(QuestionKind::Password),
+                None => self.ask(QuestionKind::Password, wrong.take()),
             };
             let Some(secret) = secret else {
                 if round == 0 {
@@ -570,33 +564,31 @@ impl Login<'_> {
                 Attempt::Refused => self.note(format!("{METHOD}: refused")),
                 Attempt::Unusable(why) => self.note(format!("{METHOD}: {why}")),
             }
+            wrong = Some(secret);
         }
         Ok(Step::Refused)
     }
 }
 
 /// Answers a server's questions: the password for what must not be shown, a person for the rest.
-struct Answers {
+struct Answers<'a> {
     password: Option<Secret>,
-    prompt: Option<std::sync::Arc<dyn crate::options::Prompt>>,
-    host: String,
-    user: String,
+    options: &'a ConnectOptions,
     waited: Duration,
     unanswered: Option<String>,
 }
 
-impl ssh2::KeyboardInteractivePrompt for Answers {
+impl ssh2::KeyboardInteractivePrompt for Answers<'_> {
     fn prompt<'a>(&mut self, _: &str, _: &str, prompts: &[ssh2::Prompt<'a>]) -> Vec<String> {
         let mut answers = Vec::new();
         for prompt in prompts {
             let text = prompt.text.trim().to_owned();
             let answer = match self.password.take_if(|_| !prompt.echo) {
                 Some(password) => Some(password),
-                None => self.prompt.as_ref().and_then(|asked| {
+                None => self.options.auth.prompt.as_ref().and_then(|asked| {
                     let before = Instant::now();
                     let kind = QuestionKind::Server { text: text.clone(), echo: prompt.echo };
-                    let answer =
-                        asked.ask(&Question { host: self.host.clone(), user: self.user.clone(), kind });
+                    let answer = asked.ask(&Question::new(self.options, kind, None));
                     self.waited += before.elapsed();
                     answer
                 }),

@@ -57,6 +57,7 @@ async fn a_locked_key_asks_for_its_passphrase() {
         assert_eq!(question.kind, QuestionKind::Passphrase(path.clone()));
         // Wrong at first; a person may mistype.
         let first = counter.fetch_add(1, Ordering::Relaxed) == 0;
+        assert_eq!(question.wrong, (!first).then(|| Secret::new("wrong")));
         Some(Secret::new(if first { "wrong" } else { "open sesame" }))
     }));
     works(options.clone()).await;
@@ -248,7 +249,11 @@ async fn a_password_logs_in() {
     works(options.clone()).await;
     // Wrong at first, then asked.
     options.auth.password = Some("wrong".into());
-    options.auth.prompt = Some(Arc::new(|_: &Question| Some(Secret::new(User::PASSWORD))));
+    let login = Login::from(&options);
+    options.auth.prompt = Some(Arc::new(move |question: &Question| {
+        assert_eq!((&question.login, &question.wrong), (&login, &Some(Secret::new("wrong"))));
+        Some(Secret::new(User::PASSWORD))
+    }));
     works(options).await;
 }
 
