@@ -150,7 +150,7 @@ impl fmt::Debug for Auth {
 /// A private key file; a certificate is expected beside it as `<path>-cert.pub`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFile {
-    /// Path of the private key, ready to open.
+    /// Path of the private key, ready to open; or of a public one whose private key an agent holds.
     pub path: PathBuf,
     /// Whether the file may be missing, as the default keys of `~/.ssh` may.
     pub optional: bool,

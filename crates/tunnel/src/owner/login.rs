@@ -464,6 +464,9 @@ impl Login<'_> {
             Ok(text) => text,
             Err(error) => return Ok(Attempt::Unusable(error.to_string())),
         };
+        if public_key(&text).is_some() {
+            return Ok(Attempt::Unusable("a public key, and no agent holds its private one".into()));
+        }
         let certificate = std::fs::read_to_string(beside(&file.path, "-cert.pub")).ok();
         if !is_locked(&text) {
             return self.key_text(&text, None, certificate.as_deref());
@@ -636,12 +639,20 @@ fn beside(path: &Path, suffix: &str) -> std::path::PathBuf {
     name.into()
 }
 
-/// Returns the public key beside a private one, in wire format.
+/// Returns the public key of a key file in wire format: the one beside it, else the file itself, which may be the
+/// public half of a key that only an agent holds (ssh_config(5), `IdentityFile`).
 fn public_blob(path: &Path) -> Option<Vec<u8>> {
+    let beside = std::fs::read_to_string(beside(path, ".pub"));
+    public_key(&beside.or_else(|_| std::fs::read_to_string(path)).ok()?)
+}
+
+/// Reads a public key: a type, and the key in base64, which names the same type.
+fn public_key(text: &str) -> Option<Vec<u8>> {
     use base64::Engine as _;
-    let text = std::fs::read_to_string(beside(path, ".pub")).ok()?;
-    let encoded = text.split_ascii_whitespace().nth(1)?;
-    base64::engine::general_purpose::STANDARD.decode(encoded).ok()
+    let mut words = text.split_ascii_whitespace();
+    let (kind, encoded) = (words.next()?, words.next()?);
+    let key = Key { blob: base64::engine::general_purpose::STANDARD.decode(encoded).ok()? };
+    (key.algorithm() == kind).then_some(key.blob)
 }
 
 /// Whether a private key is encrypted: an OpenSSH key whose cipher is not `none`, PKCS#8 with

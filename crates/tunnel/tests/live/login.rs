@@ -124,6 +124,13 @@ async fn all_identities_of_an_agent_are_tried_whatever_the_server_allows_at_once
     let error = Session::connect(options.clone()).await.unwrap_err();
     let Error::Login { tried, .. } = &error else { panic!("{error}") };
     assert_eq!(tried.len(), 1, "{tried:?}");
+    // Named by its public half.
+    options.auth.keys = vec![KeyFile::named(sshd.path("id8.pub"))];
+    works(options.clone()).await;
+    options.auth.agent = None;
+    let error = Session::connect(options.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("id8.pub`: a public key, and no agent holds"), "{error}");
+    options.auth.agent = Some(agent.socket.clone());
     options.auth.keys = Vec::new();
     options.auth.identities_only = false;
     options.user = "nobody-of-this-name".into();
