@@ -103,11 +103,24 @@ impl KnownHosts {
     }
 
     /// Returns what the files say about `key` as the key of `host` at `port`.
+    ///
+    /// A key that they do not hold for this port may also be the one that they hold for the host without a port, as
+    /// for ssh (OpenSSH 9.2, `check_host_key`). Another one there is that of another server, and says nothing; but a
+    /// key that is revoked there is not accepted, where ssh takes it for a new one.
     pub fn check(&self, host: &str, port: u16, key: &Key) -> Verdict {
-        let name = lookup_name(host, port);
+        match self.check_name(&lookup_name(host, port), key) {
+            Verdict::Unknown if port != 22 => match self.check_name(&lookup_name(host, 22), key) {
+                Verdict::Refused(HostKeyProblem::Changed { .. }) => Verdict::Unknown,
+                verdict => verdict,
+            },
+            verdict => verdict,
+        }
+    }
+
+    fn check_name(&self, name: &str, key: &Key) -> Verdict {
         let mut expected = None;
         let mut known = false;
-        for entry in self.entries.iter().filter(|entry| entry.names.match_name(&name)) {
+        for entry in self.entries.iter().filter(|entry| entry.names.match_name(name)) {
             let same = entry.key == *key;
             if entry.revoked {
                 if same {
@@ -142,17 +155,18 @@ impl KnownHosts {
     }
 
     /// Returns the host key algorithms to ask for, those of known keys first, so that a server with
-    /// several keys shows the one that is known.
+    /// several keys shows the one that is known; where none is for this port, those of the host without a port.
     pub fn algorithms(&self, host: &str, port: u16) -> Vec<&'static str> {
-        let name = lookup_name(host, port);
-        let held: Vec<String> = self
-            .entries
-            .iter()
-            .filter(|entry| !entry.revoked && entry.names.match_name(&name))
-            .map(|entry| entry.key.algorithm())
-            .collect();
+        let held = |name: &str| -> Vec<String> {
+            let entries = self.entries.iter().filter(|entry| !entry.revoked && entry.names.match_name(name));
+            entries.map(|entry| entry.key.algorithm()).collect()
+        };
+        let mut held_here = held(&lookup_name(host, port));
+        if held_here.is_empty() {
+            held_here = held(&lookup_name(host, 22));
+        }
         let (mut first, rest): (Vec<&(&str, &str)>, Vec<_>) =
-            ALGORITHMS.iter().partition(|entry| held.iter().any(|held| held == entry.1));
+            ALGORITHMS.iter().partition(|entry| held_here.iter().any(|held| held == entry.1));
         first.extend(rest);
         first.into_iter().map(|entry: &(&str, &str)| entry.0).collect()
     }
@@ -280,7 +294,15 @@ mod tests {
             (format!("web1 {ED}"), "web1", 22, "known"),
             (format!("WEB1 {ED} comment"), "web1", 22, "known"),
             (format!("web1 {ED}"), "web2", 22, "unknown"),
-            (format!("web1 {ED}"), "web1", 2222, "unknown"),
+            (format!("web1 {ED}"), "web1", 2222, "known"),
+            (format!("{} {ED}", hashed("web1")), "web1", 2222, "known"),
+            (format!("web1 {OTHER}"), "web1", 2222, "unknown"),
+            (format!("web1 {RSA}"), "web1", 2222, "unknown"),
+            (format!("[web1]:2222 {OTHER}\nweb1 {ED}"), "web1", 2222, "changed kh:1"),
+            (format!("web1 {OTHER}\n[web1]:2222 {ED}"), "web1", 2222, "known"),
+            (format!("[web1]:2222 {ED}"), "web1", 22, "unknown"),
+            (format!("[web1]:2222 {ED}"), "web1", 2223, "unknown"),
+            (format!("@revoked web1 {ED}"), "web1", 2222, "revoked kh:1"),
             (format!("[web1]:2222 {ED}"), "web1", 2222, "known"),
             (format!("[::1]:2222 {ED}"), "::1", 2222, "known"),
             (format!("a,web1,10.0.0.1 {ED}"), "10.0.0.1", 22, "known"),
@@ -313,8 +335,10 @@ mod tests {
 
     #[test]
     fn algorithms_of_known_keys_are_asked_for_first() {
-        let known = known(&format!("web1 {RSA}\nweb2 {ED}\n@revoked web1 {ED}"));
+        let known = known(&format!("web1 {RSA}\nweb2 {ED}\n@revoked web1 {ED}\n[web1]:2222 {ED}"));
         assert_eq!(known.algorithms("web1", 22)[..3], ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]);
+        assert_eq!(known.algorithms("web1", 2222)[0], "ssh-ed25519");
+        assert_eq!(known.algorithms("web1", 2223)[..2], ["rsa-sha2-512", "rsa-sha2-256"]);
         assert_eq!(known.algorithms("web3", 22)[0], "ssh-ed25519");
         assert_eq!(known.algorithms("web3", 22).len(), ALGORITHMS.len());
     }
