@@ -229,19 +229,22 @@ impl Port {
         taken
     }
 
-    /// Hands on what arrived.
+    /// Puts in what arrived. Who waits for it is woken by [`Port::wake_readers`], or by an end or a failure that comes
+    /// before.
     pub(crate) fn deliver(&self, which: usize, data: &[u8]) {
+        let inbound = &mut lock(&self.state).inbound[which];
+        if !inbound.discard {
+            inbound.data.extend_from_slice(data);
+        }
+    }
+
+    /// Wakes those for whom something has arrived.
+    pub(crate) fn wake_readers(&self) {
         let mut state = lock(&self.state);
-        let inbound = &mut state.inbound[which];
-        if inbound.discard {
-            return;
-        }
-        inbound.data.extend_from_slice(data);
-        let reader = inbound.reader.take();
+        let arrived = |inbound: &mut Inbound| inbound.reader.take_if(|_| !inbound.data.is_empty());
+        let readers = state.inbound.each_mut().map(arrived);
         drop(state);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+        readers.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// The peer has nothing more to send.
@@ -318,6 +321,7 @@ impl Drop for Handle {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
     use std::task::Waker;
 
     use super::*;
@@ -362,6 +366,38 @@ mod tests {
         let mut space = vec![0; CAPACITY / 2];
         assert!(handle.poll_read(OUT, &mut ctx, &mut ReadBuf::new(&mut space)).is_ready());
         assert_eq!(port.wake.hear(true), [7], "half empty: the owner is woken");
+    }
+
+    /// A reader that ran while others had their share took the processor from the owner (see [`Port::wake_readers`]).
+    #[test]
+    fn a_reader_is_woken_when_all_have_had_their_share() {
+        struct Count(AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (port, handle) = port();
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let woken = || count.0.load(Ordering::Relaxed);
+        let waker = Waker::from(Arc::clone(&count));
+        let mut ctx = Context::from_waker(&waker);
+        let mut space = [0; 8];
+        let mut wait = || handle.poll_read(OUT, &mut ctx, &mut ReadBuf::new(&mut space)).is_pending();
+        assert!(wait());
+        port.wake_readers();
+        assert_eq!(woken(), 0, "nothing has arrived");
+        port.deliver(OUT, b"abc");
+        port.deliver(OUT, b"def");
+        assert_eq!(woken(), 0);
+        port.wake_readers();
+        port.wake_readers();
+        assert_eq!(woken(), 1);
+        assert!(!wait() && wait());
+        // An owner that ends in the middle of a turn.
+        port.deliver(OUT, b"ghi");
+        port.fail(Error::Closed { host: "h".into() });
+        assert_eq!(woken(), 2);
     }
 
     #[test]

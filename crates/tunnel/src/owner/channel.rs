@@ -31,6 +31,8 @@ pub(super) struct Live {
     _permit: Option<OwnedSemaphorePermit>,
     /// Something may have happened to it.
     pub(super) look: bool,
+    /// Something was put into the port, and its readers were not woken since.
+    delivered: bool,
     /// Bytes given to libssh2 and not all taken; it must get the same ones again.
     inflight: BytesMut,
     eof_sent: bool,
@@ -80,6 +82,7 @@ impl Live {
             end_on_drop: false,
             _permit: None,
             look: true,
+            delivered: false,
             inflight: BytesMut::new(),
             eof_sent: false,
             ended: false,
@@ -150,6 +153,14 @@ impl Live {
     /// When it must be looked at even if nothing happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.let_go.filter(|since| since.elapsed() < LINGER).map(|since| since + LINGER)
+    }
+
+    /// Wakes the readers of what the last turn put into the port. Not done in the turn itself: what they do would take
+    /// the processor from the owner while it has other channels to serve.
+    pub(super) fn wake_readers(&mut self) {
+        if std::mem::take(&mut self.delivered) {
+            self.port.wake_readers();
+        }
     }
 
     /// Has libssh2 read from the connection, through any channel that can.
@@ -279,6 +290,7 @@ impl Live {
                             break;
                         }
                         self.port.deliver(which, &scratch[..length]);
+                        self.delivered = true;
                         share = share.saturating_sub(length);
                         let (granted, now) = (channel.granted(), Instant::now());
                         if let Some(more) = self.window.taken(length as u32, granted, now, path) {

@@ -284,6 +284,7 @@ impl Owner {
                 Err(failure) => return Err(End::Broken(self.link.epitaph(Some(&failure)))),
             }
         }
+        self.channels.values_mut().for_each(Live::wake_readers);
         for live in gone.iter().filter_map(|id| self.channels.remove(id)) {
             self.path.spare += live.widened();
         }
