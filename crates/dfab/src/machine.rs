@@ -175,13 +175,17 @@ impl Machine {
         std::fs::rename(&whole, &target).map_err(unwritable)
     }
 
-    /// Downloads the contents of a directory into the local directory `target`, which is made.
+    /// Downloads the contents of a directory into the local directory `target`, which is made. The mode of
+    /// `target` is not that of the directory: it is the user's own, or as new ones are.
     ///
     /// # Errors
     ///
     /// When the local files cannot be written, or the host does not give them.
     pub async fn download_contents(&self, path: &str, target: &Path) -> Result<()> {
         let Some(session) = self.session().await? else {
+            std::fs::create_dir_all(target).map_err(|error| {
+                Failure::new(Kind::Task, format!("failed to write `{}`", target.display())).because(&error)
+            })?;
             return copy(PathBuf::from(path), target.to_owned()).await;
         };
         let what =
@@ -247,7 +251,8 @@ fn transferred(what: String, error: &dfab_tunnel::Error) -> Failure {
     failure
 }
 
-/// Copies a file, or what is in a directory, on this machine; permission bits and links are kept.
+/// Copies a file, or what is in a directory, on this machine; permission bits and links are kept. A directory that
+/// is there already keeps its own mode.
 async fn copy(from: PathBuf, to: PathBuf) -> Result<()> {
     let what = format!("failed to copy `{}` to `{}`", from.display(), to.display());
     let copied = tokio::task::spawn_blocking(move || copy_all(&from, &to)).await;
@@ -256,9 +261,16 @@ async fn copy(from: PathBuf, to: PathBuf) -> Result<()> {
 }
 
 fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
-    if !from.metadata()?.is_dir() {
+    let metadata = from.metadata()?;
+    if !metadata.is_dir() {
+        if !metadata.is_file() {
+            // Reading a named pipe would wait for ever.
+            let text = format!("`{}` is neither a file, a folder nor a link", from.display());
+            return Err(std::io::Error::other(text));
+        }
         return std::fs::copy(from, to).map(drop);
     }
+    let is_new = !to.is_dir();
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -272,8 +284,12 @@ fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
             copy_all(&entry.path(), &target)?;
         }
     }
-    // Last: it may forbid what comes into it.
-    std::fs::set_permissions(to, from.metadata()?.permissions())
+    // Others may have to get into one that was there.
+    if is_new {
+        // Last: it may forbid what comes into it.
+        std::fs::set_permissions(to, metadata.permissions())?;
+    }
+    Ok(())
 }
 
 /// Returns a name for a temporary directory that nobody else has.
@@ -312,6 +328,48 @@ mod tests {
         assert!(back.join(".hidden").is_file() && back.join("run.sh").is_file());
         here().remove_dir(&dir).await.unwrap();
         assert!(!Path::new(&dir).exists());
+    }
+
+    /// The private mode of a temporary folder must not come to `--download-result .`.
+    #[tokio::test]
+    async fn a_folder_that_is_there_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for folder in ["old", "new"] {
+            std::fs::create_dir(from.path().join(folder)).unwrap();
+            std::fs::write(from.path().join(folder).join("file"), "x").unwrap();
+            set(&from.path().join(folder), 0o750);
+        }
+        set(from.path(), 0o700);
+        std::fs::create_dir(to.path().join("old")).unwrap();
+        for path in [to.path(), &to.path().join("old")] {
+            set(path, 0o775);
+        }
+        let path = from.path().to_string_lossy().into_owned();
+        here().download_contents(&path, to.path()).await.unwrap();
+        assert_eq!(mode(to.path()), 0o775);
+        assert_eq!(mode(&to.path().join("old")), 0o775);
+        assert_eq!(mode(&to.path().join("new")), 0o750);
+        assert!(to.path().join("old/file").is_file());
+        // One that is made for it is as any other of the user, as it is over SSH.
+        let made = to.path().join("a/b");
+        here().download_contents(&path, &made).await.unwrap();
+        assert_ne!(mode(&made), mode(from.path()));
+        assert_eq!(mode(&made), mode(made.parent().unwrap()));
+    }
+
+    /// A command may leave its control pipe beside its results.
+    #[tokio::test]
+    async fn what_is_no_file_is_refused_by_name() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let pipe = from.path().join("pipe");
+        here().succeed(&format!("mkfifo {}", pipe.display()), b"").await.unwrap();
+        let failure = here().download_contents(&from.path().to_string_lossy(), to.path()).await.unwrap_err();
+        assert!(failure.causes[0].contains(&format!("`{}` is neither", pipe.display())), "{failure:?}");
     }
 
     #[tokio::test]
