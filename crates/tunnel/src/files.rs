@@ -98,6 +98,13 @@ part="$target$3"
 exit 0
 "#;
 
+/// `$1` directory, `$2` its mode where it is made, which comes last: it may forbid what comes into it.
+const UNPACK: &str = r#"
+if [ -d "$1" ]; then mode=; else mode=$2; mkdir -p -m 700 -- "$1"; fi || exit 1
+tar -xpof - -C "$1" || exit 1
+[ -z "$mode" ] || chmod "$mode" "$1"
+"#;
+
 /// `$1` path, `$2` how many bytes. Says their digest.
 const DIGEST: &str = r#"head -c "$2" < "$1" | sha256sum"#;
 
@@ -216,14 +223,16 @@ impl Session {
     }
 
     /// Uploads what is in a directory into a remote one, which is made if it is missing. Permissions,
-    /// times and symbolic links come along, owners do not. Returns the bytes of the archive.
+    /// times and symbolic links come along, owners do not; a remote directory that is there keeps its own
+    /// permissions. Returns the bytes of the archive.
     ///
     /// # Errors
     ///
     /// As for [`Session::upload_file`].
     pub async fn upload_tree(&self, local: &Path, remote: &str, transfer: &Transfer) -> Result<u64, Error> {
-        const UNPACK: &str = r#"mkdir -p -- "$1" && tar -xpof - -C "$1""#;
-        let mut process = self.start(&script(transfer, UNPACK, &[remote], "upload", remote)).await?;
+        let metadata = fs::metadata(local).await.map_err(|error| file_error("read", local, error))?;
+        let mode = format!("{:o}", metadata.permissions().mode() & 0o7777);
+        let mut process = self.start(&script(transfer, UNPACK, &[remote, &mode], "upload", remote)).await?;
         let Some(mut stdin) = process.stdin.take() else {
             return Err(Error::Closed { host: self.host().to_owned() });
         };
@@ -234,7 +243,8 @@ impl Session {
         let packing = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
             let mut archive = tar::Builder::new(SyncIoBridge::new(theirs));
             archive.follow_symlinks(false);
-            archive.append_dir_all(".", &folder)?;
+            // Without an entry for the directory itself: others may have to get into the one that is there.
+            archive.append_dir_all("", &folder)?;
             archive.into_inner()?.shutdown()
         });
         let tell = Teller { transfer, remote, total: None };

@@ -153,6 +153,7 @@ async fn trees_keep_their_shape() {
     std::fs::write(tree.join("a/b c/run"), "#!/bin/sh\n").unwrap();
     set_mode(&tree.join("a/b c/run"), 0o755);
     set_mode(&tree.join("a"), 0o750);
+    set_mode(&tree, 0o710);
     std::os::unix::fs::symlink("a/big", tree.join("link")).unwrap();
     let (there, back) = (folder.path().join("x/y/there"), folder.path().join("back"));
     session.upload_tree(&tree, there.to_str().unwrap(), &Transfer::default()).await.unwrap();
@@ -162,4 +163,12 @@ async fn trees_keep_their_shape() {
         assert_eq!(std::fs::read_link(copy.join("link")).unwrap(), Path::new("a/big"));
         assert_eq!((mode(&copy.join("a/b c/run")), mode(&copy.join("a"))), (0o755, 0o750));
     }
+    assert_eq!(mode(&there), 0o710);
+    // `/tmp`, say: nobody else could use it any more.
+    for (place, before) in [(&there, 0o1777), (&back, 0o755)] {
+        set_mode(place, before);
+    }
+    session.upload_tree(&tree, there.to_str().unwrap(), &Transfer::default()).await.unwrap();
+    session.download_tree(there.to_str().unwrap(), &back, &Transfer::default()).await.unwrap();
+    assert_eq!((mode(&there), mode(&back)), (0o1777, 0o755));
 }
