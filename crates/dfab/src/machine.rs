@@ -53,6 +53,15 @@ impl Machine {
         Self { shell: Arc::new(LocalShell::new()), remote: None }
     }
 
+    /// Connects to a host; this machine needs no connection.
+    ///
+    /// # Errors
+    ///
+    /// Why the host cannot be reached, or does not let us in.
+    pub async fn connect(&self) -> Result<()> {
+        self.session().await.map(drop)
+    }
+
     /// Runs a command line to its end, with this text as its standard input.
     ///
     /// # Errors
@@ -112,7 +121,7 @@ impl Machine {
         self.succeed(&format!("mkdir -m 700 {}", quote::shell(path)), b"").await.map(drop)
     }
 
-    /// Removes a directory that [`Machine::make_dir`] has made, with everything in it.
+    /// Removes a directory that [`Machine::make_dir`] has made, with everything in it. One that is gone is no failure.
     ///
     /// # Errors
     ///

@@ -32,6 +32,7 @@ mod run;
 mod settings;
 mod ssh;
 mod tasks;
+mod temporary;
 mod text;
 mod tls;
 

@@ -75,6 +75,8 @@ fn work(run: Run, calls: Vec<Bound>) -> (Vec<Report>, Option<Failure>) {
             failure = run_calls(&run, calls, &course) => failure,
             () = interrupt.abort.cancelled() => course.stop(run.engines.requests()),
         };
+        // What was given up cannot clean up after itself.
+        run.temporary.remove_all(&run.console).await;
         engines.close().await;
         watcher.abort();
         failure

@@ -21,6 +21,7 @@ use crate::engines::Engines;
 use crate::failure::{Failure, Result};
 use crate::project::{self, Host, HostLists, Project, Variables};
 use crate::settings::Settings;
+use crate::temporary::Folders;
 
 /// What the calls of a run share.
 pub struct Run {
@@ -42,6 +43,8 @@ pub struct Run {
     pub interrupt: Interrupt,
     /// What has happened in the action under way.
     pub recorder: Recorder,
+    /// Temporary folders on machines, which must not outlive the run.
+    pub temporary: Arc<Folders>,
     /// The hosts of the current call, and the one that a host task is on.
     pub hosts: Vec<Host>,
     /// The host that a task is on, for tasks that run once a host.
@@ -136,6 +139,7 @@ impl Run {
             directory,
             interrupt,
             recorder: Recorder::default(),
+            temporary: Arc::default(),
             hosts: Vec::new(),
             host: None,
             only_call: false,
@@ -179,6 +183,7 @@ impl Run {
             directory: self.directory.clone(),
             interrupt: self.interrupt.clone(),
             recorder: self.recorder.clone(),
+            temporary: Arc::clone(&self.temporary),
             hosts: Vec::new(),
             host: None,
             only_call: self.only_call,

@@ -218,8 +218,8 @@ async fn perform(
         hosts.iter().map(|host| Machine::new(host.as_ref(), &run.engines.sessions)).collect();
     let temporary = transfer.temporary.to_string_lossy().into_owned();
     let result = async {
-        for machine in &machines {
-            machine.make_dir(&temporary).await?;
+        for (machine, host) in machines.iter().zip(&hosts) {
+            run.temporary.make(machine, host.as_ref(), &temporary).await?;
             if let Some((local, target)) = &transfer.upload {
                 machine.upload(local, &target.to_string_lossy()).await?;
             }
@@ -237,14 +237,7 @@ async fn perform(
         Ok(show(run, arguments, &outcome, report))
     }
     .await;
-    for (machine, host) in machines.iter().zip(&hosts) {
-        // Never fatal, but never silent either (clients-tasks §12.2).
-        if let Err(failure) = machine.remove_dir(&temporary).await {
-            let host = host.as_ref().map(|host| host.text.as_str());
-            run.console
-                .warn(host, &format!("`{temporary}` could not be removed: {}", failure.causes.join(": ")));
-        }
-    }
+    run.temporary.remove(&temporary, &run.console).await;
     result
 }
 

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::Arguments;
 use crate::failure::{Failure, Kind, Result};
+use crate::machine::Machine;
 use crate::project::Host;
 use crate::registry::{Parameter, ParameterKind, Scope, Task};
 use crate::report::Report;
@@ -124,7 +125,7 @@ async fn install_docker(
         repository: text(run, "docker_install_repository")?,
         key_url: text(run, "docker_install_key_url")?,
     };
-    set_up(run, task, &|facts| setup::docker(facts, &options)).await
+    set_up(run, task, None, &|facts| setup::docker(facts, &options)).await
 }
 
 async fn build_socat(run: &Run, task: &str, family: Option<Family>) -> Result<Report> {
@@ -135,7 +136,7 @@ async fn build_socat(run: &Run, task: &str, family: Option<Family>) -> Result<Re
         url: text(run, "socat_url")?,
         directory: crate::machine::temporary_name().to_string_lossy().into_owned(),
     };
-    set_up(run, task, &|facts| setup::build(facts, &options)).await
+    set_up(run, task, Some(&options.directory), &|facts| setup::build(facts, &options)).await
 }
 
 async fn install_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
@@ -146,7 +147,7 @@ async fn install_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
                 "task `{TASK}`: `remote` needs a file to copy (argument `src`)"
             )));
         }
-        return set_up(run, TASK, &setup::package).await;
+        return set_up(run, TASK, None, &setup::package).await;
     };
     let local = local_socat(&run.directory.join(run.variables.expand_home(given)), given)?;
     let data = std::fs::read(&local).map_err(|error| {
@@ -154,7 +155,7 @@ async fn install_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
     })?;
     let sha256: String = Sha256::digest(&data).iter().map(|byte| format!("{byte:02x}")).collect();
     let remote = arguments.text("remote").unwrap_or(SOCAT);
-    set_up(run, TASK, &|facts| setup::copy(facts, &local, &sha256, remote)).await
+    set_up(run, TASK, None, &|facts| setup::copy(facts, &local, &sha256, remote)).await
 }
 
 /// Returns the binary that a path means: itself, or `socat` in it.
@@ -169,8 +170,14 @@ fn local_socat(path: &Path, given: &str) -> Result<PathBuf> {
     })
 }
 
-/// Looks at the host, shows or does what is left to do, and looks again.
-async fn set_up(run: &Run, task: &str, decide: &dyn Fn(&Facts) -> Result<Plan, Refusal>) -> Result<Report> {
+/// Looks at the host, shows or does what is left to do, and looks again. `folder` is the one that steps make, and
+/// remove at the end.
+async fn set_up(
+    run: &Run,
+    task: &str,
+    folder: Option<&str>,
+    decide: &dyn Fn(&Facts) -> Result<Plan, Refusal>,
+) -> Result<Report> {
     let host = run.host.as_ref().ok_or_else(|| {
         Failure::usage(format!("task `{task}` needs a host: this machine is not set up by accident"))
             .hint("name hosts with `-H` or `-R`, or under `hosts:` in the project file")
@@ -198,7 +205,18 @@ async fn set_up(run: &Run, task: &str, decide: &dyn Fn(&Facts) -> Result<Plan, R
                 }
             }
         };
-        setup::run(&remote, &plan, decide, &stop, &mut tell).await.map_err(|error| failure(&error, host))?;
+        let folder = folder.map(|path| {
+            run.temporary.expect(&Machine::new(Some(host), &run.engines.sessions), Some(host), path)
+        });
+        let result = setup::run(&remote, &plan, decide, &stop, &mut tell).await;
+        if let Some(folder) = folder {
+            match &result {
+                Ok(()) => run.temporary.forget(&folder),
+                // The step that removes it may have failed too.
+                Err(_) => run.temporary.remove(&folder.path, &run.console).await,
+            }
+        }
+        result.map_err(|error| failure(&error, host))?;
     }
     for note in &plan.notes {
         run.result_line(note);
