@@ -212,6 +212,14 @@ async fn perform(
     if run.options.dry_run {
         return actions::apply(run, &selection, ActionKind::Script, options, task).await;
     }
+    if let Some(target) = &transfer.download {
+        // Before the command runs: what it leaves would be lost.
+        std::fs::create_dir_all(target).map_err(|error| {
+            Failure::usage(format!("the folder `{}` cannot be made", target.display()))
+                .because(&error)
+                .hint("`--download-result` names a folder on this machine")
+        })?;
+    }
     // The hosts on which the container runs, not only the one of the task (D-43).
     let hosts = actions::selected_hosts(run, &selection, ActionKind::Script, &options).await?;
     let machines: Vec<Machine> =
@@ -226,15 +234,21 @@ async fn perform(
         }
         let (outcome, report) =
             actions::plan_and_apply(run, &selection, ActionKind::Script, options, task).await?;
+        let report = crate::console::outcome::judge(report, &outcome, run);
+        let mut report = show(run, arguments, &outcome, report);
         if let Some(target) = &transfer.download {
             for (machine, host) in machines.iter().zip(&hosts) {
-                machine
-                    .download_contents(&temporary, &download_dir(target, host.as_ref(), hosts.len()))
-                    .await?;
+                let target = download_dir(target, host.as_ref(), hosts.len());
+                let Err(failure) = machine.download_contents(&temporary, &target).await else { continue };
+                // The command has run, and the other hosts' results are worth something.
+                if report.ok {
+                    report = report.failed(failure);
+                } else {
+                    run.console.failure(host.as_ref().map(|host| host.text.as_str()), &failure);
+                }
             }
         }
-        let report = crate::console::outcome::judge(report, &outcome, run);
-        Ok(show(run, arguments, &outcome, report))
+        Ok(report)
     }
     .await;
     run.temporary.remove(&temporary, &run.console).await;

@@ -5,3 +5,4 @@
 
 mod bench;
 mod interrupted;
+mod scripts;
