@@ -157,7 +157,8 @@ async fn run_call(run: &Run, bound: &Bound, callers: &[String]) -> Result<Report
             let command = async |run: Run| {
                 let host = run.host.as_ref().expect("a command has hosts");
                 let output = crate::remote::run_line(&run, host, line, false).await?;
-                Ok(Report { outputs: Some(vec![output]), ..Report::done("--") })
+                let would_change = run.options.dry_run;
+                Ok(Report { outputs: Some(vec![output]), would_change, ..Report::done("--") })
             };
             Ok(each_host::run(&run, "--", line, &hosts, command).await)
         }

@@ -20,11 +20,11 @@ pub fn summary_text(
     let mut parts: Vec<String> = counts
         .iter()
         .filter(|(key, number)| **number > 0 && !matches!(**key, "unchanged" | "failed" | "skipped"))
-        .map(
-            |(key, number)| {
-                if dry_run { format!("{number} would be {key}") } else { format!("{number} {key}") }
-            },
-        )
+        .map(|(key, number)| match (dry_run, *key) {
+            (true, "ran") => format!("{number} would be run"),
+            (true, key) => format!("{number} would be {key}"),
+            (false, key) => format!("{number} {key}"),
+        })
         .collect();
     let nothing = parts.is_empty();
     for key in ["failed", "skipped"] {
@@ -87,6 +87,7 @@ mod tests {
                 "3 created, 1 recreated, 2 unchanged (0.31 s, 12 requests)",
             ),
             (vec![("created", 3)], true, "3 would be created (0.31 s, 12 requests)"),
+            (vec![("ran", 1)], true, "1 would be run (0.31 s, 12 requests)"),
             (
                 vec![("created", 0), ("failed", 1), ("skipped", 2)],
                 false,

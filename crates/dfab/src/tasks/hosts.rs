@@ -1,6 +1,7 @@
 //! Tasks about a host itself: addresses, socat (clients-tasks §7.7, §8.3–§8.5).
 
 use dfab_tasks::host::{Error, network};
+use dfab_tunnel::quote;
 use futures_util::FutureExt;
 use serde_json::json;
 
@@ -120,10 +121,12 @@ async fn get_ipv6(run: &Run, arguments: &Arguments) -> Result<Report> {
 
 async fn reset_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
     let all = arguments.flag("use_sudo");
-    // `pgrep` ends with 1 when it finds nothing, which is no failure here.
     let list = if all { "pgrep -x socat" } else { "pgrep -x -u \"$(id -u)\" socat" };
-    let output = machine(run).run(list, b"").await?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // It ends with 1 when it finds nothing, which is no failure here; without `pgrep` nothing is known.
+    let list = format!("{list} || [ $? -eq 1 ]");
+    // Not the user's shell, which may read lines in another way.
+    let output = machine(run).succeed(&format!("sh -c {}", quote::shell(&list)), b"").await?;
+    let text = String::from_utf8_lossy(&output).into_owned();
     let ids: Vec<&str> =
         text.split_whitespace().filter(|id| id.chars().all(|c| c.is_ascii_digit())).collect();
     let rows = vec![json!({"host": run.host_text(), "ids": ids})];
@@ -137,17 +140,21 @@ async fn reset_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
         let kill = if all { format!("sudo -n {kill}") } else { kill };
         machine(run).succeed(&kill, b"").await?;
     }
-    Ok(Report { rows: Some(rows), ..Report::done("docker.reset_socat") })
+    let would_change = run.options.dry_run && !ids.is_empty();
+    Ok(Report { rows: Some(rows), would_change, ..Report::done("docker.reset_socat") })
 }
 
 async fn fetch_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
     let remote = arguments.text("remote").unwrap_or(SOCAT);
     let given = arguments.text("local").unwrap_or_default();
     let local = run.directory.join(run.variables.expand_home(given));
-    if !run.options.dry_run {
+    let dry_run = run.options.dry_run;
+    if dry_run {
+        run.result_line(&format!("would download: {given} <- {remote}"));
+    } else {
         machine(run).download(remote, &local).await?;
+        run.result_line(&format!("download: {given} <- {remote}"));
     }
-    run.result_line(&format!("download: {given} <- {remote}"));
     let rows = vec![json!({"host": run.host_text(), "local": given, "remote": remote})];
-    Ok(Report { rows: Some(rows), ..Report::done("docker.fetch_socat") })
+    Ok(Report { rows: Some(rows), would_change: dry_run, ..Report::done("docker.fetch_socat") })
 }

@@ -17,6 +17,7 @@ use serde_json::json;
 use super::engine_failure;
 use crate::archive::{self, Compression, Stored};
 use crate::cli::Arguments;
+use crate::cli::options::BackendKind;
 use crate::console::transfer::{Transfer, watched};
 use crate::endpoint::{Address, DEFAULT_SOCKET, Endpoint};
 use crate::failure::{Failure, Kind, Result};
@@ -141,6 +142,15 @@ async fn auth(run: &Run, registry: Option<&str>) -> Result<Option<Auth>> {
     })
 }
 
+/// As [`auth`], where there must be one.
+async fn found_auth(run: &Run, registry: Option<&str>) -> Result<Auth> {
+    let shown = registry.unwrap_or("Docker Hub");
+    auth(run, registry).await?.ok_or_else(|| {
+        Failure::configuration(format!("no user is given for the registry {shown}"))
+            .hint("give `--username`, set `docker_registry_user`, or name the registry in the client's `auth_configs`")
+    })
+}
+
 /// The engine alone decides how a registry is spoken to (D-11).
 fn warn_insecure(run: &Run) {
     if let Some(value) = run.variables.get("docker_registry_insecure")
@@ -159,19 +169,28 @@ async fn login(run: &Run, arguments: &Arguments) -> Result<Report> {
     let shown = registry.as_deref().unwrap_or("Docker Hub");
     let username =
         arguments.text("username").map(str::to_owned).or_else(|| variable(run, "docker_registry_user"));
+    if run.options.dry_run {
+        if username.is_none() {
+            found_auth(run, registry.as_deref()).await?;
+        }
+        run.result_line(&format!("would log in at {shown}"));
+        let rows = vec![json!({"host": run.host_text(), "registry": registry, "ok": null})];
+        // An engine checks a login and forgets it; the `docker` program keeps it on its host.
+        let would_change = run.settings.backend == BackendKind::Cli;
+        return Ok(Report { rows: Some(rows), would_change, ..Report::done("docker.login") });
+    }
     let auth = match username {
         Some(username) => {
             let password = match variable(run, "docker_registry_password") {
                 Some(password) => password,
-                None => crate::prompt::secret(run, &format!("Password of {username} at {shown}: "))?.reveal().to_owned(),
+                None => crate::prompt::secret(run, &format!("Password of {username} at {shown}: "))?
+                    .reveal()
+                    .to_owned(),
             };
             let email = variable(run, "docker_registry_mail");
             Auth { username: Late::Known(username), password: Late::Known(password), email }
         }
-        None => auth(run, registry.as_deref()).await?.ok_or_else(|| {
-            Failure::configuration(format!("no user is given for the registry {shown}"))
-                .hint("give `--username`, set `docker_registry_user`, or name the registry in the client's `auth_configs`")
-        })?,
+        None => found_auth(run, registry.as_deref()).await?,
     };
     warn_insecure(run);
     let backend = run.backend().await?;
@@ -232,7 +251,7 @@ async fn save_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     let rows = vec![json!({"host": run.host_text(), "image": image, "file": name})];
     if run.options.dry_run {
         run.result_line(&format!("would save {image} to {name}"));
-        return Ok(Report { rows: Some(rows), ..Report::done("docker.save_image") });
+        return Ok(Report { rows: Some(rows), would_change: true, ..Report::done("docker.save_image") });
     }
     archive::take_small_pages();
     let backend = run.backend().await?;

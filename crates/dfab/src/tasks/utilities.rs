@@ -210,10 +210,10 @@ fn copies(arguments: &Arguments) -> Result<Copies> {
     })
 }
 
-/// Ends a task that a dry run only describes.
-fn described(run: &Run, task: &str, what: &str, changes: bool) -> Report {
+/// Ends a task that a dry run only describes. Each changes something: the host, or a file on this machine.
+fn described(run: &Run, task: &str, what: &str) -> Report {
     run.result_line(&format!("would {what}"));
-    Report { would_change: changes, ..Report::done(task) }
+    Report { would_change: true, ..Report::done(task) }
 }
 
 fn done(run: &Run, task: &str, line: &str, row: serde_json::Value) -> Report {
@@ -242,7 +242,7 @@ async fn copy_resource(run: &Run, arguments: &Arguments) -> Result<Report> {
     let (container, resource) = (text(arguments, "container"), text(arguments, "resource"));
     let given = text(arguments, "local_filename");
     if run.options.dry_run {
-        return Ok(described(run, task, &format!("copy {container}:{resource} to {given}"), false));
+        return Ok(described(run, task, &format!("copy {container}:{resource} to {given}")));
     }
     let target = Target::new(run, given, &format!("container_{container}.tar.gz"))?;
     let contents_only = arguments.boolean("contents_only").unwrap_or(true);
@@ -261,7 +261,7 @@ async fn copy_resources(run: &Run, arguments: &Arguments) -> Result<Report> {
     let copies = copies(arguments)?;
     let resources = copies.resources.join(", ");
     if run.options.dry_run {
-        return Ok(described(run, task, &format!("copy {resources} of {container} to {folder}"), true));
+        return Ok(described(run, task, &format!("copy {resources} of {container} to {folder}")));
     }
     let docker = docker(run).await?;
     let copying = docker.copy_resources(container, &copies, folder);
@@ -277,7 +277,7 @@ async fn isolate_and_get(run: &Run, arguments: &Arguments) -> Result<Report> {
     let copies = copies(arguments)?;
     let resources = copies.resources.join(", ");
     if run.options.dry_run {
-        return Ok(described(run, task, &format!("copy {resources} of {container} to {given}"), false));
+        return Ok(described(run, task, &format!("copy {resources} of {container} to {given}")));
     }
     let target = Target::new(run, given, &format!("container_{container}.tar.gz"))?;
     let docker = docker(run).await?;
@@ -297,7 +297,7 @@ async fn isolate_to_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     let copies = copies(arguments)?;
     let resources = copies.resources.join(", ");
     if run.options.dry_run {
-        return Ok(described(run, task, &format!("make {image} of {resources} of {container}"), true));
+        return Ok(described(run, task, &format!("make {image} of {resources} of {container}")));
     }
     let docker = docker(run).await?;
     let making = docker.isolate_to_image(container, &copies, image);
@@ -311,7 +311,7 @@ async fn save_image(run: &Run, arguments: &Arguments) -> Result<Report> {
     let task = "cli.save_image";
     let (image, given) = (text(arguments, "image"), text(arguments, "local_filename"));
     if run.options.dry_run {
-        return Ok(described(run, task, &format!("save {image} to {given}"), false));
+        return Ok(described(run, task, &format!("save {image} to {given}")));
     }
     let target = Target::new(run, given, &format!("image_{}.tar.gz", plain_name(image)))?;
     let docker = docker(run).await?;
@@ -332,7 +332,7 @@ async fn flatten_image(run: &Run, arguments: &Arguments) -> Result<Report> {
         Failure::usage(format!("`{given}` is no command line (argument `no_op_cmd`)")).because(&error)
     })?;
     if run.options.dry_run {
-        return Ok(described(run, task, &format!("flatten {image} to {destination}"), true));
+        return Ok(described(run, task, &format!("flatten {image} to {destination}")));
     }
     let docker = docker(run).await?;
     let flattening = docker.flatten_image(image, destination, &no_op);
