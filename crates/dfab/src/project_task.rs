@@ -79,24 +79,18 @@ async fn perform(run: &Run, step: &Step, stack: &[String], outputs: &mut Vec<Val
         }
         StepKind::Local(line) => {
             let line = text(line, true)?;
-            run.console.progress_line(Some("localhost"), &format!("local: {line}"));
-            if !run.options.dry_run {
-                let machine = Machine::new(None, &run.engines.sessions);
-                let stdout = machine.succeed(&in_project(run, &line), b"").await?;
-                let stdout = String::from_utf8_lossy(&stdout);
-                for line in stdout.lines() {
-                    run.console.line(Some("localhost"), &format!("out: {line}"));
-                }
-                outputs.push(json!({"local": line, "stdout": stdout.trim_end()}));
-            }
+            outputs.push(remote::run_here(run, &line, &in_project(run, &line)).await?);
         }
         StepKind::Put(from, to) => {
             must_have_host(&hosts, &step.kind)?;
             let (from, to) = (text(from, false)?, text(to, false)?);
             let local = run.project.root.join(run.variables.expand_home(&from));
             let put = async |host: &Host| {
-                run.console.progress_line(Some(&host.text), &format!("put: {from} -> {to}"));
-                if !run.options.dry_run {
+                let what = format!("put: {from} -> {to}");
+                if run.options.dry_run {
+                    run.console.line(Some(&host.text), &format!("would {what}"));
+                } else {
+                    run.console.progress_line(Some(&host.text), &what);
                     Machine::new(Some(host), &run.engines.sessions).upload(&local, &to).await?;
                 }
                 Ok(json!({"host": host.text, "put": from, "to": to}))
@@ -115,8 +109,11 @@ async fn perform(run: &Run, step: &Step, stack: &[String], outputs: &mut Vec<Val
             let get = async |host: &Host| {
                 let to = to.replace("%(host)s", &host.text.replace(':', "-"));
                 let local = run.project.root.join(run.variables.expand_home(&to));
-                run.console.progress_line(Some(&host.text), &format!("download: {to} <- {from}"));
-                if !run.options.dry_run {
+                let what = format!("download: {to} <- {from}");
+                if run.options.dry_run {
+                    run.console.line(Some(&host.text), &format!("would {what}"));
+                } else {
+                    run.console.progress_line(Some(&host.text), &what);
                     Machine::new(Some(host), &run.engines.sessions).download(&from, &local).await?;
                 }
                 Ok(json!({"host": host.text, "get": from, "to": to}))

@@ -1,9 +1,10 @@
-//! Commands on hosts as people see them: `[host] run: …`, `[host] out: …` (clients-tasks §11.6, §11.9).
+//! Commands as people see them: `[host] run: …`, `[host] out: …` (clients-tasks §11.6, §11.9).
 
 use dfab_tunnel::{Command, Exit, Sudo};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Kind, Result};
+use crate::machine::{Finished, Machine};
 use crate::project::Host;
 use crate::run::Run;
 
@@ -34,29 +35,53 @@ pub async fn run_line(run: &Run, host: &Host, line: &str, sudo: bool) -> Result<
     if let Some(limit) = run.settings.ssh.command_timeout {
         command = command.timeout(limit);
     }
-    let finished = session.output(&command).await.map_err(failed)?;
-    let (stdout, stderr) =
-        (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
-    for (name, text) in [("out", &stdout), ("err", &stderr)] {
-        for text in text.lines() {
-            run.console.line(place, &format!("{name}: {text}"));
-        }
-    }
-    let exit_code = match &finished.exit {
-        Exit::Status(status) => Some(*status),
-        _ => None,
+    let output = session.output(&command).await.map_err(failed)?;
+    let exit = match output.exit {
+        Exit::Status(status) => Ok(status),
+        other => Err(other.to_string()),
     };
-    if !finished.exit.is_success() {
-        let message = format!("`{line}` {} on `{host}`", finished.exit);
-        if run.options.warn_only {
-            run.console.warn(place, &message);
-        } else {
-            return Err(Failure::new(Kind::Task, message).hint("`-w` makes failing commands warnings"));
-        }
+    let finished = Finished { exit, stdout: output.stdout, stderr: output.stderr };
+    ended(run, &host.text, line, &finished, json!({"host": host.text, verb: line}))
+}
+
+/// Runs a line of the project on this machine, as [`run_line`] does on a host. `whole` is the line with what the user
+/// has not written.
+///
+/// # Errors
+///
+/// As [`run_line`].
+pub async fn run_here(run: &Run, line: &str, whole: &str) -> Result<Value> {
+    const HERE: &str = "localhost";
+    if run.options.dry_run {
+        run.console.line(Some(HERE), &format!("would run: {line}"));
+        return Ok(json!({"local": line, "exit_code": null}));
     }
-    Ok(json!({
-        "host": host.text, verb: line, "exit_code": exit_code, "stdout": stdout.trim_end(), "stderr": stderr.trim_end(),
-    }))
+    run.console.progress_line(Some(HERE), &format!("local: {line}"));
+    let finished = Machine::new(None, &run.engines.sessions).run(whole, b"").await?;
+    ended(run, HERE, line, &finished, json!({"local": line}))
+}
+
+/// Shows what a command has printed, and judges how it ended. `output` is what the document says of it besides.
+fn ended(run: &Run, place: &str, line: &str, finished: &Finished, mut output: Value) -> Result<Value> {
+    output["exit_code"] = json!(finished.exit.as_ref().ok());
+    for (key, name, bytes) in [("stdout", "out", &finished.stdout), ("stderr", "err", &finished.stderr)] {
+        let text = String::from_utf8_lossy(bytes);
+        for text in text.lines() {
+            run.console.line(Some(place), &format!("{name}: {text}"));
+        }
+        output[key] = json!(text.trim_end());
+    }
+    let how = match &finished.exit {
+        Ok(0) => return Ok(output),
+        Ok(status) => format!("ended with status {status}"),
+        Err(how) => how.clone(),
+    };
+    let message = format!("`{line}` {how} on `{place}`");
+    if run.options.warn_only {
+        run.console.warn(Some(place), &message);
+        return Ok(output);
+    }
+    Err(Failure::new(Kind::Task, message).hint("`-w` makes failing commands warnings"))
 }
 
 /// Returns the hosts of a call, which must be named for a command.

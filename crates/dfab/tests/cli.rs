@@ -229,6 +229,32 @@ tasks:
     assert!(!project.0.path().join("never").exists());
 }
 
+/// What it has printed says why it failed (clients-tasks §11.6), and `-w` is for all commands (§11.7).
+#[test]
+fn a_local_step_that_fails_shows_all_it_has_printed() {
+    let tasks = "tasks: {both: [{local: 'echo one; echo two >&2; exit 3'}, {local: touch after}], \
+                 killed: [{local: 'kill -9 $$'}]}\n";
+    let project = Project::empty().with("dfab.yaml", tasks);
+    let lines = "--- stdout\n[localhost] out: one\n[localhost] err: two\n--- stderr\n";
+    let shown = project.run("both -q");
+    assert!(shown.contains(&format!("exit 1\n{lines}error: task `both` failed at")), "{shown}");
+    assert!(
+        shown.contains("caused by: `echo one; echo two >&2; exit 3` ended with status 3 on `localhost`"),
+        "{shown}"
+    );
+    assert!(!project.0.path().join("after").exists());
+    let shown = project.run("both -q -w");
+    assert!(shown.contains(&format!("exit 0\n{lines}[localhost] warning: `echo one;")), "{shown}");
+    assert!(project.0.path().join("after").exists());
+    let (document, _) = project.json("both -w --output json");
+    let expected = serde_json::json!({
+        "local": "echo one; echo two >&2; exit 3", "exit_code": 3, "stdout": "one", "stderr": "two",
+    });
+    assert_eq!(document["outputs"][0], expected, "{document:#}");
+    let shown = project.run("killed");
+    assert!(shown.contains("`kill -9 $$` was ended by signal 9 on `localhost`"), "{shown}");
+}
+
 #[test]
 fn colours_are_asked_for_or_absent() {
     let project = Project::new();

@@ -1,5 +1,6 @@
 //! The shell of this machine.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use async_trait::async_trait;
@@ -58,7 +59,11 @@ impl Shell for LocalShell {
             stderr: Box::new(child.stderr.take().ok_or_else(missing)?),
             exit: Box::pin(async move {
                 let status = child.wait().await?;
-                Ok(status.code().map_or_else(|| Exit::Other(status.to_string()), Exit::Status))
+                Ok(match (status.code(), status.signal()) {
+                    (Some(code), _) => Exit::Status(code),
+                    (None, Some(signal)) => Exit::Other(format!("was ended by signal {signal}")),
+                    (None, None) => Exit::Other("ended without a status".to_owned()),
+                })
             }),
         })
     }
