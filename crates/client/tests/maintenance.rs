@@ -10,6 +10,8 @@ mod server;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dfab_client::apply::CancellationToken;
+use dfab_client::error::Cause;
 use dfab_client::maintenance::{
     CleanupContainers, CleanupImages, Everything, cleanup_containers, cleanup_images, remove_all_containers,
 };
@@ -49,7 +51,7 @@ async fn a_container_that_cannot_be_removed_is_skipped_or_ends_the_work() {
         let skipped = Mutex::new(Vec::new());
         let tell = |error: &Error| skipped.lock().unwrap().push(format!("{error}: {}", error.cause));
         let options = CleanupContainers { raise_on_error, ..CleanupContainers::default() };
-        let done = cleanup_containers(&engine, &options, &tell).await;
+        let done = cleanup_containers(&engine, &options, &CancellationToken::new(), &tell).await;
         assert_eq!(done.is_err(), raise_on_error);
         let removed = done.unwrap_or_else(|partial| {
             assert_eq!(partial.to_string(), "failed to remove container `held` on `test`");
@@ -84,7 +86,7 @@ async fn an_image_that_went_with_its_child_counts_as_removed() {
         let server = Server::new("1.41", dangling);
         let engine = backend(&server, ApiOptions::default());
         let options = CleanupImages { raise_on_error, force: true, ..CleanupImages::default() };
-        let done = cleanup_images(&engine, &options, &|_| {}).await;
+        let done = cleanup_images(&engine, &options, &CancellationToken::new(), &|_| {}).await;
         assert_eq!(done.is_err(), raise_on_error);
         assert_eq!(done.unwrap_or_else(|partial| partial.done), expected);
         assert!(changes(&server)[0].starts_with("DELETE /images/child?force=true"), "{:?}", changes(&server));
@@ -122,7 +124,7 @@ async fn everything_is_stopped_as_far_as_it_can_be_and_then_removed() {
     let server = Server::new("1.41", everything);
     let engine = backend(&server, ApiOptions { timeout: Duration::from_secs(4), ..ApiOptions::default() });
     let options = Everything { stop_timeout: Duration::from_secs(1), raise_on_error: false, list_only: true };
-    let listed = remove_all_containers(&engine, &options, &|_| {}).await.unwrap();
+    let listed = remove_all_containers(&engine, &options, &CancellationToken::new(), &|_| {}).await.unwrap();
     assert_eq!(listed.stopped, ["up", "fresh", "held", "again", "odd", "deaf"]);
     assert_eq!(listed.removed, ALL);
     assert_eq!(changes(&server), [""; 0], "a list changes nothing");
@@ -130,7 +132,7 @@ async fn everything_is_stopped_as_far_as_it_can_be_and_then_removed() {
     let warnings = Mutex::new(Vec::new());
     let warn = |text: String| warnings.lock().unwrap().push(text);
     let options = Everything { list_only: false, ..options };
-    let done = remove_all_containers(&engine, &options, &warn).await.unwrap();
+    let done = remove_all_containers(&engine, &options, &CancellationToken::new(), &warn).await.unwrap();
     // One that had to be killed was not stopped.
     assert_eq!(done.stopped, ["up", "fresh", "held", "again"]);
     assert_eq!(done.removed, ALL);
@@ -155,8 +157,35 @@ async fn everything_is_stopped_as_far_as_it_can_be_and_then_removed() {
     assert!(position("/deaf/wait") < position("DELETE /containers/up"));
 
     let options = Everything { raise_on_error: true, ..options };
-    let partial = remove_all_containers(&engine, &options, &|_| {}).await.unwrap_err();
+    let partial =
+        remove_all_containers(&engine, &options, &CancellationToken::new(), &|_| {}).await.unwrap_err();
     assert_eq!(partial.to_string(), "failed to stop container `odd` on `test`");
     assert_eq!(partial.done.stopped, ["up", "fresh", "held", "again"]);
     assert_eq!(partial.done.removed, [""; 0]);
+}
+
+/// Ctrl-C: what is under way finishes, nothing else begins.
+#[tokio::test]
+async fn nothing_else_is_removed_once_the_work_is_cancelled() {
+    let cancel = CancellationToken::new();
+    // The first that is skipped cancels the rest.
+    let server = Server::new("1.41", ended);
+    let engine = backend(&server, ApiOptions::default());
+    let tell = |_: &Error| cancel.cancel();
+    let partial =
+        cleanup_containers(&engine, &CleanupContainers::default(), &cancel, &tell).await.unwrap_err();
+    assert_eq!(partial.to_string(), "failed to remove 1 of 4 containers on `test`");
+    assert!(matches!(partial.error.cause, Cause::Cancelled));
+    let names: Vec<&str> = partial.done.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["first", "gone"]);
+
+    let server = Server::new("1.41", dangling);
+    let engine = backend(&server, ApiOptions::default());
+    let partial = cleanup_images(&engine, &CleanupImages::default(), &cancel, &|_| {}).await.unwrap_err();
+    assert!(partial.done.is_empty() && changes(&server).is_empty(), "{partial:?}");
+
+    let server = Server::new("1.41", everything);
+    let engine = backend(&server, ApiOptions::default());
+    let partial = remove_all_containers(&engine, &Everything::default(), &cancel, &|_| {}).await.unwrap_err();
+    assert!(partial.done.removed.is_empty() && changes(&server).is_empty(), "{partial:?}");
 }

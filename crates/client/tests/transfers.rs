@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use dfab_client::Backend;
+use dfab_client::apply::CancellationToken;
 use dfab_client::maintenance::{CleanupContainers, CleanupImages, cleanup_containers, cleanup_images};
 use dfab_client::streams::{EventOptions, Moment};
 use dfab_client::transfer::{BuildOptions, Progress, Reader};
@@ -141,7 +142,8 @@ async fn files_are_copied_and_containers_exported_and_imported() {
         // An engine's list lags behind its own wait.
         let deadline = Instant::now() + Duration::from_secs(30);
         let listed = loop {
-            let listed = cleanup_containers(engine.as_ref(), &list, &|_| {}).await.unwrap();
+            let listed =
+                cleanup_containers(engine.as_ref(), &list, &CancellationToken::new(), &|_| {}).await.unwrap();
             if listed.iter().any(|(_, found)| found == name) {
                 break listed;
             }
@@ -150,11 +152,17 @@ async fn files_are_copied_and_containers_exported_and_imported() {
         };
         let images = CleanupImages { list_only: true, ..CleanupImages::default() };
         let kept = engine.image_id(&image("busybox")).await.unwrap().unwrap();
-        assert!(!cleanup_images(engine.as_ref(), &images, &|_| {}).await.unwrap().contains(&kept));
+        assert!(
+            !cleanup_images(engine.as_ref(), &images, &CancellationToken::new(), &|_| {})
+                .await
+                .unwrap()
+                .contains(&kept)
+        );
         let exclude: BTreeSet<String> =
             listed.into_iter().map(|(_, found)| found).filter(|found| found != name).collect();
         let remove = CleanupContainers { exclude, ..CleanupContainers::default() };
-        let removed = cleanup_containers(engine.as_ref(), &remove, &|_| {}).await.unwrap();
+        let removed =
+            cleanup_containers(engine.as_ref(), &remove, &CancellationToken::new(), &|_| {}).await.unwrap();
         assert_eq!(removed.len(), 1);
         assert!(engine.inspect_container(name).await.unwrap().is_none());
     }

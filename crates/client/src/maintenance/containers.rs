@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Partial, remove_each};
+use super::{Partial, Removal, cancelled, remove_each};
+use crate::apply::CancellationToken;
 use crate::backend::{Backend, Result};
 use crate::engine_json::primary_name;
 use crate::error::{Cause, Error};
@@ -46,15 +47,17 @@ fn id_and_name(element: &Value) -> Option<(String, String)> {
     Some((id.to_owned(), primary_name(element).unwrap_or(id).to_owned()))
 }
 
-/// Removes containers that have ended, and returns (ID, name) of what was removed, or would be.
+/// Removes containers that have ended, and returns (ID, name) of what was removed, or would be. Once `cancel` is
+/// cancelled no other is removed.
 ///
 /// # Errors
 ///
-/// [`Partial`] when the list cannot be read, the host is lost, or, where asked for, at the first
-/// container that cannot be removed. Other failures are told to `skipped`.
+/// [`Partial`] when the list cannot be read, the host is lost, the work is cancelled, or, where asked for, at the
+/// first container that cannot be removed. Other failures are told to `skipped`.
 pub async fn cleanup_containers(
     backend: &dyn Backend,
     options: &CleanupContainers,
+    cancel: &CancellationToken,
     skipped: &(dyn Fn(&Error) + Send + Sync),
 ) -> Result<Vec<(String, String)>, Partial<Vec<(String, String)>>> {
     let answer = backend.information(Information::Containers { all: true }).await;
@@ -64,10 +67,8 @@ pub async fn cleanup_containers(
         return Ok(chosen);
     }
     // By ID: a name may be another container's by now.
-    remove_each(&chosen, options.raise_on_error, skipped, async |(id, _)| {
-        backend.remove_container(id, false, false).await
-    })
-    .await
+    let removal = Removal { backend, what: "containers", raise: options.raise_on_error, cancel, skipped };
+    remove_each(&chosen, &removal, async |(id, _)| backend.remove_container(id, false, false).await).await
 }
 
 /// How `remove_all_containers` works.
@@ -96,7 +97,7 @@ pub struct RemovedAll {
     pub removed: Vec<String>,
 }
 
-/// Stops and removes every container of an engine.
+/// Stops and removes every container of an engine. Once `cancel` is cancelled no other is stopped or removed.
 ///
 /// Paused containers are continued first, because an engine does not stop them. `warn` gets one line
 /// for each container that had to be killed, and each failure that is skipped.
@@ -107,6 +108,7 @@ pub struct RemovedAll {
 pub async fn remove_all_containers(
     backend: &dyn Backend,
     options: &Everything,
+    cancel: &CancellationToken,
     warn: &(dyn Fn(String) + Send + Sync),
 ) -> Result<RemovedAll, Partial<RemovedAll>> {
     let mut done = RemovedAll::default();
@@ -123,6 +125,10 @@ pub async fn remove_all_containers(
     }
     for element in running {
         let Some(id) = id(&element) else { continue };
+        if cancel.is_cancelled() {
+            let error = cancelled(backend, "stop the other containers");
+            return Err(Partial { done, error });
+        }
         match stop(backend, element, &id, options, warn).await {
             Ok(true) => done.stopped.push(id),
             Ok(false) => {}
@@ -134,9 +140,9 @@ pub async fn remove_all_containers(
         }
     }
     let skipped = |error: &Error| warn(format!("{error}: {}", error.cause));
-    let removed = remove_each(&all, options.raise_on_error, &skipped, async |id| {
-        backend.remove_container(id, false, false).await
-    });
+    let removal =
+        Removal { backend, what: "containers", raise: options.raise_on_error, cancel, skipped: &skipped };
+    let removed = remove_each(&all, &removal, async |id| backend.remove_container(id, false, false).await);
     match removed.await {
         Ok(removed) => Ok(RemovedAll { removed, ..done }),
         Err(Partial { done: removed, error }) => Err(Partial { done: RemovedAll { removed, ..done }, error }),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Partial, remove_each};
+use super::{Partial, Removal, remove_each};
+use crate::apply::CancellationToken;
 use crate::backend::{Backend, Result};
 use crate::error::Error;
 use crate::information::Information;
@@ -79,15 +80,17 @@ fn is_named(element: &Value, options: &CleanupImages) -> bool {
     })
 }
 
-/// Removes images that nothing needs, and returns the IDs of what was removed, or would be.
+/// Removes images that nothing needs, and returns the IDs of what was removed, or would be. Once `cancel` is cancelled
+/// no other is removed.
 ///
 /// # Errors
 ///
-/// [`Partial`] when the lists cannot be read, the host is lost, or, where asked for, at the first
-/// image that cannot be removed. Other failures are told to `skipped`.
+/// [`Partial`] when the lists cannot be read, the host is lost, the work is cancelled, or, where asked for, at the
+/// first image that cannot be removed. Other failures are told to `skipped`.
 pub async fn cleanup_images(
     backend: &dyn Backend,
     options: &CleanupImages,
+    cancel: &CancellationToken,
     skipped: &(dyn Fn(&Error) + Send + Sync),
 ) -> Result<Vec<String>, Partial<Vec<String>>> {
     let nothing = |error| Partial { done: Vec::new(), error };
@@ -99,10 +102,8 @@ pub async fn cleanup_images(
         return Ok(chosen);
     }
     // Removing a child takes parents without a name along; their own removal then finds nothing.
-    remove_each(&chosen, options.raise_on_error, skipped, async |id| {
-        backend.remove_image(id, options.force).await
-    })
-    .await
+    let removal = Removal { backend, what: "images", raise: options.raise_on_error, cancel, skipped };
+    remove_each(&chosen, &removal, async |id| backend.remove_image(id, options.force).await).await
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ pub use self::containers::{
     remove_all_containers,
 };
 pub use self::images::{CleanupImages, cleanup_images, removable_images};
-use crate::backend::Result;
-use crate::error::Error;
+use crate::apply::CancellationToken;
+use crate::backend::{Backend, Result};
+use crate::error::{Cause, Error};
 
 /// Work that stopped half-way: what was done until then, and why it stopped.
 #[derive(Debug)]
@@ -36,16 +37,33 @@ impl<T: fmt::Debug> std::error::Error for Partial<T> {
     }
 }
 
-/// Removes one thing after the other. What is gone already counts as removed; other failures are told
-/// to `skipped`, or end the work where `raise` is set.
+/// How the removal of one thing after the other goes on.
+struct Removal<'a> {
+    backend: &'a dyn Backend,
+    /// What the things are, in the plural.
+    what: &'static str,
+    /// End at the first failure.
+    raise: bool,
+    cancel: &'a CancellationToken,
+    /// Is told failures that do not end the work.
+    skipped: &'a (dyn Fn(&Error) + Send + Sync),
+}
+
+/// Removes one thing after the other, until the work is cancelled. What is gone already counts as removed; other
+/// failures are told, or end the work.
 async fn remove_each<T: Clone>(
     things: &[T],
-    raise: bool,
-    skipped: &(dyn Fn(&Error) + Send + Sync),
+    removal: &Removal<'_>,
     remove: impl AsyncFn(&T) -> Result<()>,
 ) -> Result<Vec<T>, Partial<Vec<T>>> {
+    let Removal { backend, what, raise, cancel, skipped } = *removal;
     let mut done = Vec::with_capacity(things.len());
-    for thing in things {
+    for (number, thing) in things.iter().enumerate() {
+        if cancel.is_cancelled() {
+            let error =
+                cancelled(backend, &format!("remove {} of {} {what}", things.len() - number, things.len()));
+            return Err(Partial { done, error });
+        }
         match remove(thing).await {
             Err(error) if !error.is_not_found() => {
                 // Nothing else can succeed on a host that is gone.
@@ -58,4 +76,9 @@ async fn remove_each<T: Clone>(
         }
     }
     Ok(done)
+}
+
+/// The error of work that was cancelled before this.
+fn cancelled(backend: &dyn Backend, operation: &str) -> Error {
+    Error { operation: operation.to_owned(), host: backend.host().to_owned(), cause: Cause::Cancelled }
 }

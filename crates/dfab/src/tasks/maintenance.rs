@@ -14,7 +14,7 @@ use serde_json::json;
 use super::engine_failure;
 use crate::cli::Arguments;
 use crate::console::table::Table;
-use crate::failure::{Failure, Result, chain};
+use crate::failure::{Failure, Kind, Result, chain};
 use crate::registry::{Parameter, ParameterKind, Scope, Task};
 use crate::report::Report;
 use crate::run::Run;
@@ -121,10 +121,6 @@ pub const TASKS: &[Task] = &[
     },
 ];
 
-fn partial<T>(partial: &Partial<T>) -> Failure {
-    engine_failure(&partial.error)
-}
-
 fn raise(run: &Run, arguments: &Arguments, default: bool) -> bool {
     let variable = run.variables.get("docker_default_raise_on_error");
     raised(arguments.boolean("raise_on_error"), variable, default)
@@ -149,17 +145,12 @@ async fn clean_containers(run: &Run, arguments: &Arguments) -> Result<Report> {
     };
     run.console.progress_line(run.host_text(), "docker: Generating list of stopped containers.");
     let skipped = |error: &dfab_client::Error| run.console.warn(run.host_text(), &chain(error).join(": "));
-    let found =
-        cleanup_containers(backend.as_ref(), &options, &skipped).await.map_err(|error| partial(&error))?;
-    let names = found.iter().map(|(id, name)| (id.clone(), format!("{id}  {name}")));
-    removed(
-        run,
-        "docker.cleanup_containers",
-        "container",
-        options.list_only,
-        "Existing containers:",
-        names.collect(),
-    )
+    let done = cleanup_containers(backend.as_ref(), &options, &run.interrupt.finish, &skipped).await;
+    let (found, error) = halves(done);
+    let names = found.into_iter().map(|(id, name)| (id.clone(), format!("{id}  {name}")));
+    let task = "docker.cleanup_containers";
+    let title = "Existing containers:";
+    Ok(removed(run, task, "container", options.list_only, title, names.collect(), error))
 }
 
 async fn clean_images(run: &Run, arguments: &Arguments) -> Result<Report> {
@@ -174,10 +165,11 @@ async fn clean_images(run: &Run, arguments: &Arguments) -> Result<Report> {
         list_only: arguments.flag("list_only") || run.options.dry_run,
     };
     let skipped = |error: &dfab_client::Error| run.console.warn(run.host_text(), &chain(error).join(": "));
-    let found =
-        cleanup_images(backend.as_ref(), &options, &skipped).await.map_err(|error| partial(&error))?;
+    let done = cleanup_images(backend.as_ref(), &options, &run.interrupt.finish, &skipped).await;
+    let (found, error) = halves(done);
     let names = found.into_iter().map(|id| (id.clone(), id));
-    removed(run, "docker.cleanup_images", "image", options.list_only, "Unused images:", names.collect())
+    let task = "docker.cleanup_images";
+    Ok(removed(run, task, "image", options.list_only, "Unused images:", names.collect(), error))
 }
 
 fn keep_tags(run: &Run) -> Result<Vec<String>> {
@@ -211,20 +203,26 @@ async fn remove_all(run: &Run, arguments: &Arguments) -> Result<Report> {
         crate::prompt::confirm(run, &format!("Stop and remove every container on {}?", backend.host()))?;
     }
     let warn = |line: String| run.console.warn(run.host_text(), &line);
-    let done =
-        remove_all_containers(backend.as_ref(), &options, &warn).await.map_err(|error| partial(&error))?;
+    let done = remove_all_containers(backend.as_ref(), &options, &run.interrupt.finish, &warn).await;
+    let (done, error) = halves(done);
+    if error.is_some() && !done.stopped.is_empty() && done.removed.is_empty() {
+        run.result_line(&format!("Stopped {} container(s).", done.stopped.len()));
+    }
     let names = done.removed.into_iter().map(|id| (id.clone(), id));
-    removed(
-        run,
-        "docker.remove_all_containers",
-        "container",
-        options.list_only,
-        "Existing containers:",
-        names.collect(),
-    )
+    let task = "docker.remove_all_containers";
+    let title = "Existing containers:";
+    Ok(removed(run, task, "container", options.list_only, title, names.collect(), error))
 }
 
-/// Prints what was removed, or would be.
+/// Takes what was done, and why it stopped half-way where it did.
+fn halves<T>(done: std::result::Result<T, Partial<T>>) -> (T, Option<dfab_client::Error>) {
+    match done {
+        Ok(done) => (done, None),
+        Err(Partial { done, error }) => (done, Some(error)),
+    }
+}
+
+/// Prints what was removed, or would be: also where an error has ended the work half-way.
 fn removed(
     run: &Run,
     task: &str,
@@ -232,8 +230,11 @@ fn removed(
     list_only: bool,
     title: &str,
     found: Vec<(String, String)>,
-) -> Result<Report> {
-    if list_only {
+    error: Option<dfab_client::Error>,
+) -> Report {
+    if found.is_empty() && error.is_some() {
+        // The failure says it all.
+    } else if list_only {
         run.result_line(title);
         for (_, line) in &found {
             run.console.block(line);
@@ -243,7 +244,11 @@ fn removed(
     }
     let rows = found.iter().map(|(id, _)| json!({"host": run.host_text(), "Id": id, "removed": !list_only}));
     let would_change = run.options.dry_run && !found.is_empty();
-    Ok(Report { rows: Some(rows.collect()), would_change, ..Report::done(task) })
+    let report = Report { rows: Some(rows.collect()), would_change, ..Report::done(task) };
+    match error {
+        Some(error) => report.failed(engine_failure(&error)),
+        None => report,
+    }
 }
 
 fn names<'a>(arguments: &'a Arguments, task: &str) -> Result<&'a [String]> {
@@ -260,20 +265,36 @@ async fn restart(run: &Run, arguments: &Arguments) -> Result<Report> {
     let seconds = arguments.integer("timeout").unwrap_or(10);
     let timeout = u64::try_from(seconds)
         .map_err(|_| Failure::usage(format!("`{seconds}` is no number of seconds (argument `timeout`)")))?;
+    let dry_run = run.options.dry_run;
     let mut rows = Vec::new();
+    let mut failure = None;
     for name in names {
-        if run.options.dry_run {
+        if dry_run {
             run.result_line(&format!("would restart container {name}"));
+        } else if run.interrupt.finish.is_cancelled() {
+            let text = format!("interrupted before container `{name}` was restarted");
+            failure = Some(Failure::new(Kind::Interrupted, text));
+            break;
         } else {
             run.console.progress_line(run.host_text(), &format!("docker: Restarting container '{name}'."));
-            let stopped = backend.stop_container(name, Some(Duration::from_secs(timeout))).await;
-            stopped.map_err(|error| engine_failure(&error))?;
-            backend.start_container(name).await.map_err(|error| engine_failure(&error))?;
+            let restarting = async {
+                backend.stop_container(name, Some(Duration::from_secs(timeout))).await?;
+                backend.start_container(name).await
+            };
+            if let Err(error) = restarting.await {
+                // Those before are restarted, and the report says so.
+                failure = Some(engine_failure(&error));
+                break;
+            }
             run.result_line(&format!("restarted container {name}"));
         }
-        rows.push(json!({"host": run.host_text(), "container": name, "restarted": !run.options.dry_run}));
+        rows.push(json!({"host": run.host_text(), "container": name, "restarted": !dry_run}));
     }
-    Ok(Report { rows: Some(rows), would_change: run.options.dry_run, ..Report::done("docker.restart") })
+    let report = Report { rows: Some(rows), would_change: dry_run, ..Report::done("docker.restart") };
+    Ok(match failure {
+        Some(failure) => report.failed(failure),
+        None => report,
+    })
 }
 
 async fn top(run: &Run, arguments: &Arguments) -> Result<Report> {
