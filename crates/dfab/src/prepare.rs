@@ -1,5 +1,6 @@
 //! From the words of a command line to calls whose tasks and arguments are known. Nothing is contacted.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -63,10 +64,11 @@ pub fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
     if let Some(text) = settings_text(options.config.as_deref(), &variables)? {
         variables.read_settings(&text);
     }
-    let project = Project::load(options.file.as_deref(), &directory, &mut variables)?;
+    // Before the project file, which may use them.
     for set in &options.set {
         variables.set(set)?;
     }
+    let project = load(&options, &directory, &mut variables)?;
     if options.list || options.shortlist {
         let format = match (&options.format, options.shortlist) {
             (_, true) => Format::Short,
@@ -138,6 +140,17 @@ pub fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
     );
     run.only_call = matches!(bound.as_slice(), [Bound { work: Work::Task(..), .. }]);
     Ok(Prepared::Calls(Box::new(run), bound))
+}
+
+/// Loads the project, and then reads the values of `--set` that ask for its variables.
+fn load(options: &Options, directory: &Path, variables: &mut Variables) -> Result<Project> {
+    let project = Project::load(options.file.as_deref(), directory, variables);
+    match (project, variables.settle()) {
+        (Ok(project), settled) => settled.map(|()| project),
+        // The file may use what could not be set.
+        (Err(failure), Err(set)) => Err(failure.hint(set.message)),
+        (Err(failure), Ok(())) => Err(failure),
+    }
 }
 
 /// Returns which options and variables of the call have no effect: none is ignored in silence.

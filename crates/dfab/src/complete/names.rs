@@ -46,11 +46,12 @@ impl Names {
         if let Ok(Some(text)) = settings_text(None, &variables) {
             variables.read_settings(&text);
         }
-        let project = Project::load_leniently(position.file.as_deref(), directory, &mut variables);
+        // What is wrong in `--set` is said when the line is run.
         for set in &position.set {
-            // A wrong one is said when the line is run.
             let _ = variables.set(set);
         }
+        let project = Project::load_leniently(position.file.as_deref(), directory, &mut variables);
+        variables.settle_some();
         let mut names = Self {
             tasks: project
                 .tasks

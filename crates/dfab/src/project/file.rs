@@ -114,6 +114,9 @@ impl Project {
             if let Some(entry) = entries.iter().find(|entry| entry.key.text == key) {
                 self.read_key(key, entry, variables, findings);
             }
+            if key == "env" {
+                variables.settle_some();
+            }
         }
         for entry in entries.iter().filter(|entry| !KEYS.contains(&entry.key.text.as_str())) {
             findings.push(unknown_key(entry, &KEYS, "the project file"));
@@ -130,14 +133,7 @@ impl Project {
                 Some(text) => self.description = Some(text.to_owned()),
                 None => findings.push(expected(node, "description", "a text")),
             },
-            "env" => {
-                for entry in mapping(node, "env", "variable names and values", findings) {
-                    match value::value(&entry.value, variables) {
-                        Ok(value) => variables.insert(entry.key.text.as_str(), value),
-                        Err(finding) => findings.push(finding),
-                    }
-                }
-            }
+            "env" => read_env(node, variables, findings),
             "maps" => {
                 for entry in mapping(node, "maps", "map names, each with a file or the map itself", findings)
                 {
@@ -196,6 +192,30 @@ impl Project {
                 findings.push(finding);
                 None
             }
+        }
+    }
+}
+
+/// Reads `env:` from top to bottom. What `--set` fixes is left out.
+fn read_env(node: &Node, variables: &mut Variables, findings: &mut Vec<Finding>) {
+    let mut left: Vec<&Entry> = mapping(node, "env", "variable names and values", findings).iter().collect();
+    left.retain(|entry| !variables.is_fixed(&entry.key.text));
+    loop {
+        let mut wrong = Vec::new();
+        left.retain(|entry| match value::value(&entry.value, variables) {
+            Ok(value) => {
+                variables.insert(&entry.key.text, value);
+                false
+            }
+            Err(finding) => {
+                wrong.push(finding);
+                true
+            }
+        });
+        // An entry may ask for a value of `--set` that asks for another entry.
+        if left.is_empty() || !variables.settle_some() {
+            findings.append(&mut wrong);
+            return;
         }
     }
 }
@@ -279,11 +299,18 @@ mod tests {
     use dfab_map::diagnostic::RenderOptions;
 
     fn load(text: &str) -> Result<(Project, Variables)> {
+        load_with(text, &[])
+    }
+
+    fn load_with(text: &str, set: &[&str]) -> Result<(Project, Variables)> {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("dfab.yaml"), text).unwrap();
         let below = directory.path().join("a/b");
         std::fs::create_dir_all(&below).unwrap();
         let mut variables = Variables::for_tests("/home/u");
+        for set in set {
+            variables.set(set)?;
+        }
         let project = Project::load(None, &below, &mut variables)?;
         assert_eq!(project.root, directory.path());
         Ok((project, variables))
@@ -313,6 +340,36 @@ roles:
         assert_eq!(project.hosts, ["deploy@web1:22"]);
         assert_eq!((project.roles["app"].len(), project.roles["db"].len()), (2, 1));
         assert_eq!(variables.get("key_filename"), Some(&Value::String("/home/u/.ssh/deploy".into())));
+    }
+
+    /// The hosts of `env: {target: prod1}`, `hosts: [!env target]` were prod1, whatever `--set target` said.
+    #[test]
+    fn what_is_set_for_the_run_counts_in_all_of_the_file() {
+        let text = "
+hosts: [!env target]
+roles: {app: [!env target, !env second]}
+env: {target: prod1, second: !env target, place: maps, unused: !env nobody}
+maps: {m: !env file}
+";
+        let hosts = |set: &[&str]| {
+            let (project, _) = load_with(text, set).unwrap();
+            let Source::File(map) = &project.maps["m"] else { panic!("{:?}", project.maps) };
+            let map = map.file_name().unwrap().to_string_lossy().into_owned();
+            format!("{:?} {:?} {map}", project.hosts, project.roles["app"])
+        };
+        for (set, expected) in [
+            (&["file=a", "unused=1"][..], r#"["prod1"] ["prod1", "prod1"] a"#),
+            (&["file=a", "unused=1", "target=new"], r#"["new"] ["new", "new"] a"#),
+            (&["file=a", "unused=1", "second=new"], r#"["prod1"] ["prod1", "new"] a"#),
+            // A value that asks for a variable of the file, and is asked for in it.
+            (&["file=!env place", "unused=!env place"], r#"["prod1"] ["prod1", "prod1"] maps"#),
+            (&["file=a", "unused=1", "target=!env place"], r#"["maps"] ["maps", "maps"] a"#),
+        ] {
+            assert_eq!(hosts(set), expected, "{set:?}");
+        }
+        let wrong = load_with(text, &["file=a"]).unwrap_err().findings.unwrap().0;
+        assert_eq!(wrong.0[0].message, "deployment variable `nobody` is not set");
+        assert!(wrong.0[0].hint.as_deref().unwrap().contains("--set nobody=VALUE"));
     }
 
     #[test]

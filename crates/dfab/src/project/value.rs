@@ -16,8 +16,9 @@ pub fn value(node: &Node, lookup: &dyn Lookup) -> Result<Value, Finding> {
             .map(Value::String)
             .map_err(|why| node.error(FindingKind::Unresolved, why)),
         (Content::Scalar(scalar), Some(Tag::Env)) => lookup.variable(&scalar.text).ok_or_else(|| {
-            let message = format!("deployment variable `{}` is not set before this line", scalar.text);
-            node.error(FindingKind::Unresolved, message)
+            let name = &scalar.text;
+            node.error(FindingKind::Unresolved, format!("deployment variable `{name}` is not set"))
+                .hint(format!("set it under `env:`, before it is used there, or with `--set {name}=VALUE`"))
         }),
         (_, Some(tag)) => {
             let message = format!("`{}` has no meaning here", tag.as_str());

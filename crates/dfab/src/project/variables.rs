@@ -2,33 +2,56 @@
 
 use std::path::{Path, PathBuf};
 
+use dfab_map::diagnostic::Finding;
 use dfab_map::value::{Lookup, Value};
+use dfab_map::yaml::{Content, Node, Tag};
 use indexmap::IndexMap;
 
 use crate::failure::{Failure, Result};
 
 /// The deployment variables of a run, and what else a map may ask of this machine.
+///
+/// A later [`Origin`] wins, in whatever order values come.
 #[derive(Clone, Debug, Default)]
 pub struct Variables {
-    values: IndexMap<String, Value>,
+    values: IndexMap<String, (Origin, Value)>,
+    /// Values of `--set` with `!env` in them. They wait for the variables of the project file.
+    waiting: IndexMap<String, Node>,
     home: Option<String>,
+}
+
+/// Where a variable was set (clients-tasks §1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// In the settings file.
+    Settings,
+    /// Under `env:` in the project file.
+    Project,
+    /// By `--set`.
+    Call,
 }
 
 impl Variables {
     /// Makes an empty set that knows this process' home directory.
     pub fn new() -> Self {
-        Self { values: IndexMap::new(), home: std::env::var("HOME").ok().filter(|home| !home.is_empty()) }
+        let home = std::env::var("HOME").ok().filter(|home| !home.is_empty());
+        Self { home, ..Self::default() }
     }
 
     /// Makes an empty set with this home directory.
     #[cfg(test)]
     pub fn for_tests(home: &str) -> Self {
-        Self { values: IndexMap::new(), home: Some(home.to_owned()) }
+        Self { home: Some(home.to_owned()), ..Self::default() }
     }
 
     /// Returns a variable.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.values.get(name)
+        self.values.get(name).map(|(_, value)| value)
+    }
+
+    /// Returns where a variable was set.
+    pub fn origin(&self, name: &str) -> Option<Origin> {
+        self.values.get(name).map(|(origin, _)| *origin)
     }
 
     /// Returns the names of all variables, in the order in which they were set first.
@@ -36,14 +59,29 @@ impl Variables {
         self.values.keys().map(String::as_str)
     }
 
-    /// Sets a variable, over an earlier value.
-    pub fn insert(&mut self, name: impl Into<String>, value: Value) {
-        self.values.insert(name.into(), value);
+    /// Tells whether `--set` has a value for this name, which then holds whatever the files say.
+    pub fn is_fixed(&self, name: &str) -> bool {
+        self.waiting.contains_key(name) || self.origin(name) == Some(Origin::Call)
+    }
+
+    /// Sets a variable of the project file, unless `--set` has.
+    pub fn insert(&mut self, name: &str, value: Value) {
+        self.put(name, Origin::Project, value);
+    }
+
+    fn put(&mut self, name: &str, origin: Origin, value: Value) {
+        let later = self.origin(name).is_none_or(|known| known <= origin);
+        if later && (origin == Origin::Call || !self.waiting.contains_key(name)) {
+            self.values.insert(name.to_owned(), (origin, value));
+        }
     }
 
     /// Takes `NAME=VALUE` pairs of one `--set`: the value is read as YAML, `NAME` alone is true,
     /// `NAME=` is the empty text. Pairs are separated by commas outside brackets and quotes; `\,` is
     /// a literal comma.
+    ///
+    /// This comes before the project file, which may use the variable. A value with `!env` in it has to wait for the
+    /// variables of that file, until [`Variables::settle`].
     ///
     /// # Errors
     ///
@@ -59,18 +97,60 @@ impl Variables {
                     Failure::usage(format!("`--set {text}` has no name")).hint("write `--set NAME=VALUE`")
                 );
             }
+            self.waiting.shift_remove(name);
             let value = match value {
                 None => Value::Bool(true),
                 Some("") => Value::String(String::new()),
-                Some(value) => self.yaml(value, &format!("--set {name}")).map_err(|error| {
-                    Failure::usage(format!("the value of `--set {name}` is no YAML"))
-                        .because(&error)
-                        .hint("quote texts with special characters: --set 'NAME=\"a: b\"'")
-                })?,
+                Some(value) => {
+                    let node = dfab_map::yaml::parse(value, &format!("--set {name}")).map_err(|error| {
+                        Failure::usage(format!("the value of `--set {name}` is no YAML"))
+                            .because(&error)
+                            .hint("quote texts with special characters: --set 'NAME=\"a: b\"'")
+                    })?;
+                    if asks_for_variables(&node) {
+                        // Nobody must take the value that it replaces for it.
+                        self.values.shift_remove(name);
+                        self.waiting.insert(name.to_owned(), node);
+                        continue;
+                    }
+                    super::value::value(&node, self).map_err(|finding| unresolved(name, &finding))?
+                }
             };
-            self.insert(name, value);
+            self.put(name, Origin::Call, value);
         }
         Ok(())
+    }
+
+    /// Reads the values of `--set` that wait for other variables, as far as those are there, and tells whether there
+    /// were any.
+    pub fn settle_some(&mut self) -> bool {
+        let before = self.waiting.len();
+        // One may ask for another: the last round settles none.
+        loop {
+            let left = self.waiting.len();
+            for (name, node) in std::mem::take(&mut self.waiting) {
+                match super::value::value(&node, self) {
+                    Ok(value) => self.put(&name, Origin::Call, value),
+                    Err(_) => drop(self.waiting.insert(name, node)),
+                }
+            }
+            if self.waiting.len() == left {
+                return left < before;
+            }
+        }
+    }
+
+    /// As [`Variables::settle_some`], after the project file: nothing is left to wait for.
+    ///
+    /// # Errors
+    ///
+    /// A usage failure for a value that asks for a variable that nobody sets.
+    pub fn settle(&mut self) -> Result<()> {
+        self.settle_some();
+        let wrong = |(name, node): (&String, &Node)| {
+            super::value::value(node, self).err().map(|finding| unresolved(name, &finding))
+        };
+        self.waiting.iter().find_map(wrong).map_or(Ok(()), Err)
     }
 
     /// Reads a settings file: `NAME = VALUE` lines, `#` starts a comment line (clients-tasks §11.2,
@@ -83,7 +163,7 @@ impl Variables {
                 Ok(scalar @ (Value::Bool(_) | Value::Number(_) | Value::String(_))) => scalar,
                 _ => Value::String(value.to_owned()),
             };
-            self.insert(name.trim(), value);
+            self.put(name.trim(), Origin::Settings, value);
         }
     }
 
@@ -106,7 +186,7 @@ impl Variables {
 /// Reads the process environment and the users of this machine; nothing is cached, a run asks once.
 impl Lookup for Variables {
     fn variable(&self, name: &str) -> Option<Value> {
-        self.values.get(name).cloned()
+        self.get(name).cloned()
     }
 
     fn environment(&self, name: &str) -> Option<String> {
@@ -118,6 +198,23 @@ impl Lookup for Variables {
             None => self.home.clone(),
             Some(user) => home_in(&std::fs::read_to_string("/etc/passwd").ok()?, user),
         }
+    }
+}
+
+fn asks_for_variables(node: &Node) -> bool {
+    node.tag == Some(Tag::Env)
+        || match &node.content {
+            Content::Scalar(_) => false,
+            Content::List(items) => items.iter().any(asks_for_variables),
+            Content::Mapping(entries) => entries.iter().any(|entry| asks_for_variables(&entry.value)),
+        }
+}
+
+fn unresolved(name: &str, finding: &Finding) -> Failure {
+    let failure = Failure::usage(format!("`--set {name}`: {}", finding.message));
+    match &finding.hint {
+        Some(hint) => failure.hint(hint.clone()),
+        None => failure,
     }
 }
 
@@ -184,10 +281,16 @@ fn pairs(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn values(variables: &Variables) -> String {
+        let values: IndexMap<_, _> =
+            variables.values.iter().map(|(name, (_, value))| (name, value)).collect();
+        format!("{values:?}")
+    }
+
     fn shown(text: &str) -> String {
         let mut variables = Variables::for_tests("/home/u");
         variables.set(text).unwrap();
-        format!("{:?}", variables.values)
+        values(&variables)
     }
 
     #[test]
@@ -215,11 +318,33 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_asks_for_variables_waits_for_the_project_file() {
+        let mut variables = Variables::for_tests("/");
+        variables.read_settings("a = old\nb = old\n");
+        variables.set("a=!env b,list=[!env a, x]").unwrap();
+        // Neither what `--set` replaces nor what the project file replaces is taken for it.
+        assert_eq!(variables.get("a"), None);
+        variables.insert("a", Value::String("project".to_owned()));
+        variables.insert("b", Value::String("new".to_owned()));
+        variables.settle().unwrap();
+        assert_eq!(
+            values(&variables),
+            r#"{"b": String("new"), "a": String("new"), "list": List([String("new"), String("x")])}"#
+        );
+        variables.set("c=!env nothing").unwrap();
+        let failure = variables.settle().unwrap_err();
+        assert_eq!(failure.message, "`--set c`: deployment variable `nothing` is not set");
+        variables.set("c=1").unwrap();
+        variables.settle().unwrap();
+        assert_eq!(variables.get("c").map(|value| format!("{value:?}")).as_deref(), Some("Number(1)"));
+    }
+
+    #[test]
     fn a_settings_file_has_names_and_values() {
         let mut variables = Variables::for_tests("/");
         variables.read_settings("# mine\nuser = deploy\ndocker_timeout=20\n\nkey = a: b\nflag\n");
         assert_eq!(
-            format!("{:?}", variables.values),
+            values(&variables),
             r#"{"user": String("deploy"), "docker_timeout": Number(20), "key": String("a: b"), "flag": String("")}"#
         );
     }
