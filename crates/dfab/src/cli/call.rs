@@ -27,7 +27,7 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// A usage failure when there is no name before the colon, or no keyword before `=`.
+    /// A usage failure when there is no name before the colon, no keyword before `=`, or no host in a list of hosts.
     pub fn read(word: &str) -> Result<Self> {
         let (name, rest) = match word.split_once(':') {
             Some((name, rest)) => (name, Some(rest)),
@@ -46,6 +46,11 @@ impl Call {
                         "an argument of task `{name}` has no name before `=`"
                     ))
                     .hint("write a literal `=` as `\\=`"));
+                }
+                (Some(keyword), value) if LISTS.contains(&keyword.as_str()) && names_none(&value) => {
+                    // The default hosts are not those that were meant here.
+                    return Err(Failure::usage(format!("`{keyword}=` of task `{name}` names none"))
+                        .hint("leave it out where the hosts of `-H`, `-R` or the project file are meant"));
                 }
                 (Some(keyword), value) => call.keyword(&keyword, value),
             }
@@ -66,6 +71,13 @@ impl Call {
         };
         hosts.extend(value.split(';').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned));
     }
+}
+
+/// The reserved keywords that say where a task runs.
+const LISTS: [&str; 4] = ["host", "hosts", "role", "roles"];
+
+fn names_none(list: &str) -> bool {
+    list.split(';').all(|name| name.trim().is_empty())
 }
 
 /// Splits at unescaped commas, and each item at its first unescaped `=`.
@@ -123,5 +135,15 @@ mod tests {
     fn a_call_without_a_name_is_refused() {
         assert!(Call::read(":a").is_err());
         assert!(Call::read("t:=a").is_err());
+    }
+
+    /// `task:host=$HOST` with an empty variable ran on the hosts of the project file.
+    #[test]
+    fn a_list_of_no_hosts_is_refused() {
+        for word in ["t:host=", "t:a,hosts= ; ", "t:role=,b", "t:roles=;"] {
+            let message = Call::read(word).unwrap_err().message;
+            assert!(message.contains("of task `t` names none"), "{word}: {message}");
+        }
+        assert!(Call::read("t:exclude_hosts=").is_ok());
     }
 }

@@ -66,8 +66,8 @@ pub struct HostLists<'a> {
     pub exclude: &'a [String],
 }
 
-/// Returns the hosts of a task: those of the call, else those of `-H` and then `-R`, else the
-/// project's. Empty is "locally".
+/// Returns the hosts of a task: those of the call, else those of `-H` and then `-R`, else those of the files. Empty is
+/// "locally": nobody has named a host or a role.
 ///
 /// Duplicates and excluded hosts are left out by their text; order is kept.
 ///
@@ -90,14 +90,17 @@ pub fn hosts_of(lists: &HostLists<'_>, roles: &IndexMap<String, Vec<String>>) ->
         }
         Ok(hosts.iter().chain(names.iter().flat_map(|name| &roles[name])).cloned().collect())
     };
-    let mut chosen = named(lists.call_hosts, lists.call_roles)?;
-    if chosen.is_empty() {
-        chosen = named(lists.hosts, lists.roles)?;
-    }
-    if chosen.is_empty() {
-        chosen = lists.project.to_vec();
-    }
-    let asked = !chosen.is_empty() || !lists.roles.is_empty() || !lists.call_roles.is_empty();
+    // A role without hosts is named all the same: what comes after it would be the wrong hosts.
+    let levels = [
+        (lists.call_hosts, lists.call_roles),
+        (lists.hosts, lists.roles),
+        (lists.project, &[][..]),
+    ];
+    let Some((own, names)) = levels.into_iter().find(|(own, names)| !own.is_empty() || !names.is_empty())
+    else {
+        return Ok(Vec::new());
+    };
+    let chosen = named(own, names)?;
     let mut hosts: Vec<Host> = Vec::new();
     for text in &chosen {
         let host = Host::parse(text)?;
@@ -106,7 +109,7 @@ pub fn hosts_of(lists: &HostLists<'_>, roles: &IndexMap<String, Vec<String>>) ->
             hosts.push(host);
         }
     }
-    if asked && hosts.is_empty() {
+    if hosts.is_empty() {
         return Err(Failure::usage("no host is left to run on")
             .hint("every host that was named is excluded, or the roles have no hosts"));
     }
@@ -173,6 +176,25 @@ mod tests {
         let failure =
             hosts_of(&HostLists { roles: &web, exclude: &h1, ..HostLists::default() }, &roles).unwrap_err();
         assert_eq!(failure.message, "no host is left to run on");
+    }
+
+    /// `-R app` ran on the `hosts:` of the project when the role had none.
+    #[test]
+    fn a_role_without_hosts_is_refused() {
+        let roles: IndexMap<String, Vec<String>> = [("app".to_owned(), Vec::new())].into();
+        let (app, project) = (texts(&["app"]), texts(&["prod1"]));
+        let lists = || HostLists { project: &project, ..HostLists::default() };
+        for lists in [
+            HostLists { roles: &app, ..lists() },
+            HostLists { call_roles: &app, ..lists() },
+            HostLists { call_roles: &app, hosts: &project, ..lists() },
+        ] {
+            assert_eq!(
+                hosts_of(&lists, &roles).unwrap_err().message,
+                "no host is left to run on",
+                "{lists:?}"
+            );
+        }
     }
 
     #[test]
