@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use dfab_map::value::Value;
 use serde_json::json;
 
 use crate::cli::options::Options;
@@ -17,7 +18,7 @@ use crate::project::{Project, ProjectTask, Variables, settings_text};
 use crate::registry::{self, Scope, Task};
 use crate::report::{self, Report};
 use crate::run::{Interrupt, Run};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::ssh::Sessions;
 
 /// What is left to do once everything is read.
@@ -52,7 +53,7 @@ pub enum Work {
 ///
 /// Whatever is wrong with the call, the project file, or the settings.
 pub fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
-    let Parsed { options, calls, remote_command } = parsed;
+    let Parsed { mut options, calls, remote_command } = parsed;
     if let Some(shell) = options.completions {
         return Ok(Prepared::Text(complete::script(shell).to_owned()));
     }
@@ -68,7 +69,7 @@ pub fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
     for set in &options.set {
         variables.set(set)?;
     }
-    let project = load(&options, &directory, &mut variables)?;
+    let mut project = load(&options, &directory, &mut variables)?;
     if options.list || options.shortlist {
         let format = match (&options.format, options.shortlist) {
             (_, true) => Format::Short,
@@ -85,6 +86,8 @@ pub fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
             .hint("`dfab --list` shows the tasks, `dfab --help` the options")
             .hint("main job: `dfab actions.update MAP CONFIG --dry-run`"));
     }
+    let given = options.clone();
+    settings::fill(&mut options, &mut project, &variables)?;
     let mut bound = Vec::new();
     for call in calls {
         match bind(&call, &project) {
@@ -95,7 +98,7 @@ pub fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
             Err(failure) => return Err(failure),
         }
     }
-    for text in without_effect(&options, &bound, &variables) {
+    for text in without_effect(&given, options.parallel, &bound, &variables) {
         console.warn(None, &text);
     }
     if let Some(line) = remote_command {
@@ -153,8 +156,11 @@ fn load(options: &Options, directory: &Path, variables: &mut Variables) -> Resul
     }
 }
 
-/// Returns which options and variables of the call have no effect: none is ignored in silence.
-fn without_effect(options: &Options, calls: &[Bound], variables: &Variables) -> Vec<String> {
+/// Returns which options and variables have no effect: none is ignored in silence.
+///
+/// `options` are those of the call alone: that a variable is of no use to some tasks is no news. `parallel` comes from
+/// both.
+fn without_effect(options: &Options, parallel: bool, calls: &[Bound], variables: &Variables) -> Vec<String> {
     let mut texts = Vec::new();
     let mut say = |text: &str| texts.push(text.to_owned());
     let scopes: Vec<Scope> = calls
@@ -168,7 +174,7 @@ fn without_effect(options: &Options, calls: &[Bound], variables: &Variables) -> 
     if options.parallel && all_once && !calls.is_empty() {
         say("`-P` has no effect on these tasks: they work on all hosts at once, or run once");
     }
-    if options.pool_size.is_some() && !options.parallel {
+    if options.pool_size.is_some() && !parallel {
         say("`-z` has no effect without `-P`");
     }
     let is_table = |call: &Bound| match &call.work {
@@ -218,12 +224,34 @@ fn without_effect(options: &Options, calls: &[Bound], variables: &Variables) -> 
     if variables.get("socat_fork").is_some() {
         say("env.socat_fork has no effect.");
     }
-    for (name, key) in [("docker_maps", "maps"), ("docker_clients", "clients")] {
+    for (name, why) in [
+        ("linewise", "output comes in whole lines always"),
+        ("colorize_errors", "`--color` decides"),
+        ("eagerly_disconnect", "one connection serves all tasks on a host, and is closed at the end"),
+        ("always_use_pty", "commands have no terminal"),
+        ("forward_agent", "nothing that dfab runs on a host logs in further"),
+        ("banner_timeout", "`timeout` counts for the banner too"),
+    ] {
+        if variables.get(name).is_some_and(is_on) {
+            say(&format!("env.{name} has no effect: {why}"));
+        }
+    }
+    for (name, key) in [("docker_maps", "maps"), ("docker_clients", "clients"), ("roledefs", "roles")] {
         if variables.get(name).is_some() {
             say(&format!("env.{name} has no effect: write `{key}:` in the project file, beside `env:`"));
         }
     }
     texts
+}
+
+/// Tells whether a variable asks for something: it is not empty, and says no "no".
+fn is_on(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => crate::cli::arguments::boolean(text) != Some(false),
+        Value::Number(number) => number.as_i64() != Some(0),
+        Value::Bool(true) | Value::List(_) | Value::Mapping(_) | Value::Lazy(_) => true,
+    }
 }
 
 fn is_unknown(call: &Call, project: &Project) -> bool {
@@ -291,6 +319,7 @@ mod tests {
     fn what_has_no_effect_is_named() {
         let mut variables = Variables::for_tests("/");
         variables.set("docker_maps=[a],docker_clients={},socat_fork,socat_quiet=").unwrap();
+        variables.set("roledefs={web: a},linewise=no,forward_agent=true").unwrap();
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let options = Options {
             hide: words(&["status", "running"]),
@@ -318,10 +347,12 @@ mod tests {
             "`-i /nowhere/key` has no effect: No such file or directory (os error 2)",
             "`--system-known-hosts /nowhere/known_hosts` has no effect: No such file or directory (os error 2)",
             "env.socat_fork has no effect.",
+            "env.forward_agent has no effect: nothing that dfab runs on a host logs in further",
             "env.docker_maps has no effect: write `maps:` in the project file, beside `env:`",
             "env.docker_clients has no effect: write `clients:` in the project file, beside `env:`",
+            "env.roledefs has no effect: write `roles:` in the project file, beside `env:`",
         ];
-        assert_eq!(without_effect(&options, &[], &variables), expected);
-        assert!(without_effect(&Options::default(), &[], &Variables::for_tests("/")).is_empty());
+        assert_eq!(without_effect(&options, false, &[], &variables), expected);
+        assert!(without_effect(&Options::default(), false, &[], &Variables::for_tests("/")).is_empty());
     }
 }

@@ -161,6 +161,7 @@ impl Run {
             hosts: &self.options.hosts,
             roles: &self.options.roles,
             project: &self.project.hosts,
+            default_roles: &self.project.default_roles,
             exclude: &exclude,
         };
         let hosts = project::hosts_of(&lists, &self.project.roles)?;

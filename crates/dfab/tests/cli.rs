@@ -255,6 +255,39 @@ fn a_local_step_that_fails_shows_all_it_has_printed() {
     assert!(shown.contains("`kill -9 $$` was ended by signal 9 on `localhost`"), "{shown}");
 }
 
+/// Variables and roles decide where work is done. Each of these worked somewhere else.
+#[test]
+fn the_hosts_of_a_run_are_those_that_the_call_means() {
+    let text = "\
+env: {target: prod1}
+hosts: [!env target]
+roles: {app: [], web: [w1]}
+";
+    let project = Project::empty().with("dfab.yaml", text).with(".fabricrc", "roles = app\nuser = me\n");
+    for (options, expected) in [
+        ("", "[prod1] would run: x"),
+        ("--set target=staging1", "[staging1] would run: x"),
+        ("--set hosts=[x1,x2]", "[x1] would run: x\n[x2] would run: x"),
+        ("--set roles=web", "[w1] would run: x"),
+        ("--set hosts=x1 -H h1", "[h1] would run: x"),
+        ("--set exclude_hosts=prod1", "no host is left to run on"),
+        ("--set hosts", "the deployment variable `hosts` is no text, and no list of texts"),
+        ("--set hosts=", "`--set hosts` names none"),
+        ("--set warn_only=maybe", "the deployment variable `warn_only` is no truth value"),
+        ("-R app", "no host is left to run on"),
+    ] {
+        let shown = project.run(&format!("--dry-run {options} -- x"));
+        assert!(shown.contains(expected), "{shown}");
+        let hosts = shown.lines().filter(|line| line.starts_with('[')).count();
+        assert_eq!(hosts, expected.lines().filter(|line| line.starts_with('[')).count(), "{shown}");
+    }
+    // Where the project names no hosts, the settings file does.
+    let project =
+        Project::empty().with("dfab.yaml", "env: {a: b}\n").with(".fabricrc", "hosts = web1, web2\n");
+    let shown = project.run("--dry-run -- x");
+    assert!(shown.contains("[web1] would run: x\n[web2] would run: x"), "{shown}");
+}
+
 #[test]
 fn colours_are_asked_for_or_absent() {
     let project = Project::new();

@@ -29,7 +29,7 @@ pub struct Options {
     #[arg(short, long, value_name = "TASK", help_heading = "Project")]
     pub display: Option<String>,
 
-    /// Hosts to run on, as `[user@]host[:port]`
+    /// Hosts to run on, as `[user@]host[:port]` [default: `hosts:` of the project file, else this machine]
     #[arg(short = 'H', long, value_name = "HOST", value_delimiter = ',', help_heading = "Hosts")]
     pub hosts: Vec<String>,
     /// Roles of the project file to run on

@@ -88,7 +88,9 @@ pub fn command(task: Option<&Task>) -> Command {
                  dfab [OPTIONS] -- <COMMAND ON THE HOSTS>",
             )
             .after_help(
-                "`dfab --list` shows the tasks, `dfab help TASK` one of them.\n\n\
+                "`dfab --list` shows the tasks, `dfab help TASK` one of them.\n\
+                 Defaults for `hosts`, `user`, `parallel`, `timeout` and the like stand in `env:`\n\
+                 of the project file or in `~/.fabricrc`; `--set` wins over both.\n\n\
                  Main job:  dfab actions.update example_map web_server --dry-run",
             );
     };

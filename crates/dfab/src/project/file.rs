@@ -29,6 +29,8 @@ pub struct Project {
     pub clients: Option<Source>,
     /// Default hosts.
     pub hosts: Vec<String>,
+    /// Roles that are default hosts too: the variable `roles`, see [`crate::settings::fill`].
+    pub default_roles: Vec<String>,
     /// Hosts by role.
     pub roles: IndexMap<String, Vec<String>>,
     /// Tasks of the project.

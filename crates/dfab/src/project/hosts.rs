@@ -60,8 +60,10 @@ pub struct HostLists<'a> {
     pub hosts: &'a [String],
     /// `-R`
     pub roles: &'a [String],
-    /// `hosts:` of the project file.
+    /// `hosts:` of the project file, or the variable `hosts`.
     pub project: &'a [String],
+    /// The variable `roles`.
+    pub default_roles: &'a [String],
     /// `-x` and `exclude_hosts=`
     pub exclude: &'a [String],
 }
@@ -94,7 +96,7 @@ pub fn hosts_of(lists: &HostLists<'_>, roles: &IndexMap<String, Vec<String>>) ->
     let levels = [
         (lists.call_hosts, lists.call_roles),
         (lists.hosts, lists.roles),
-        (lists.project, &[][..]),
+        (lists.project, lists.default_roles),
     ];
     let Some((own, names)) = levels.into_iter().find(|(own, names)| !own.is_empty() || !names.is_empty())
     else {
@@ -158,6 +160,8 @@ mod tests {
             (HostLists { hosts: &a, exclude: &b, ..lists() }, "a"),
             (HostLists { hosts: &a, call_hosts: &c, ..lists() }, "c"),
             (lists(), "p"),
+            (HostLists { default_roles: &web_db, ..lists() }, "p h1 h2 h3"),
+            (HostLists { hosts: &a, default_roles: &web_db, ..lists() }, "a b"),
             (HostLists { project: &empty, ..lists() }, ""),
         ];
         for (lists, expected) in cases {
@@ -188,6 +192,7 @@ mod tests {
             HostLists { roles: &app, ..lists() },
             HostLists { call_roles: &app, ..lists() },
             HostLists { call_roles: &app, hosts: &project, ..lists() },
+            HostLists { project: &[], default_roles: &app, ..lists() },
         ] {
             assert_eq!(
                 hosts_of(&lists, &roles).unwrap_err().message,

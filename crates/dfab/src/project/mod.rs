@@ -12,4 +12,4 @@ pub use file::Project;
 pub use hosts::{Host, HostLists, hosts_of};
 pub use maps::{load_clients, load_map, map_node, unknown_map};
 pub use steps::{ProjectTask, Step, StepKind, interpolate};
-pub use variables::{Variables, settings_text};
+pub use variables::{Origin, Variables, settings_text};
