@@ -5,6 +5,7 @@
 //! [`console`] and [`report`] (what comes out), [`exit`] (how it ends).
 
 mod archive;
+mod beforehand;
 mod cli;
 mod complete;
 mod console;
@@ -23,6 +24,7 @@ mod prepare;
 mod program;
 mod program_backend;
 mod project;
+mod project_step;
 mod project_task;
 mod prompt;
 mod registry;

@@ -273,7 +273,8 @@ pub fn bind(call: &Call, project: &Project) -> Result<Work> {
         return Ok(Work::Task(task, Arguments::bind(task, call)?));
     }
     match project_task {
-        Some(task) if call.positional.is_empty() && call.keywords.is_empty() => {
+        // `task:` has one empty argument, which is none.
+        Some(task) if call.positional.iter().all(String::is_empty) && call.keywords.is_empty() => {
             Ok(Work::Project(call.task.clone(), task.clone()))
         }
         Some(_) => Err(Failure::usage(format!("task `{}` takes no arguments", call.task))

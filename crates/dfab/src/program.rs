@@ -3,18 +3,17 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use crate::cli::Call;
 use crate::cli::options::{Options, Output};
 use crate::cli::parse::{Stop, parse};
 use crate::console::Console;
 use crate::course::{self, Course};
 use crate::failure::{Failure, Kind, Result};
-use crate::prepare::{Bound, Prepared, Work, bind, prepare};
+use crate::prepare::{Bound, Prepared, Work, prepare};
 use crate::project::Host;
-use crate::registry::Scope;
+use crate::registry::{self, Scope};
 use crate::report::{self, Report};
 use crate::run::{Interrupt, Run};
-use crate::{complete, each_host, exit, man};
+use crate::{beforehand, complete, each_host, exit, man};
 
 /// Runs the program and returns its exit code.
 pub fn main(arguments: &[OsString]) -> u8 {
@@ -100,6 +99,12 @@ async fn watch_interrupts(interrupt: Interrupt, console: Arc<Console>) {
 }
 
 async fn run_calls(run: &Run, calls: Vec<Bound>, course: &Course) -> Option<Failure> {
+    // A single task of ours does the same by itself.
+    if !run.only_call
+        && let Err(failure) = beforehand::check(run, &calls).await
+    {
+        return Some(failure);
+    }
     let name_of = |bound: &Bound| match &bound.work {
         Work::Task(task, _) => task.full_name(),
         Work::Project(name, _) => name.clone(),
@@ -113,7 +118,7 @@ async fn run_calls(run: &Run, calls: Vec<Bound>, course: &Course) -> Option<Fail
         left.pop();
         let name = name_of(&bound);
         course.begin(&name);
-        let report = match run_call(run, &bound, &[]).await {
+        let report = match run_call(run, &bound).await {
             Ok(report) => report,
             Err(failure) => Report { dry_run: run.options.dry_run, ..Report::done(name) }.failed(failure),
         };
@@ -148,10 +153,15 @@ fn with_near_hosts(run: &Run, mut report: Report) -> Report {
     }
 }
 
-async fn run_call(run: &Run, bound: &Bound, callers: &[String]) -> Result<Report> {
+/// Runs a call: one of the program, or one of a step of a task of the project.
+///
+/// # Errors
+///
+/// A call that is wrong, and the failures of the task.
+pub async fn run_call(run: &Run, bound: &Bound) -> Result<Report> {
     let run = run.for_call(&bound.call)?;
     match &bound.work {
-        Work::Project(name, task) => crate::project_task::run(&run, name, task, callers).await,
+        Work::Project(name, task) => Ok(crate::project_task::run(&run, name, task).await),
         Work::Remote(line) => {
             let hosts: Vec<_> = crate::remote::hosts(&run, "a command")?.iter().cloned().map(Some).collect();
             let command = async |run: Run| {
@@ -183,16 +193,6 @@ async fn run_call(run: &Run, bound: &Bound, callers: &[String]) -> Result<Report
     }
 }
 
-/// Runs a call that a task of the project makes.
-///
-/// # Errors
-///
-/// A call that is wrong, and the failures of the task.
-pub async fn run_nested(run: &Run, call: Call, callers: &[String]) -> Result<Report> {
-    let work = bind(&call, &run.project)?;
-    run_call(run, &Bound { call, work }, callers).await
-}
-
 /// Prints what is left to say, and returns the exit code.
 fn finish(console: &Console, reports: &[Report], failure: Option<&Failure>, detailed_exitcode: bool) -> u8 {
     let failures: Vec<&Failure> =
@@ -206,11 +206,21 @@ fn finish(console: &Console, reports: &[Report], failure: Option<&Failure>, deta
     // With `-w` others may have failed before; that the user has stopped the run goes before them.
     let interrupted = failures.iter().find(|failure| failure.kind == Kind::Interrupted);
     let code = match interrupted.or(failures.first()) {
-        Some(failure) => exit::code(failure.kind),
+        Some(failure) => match exit::code(failure.kind) {
+            // What is wrong was found too late: this code would say that nothing was contacted.
+            exit::WRONG_CALL if reports.iter().any(did_something) => exit::FAILED,
+            code => code,
+        },
         None if detailed_exitcode && reports.iter().any(|report| report.would_change) => exit::WOULD_CHANGE,
         None => exit::DONE,
     };
     written(console, code)
+}
+
+/// Tells whether a task has done something beyond reading files, whatever came of the rest.
+fn did_something(report: &Report) -> bool {
+    let elsewhere = registry::find_full(&report.task).is_none_or(|task| task.scope != Scope::Here);
+    elsewhere && (report.ok || report.outputs.as_ref().is_some_and(|outputs| !outputs.is_empty()))
 }
 
 /// Says when results could not be written. Such a run has failed, unless it has a failure of its own.
@@ -250,6 +260,18 @@ mod tests {
         let console = Console::new(&Options { quiet: true, ..Options::default() });
         let reports = [failed(Kind::Engine), failed(Kind::Interrupted)];
         assert_eq!(finish(&console, &reports, None, false), exit::INTERRUPTED);
+    }
+
+    #[test]
+    fn a_wrong_call_after_work_is_a_failed_run() {
+        let console = Console::new(&Options { quiet: true, ..Options::default() });
+        let wrong = || Report::done("x").failed(Failure::usage("x"));
+        let code = |reports: &[Report]| finish(&console, reports, None, false);
+        assert_eq!(code(&[wrong()]), exit::WRONG_CALL);
+        assert_eq!(code(&[Report::done("x"), wrong()]), exit::FAILED);
+        let half = Report { outputs: Some(vec![serde_json::json!({"local": "make"})]), ..wrong() };
+        assert_eq!(code(&[half]), exit::FAILED);
+        assert_eq!(code(&[Report::done("map.show"), wrong()]), exit::WRONG_CALL);
     }
 
     #[test]

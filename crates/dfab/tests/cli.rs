@@ -255,6 +255,59 @@ fn a_local_step_that_fails_shows_all_it_has_printed() {
     assert!(shown.contains("`kill -9 $$` was ended by signal 9 on `localhost`"), "{shown}");
 }
 
+/// Exit code 2 says that nothing was contacted: what is wrong with a later call, or with a later step of a task, is found
+/// before the first begins.
+#[test]
+fn what_is_wrong_later_is_said_before_anything_is_done() {
+    let tasks = "\
+roles: {web: [w1], none: []}
+maps: {m: {a: {image: busybox}}}
+tasks:
+  unknown: [{local: touch done}, docker.nope]
+  role: [{local: touch done}, {run: x, when_role: wbe}]
+  variable: [{local: touch done}, {local: 'echo {{ nothing }}'}]
+  host: [{local: touch done}, {run: uptime}]
+  nested: [{local: touch done}, unknown]
+  several: [{local: touch done}, docker.nope, {sudo: uptime}]
+  map: [actions.update m b, {local: touch done}]
+  local: [{local: touch done}]
+";
+    let project = Project::empty().with("dfab.yaml", tasks);
+    for (line, expected) in [
+        ("unknown", "there is no task `docker.nope`"),
+        ("role", "there is no role `wbe`"),
+        ("variable", "the deployment variable `nothing` is not set"),
+        ("host", "the step `run: uptime` needs a host"),
+        ("nested", "task `nested` cannot begin because of its step at dfab.yaml:8:33"),
+        ("several", "dfab.yaml:9:47: the step `sudo: uptime` needs a host"),
+        ("map", "map `m` has no configuration or group `b`"),
+        ("local: actions.nope:m", "there is no task `actions.nope`"),
+        ("local: docker.version:role=none", "no host is left to run on"),
+        ("local: docker.version:role=nobody", "the following roles do not exist: `nobody`"),
+        ("actions.update:m,b local:", "map `m` has no configuration or group `b`"),
+        ("actions.perform:update,m,b local:", "map `m` has no configuration or group `b`"),
+        ("actions.update:m,a,force_update=c local:", "argument `force_update`"),
+        ("actions.single_cmd:m,b,ls local:", "map `m` has no configuration or group `b`"),
+        ("docker.logs:m,b local:", "map `m` has no configuration or group `b`"),
+        ("local: docker.list_images: --format Nmae", "Nmae"),
+        ("local: docker.install_docker:", "needs a host"),
+    ] {
+        let shown = project.run(line);
+        assert!(shown.contains("exit 2") && shown.contains(expected), "{shown}");
+        assert!(!project.0.path().join("done").exists(), "{shown}");
+    }
+    // A map that an earlier step writes cannot be known before.
+    let tasks = "\
+maps: {m: m.yaml}
+tasks:
+  make: [{local: 'echo \"{a: {image: busybox}}\" > m.yaml'}, map.deps m b]
+";
+    let project = Project::empty().with("dfab.yaml", tasks);
+    let shown = project.run("make");
+    assert!(shown.contains("map `m` has no configuration or group `b`"), "{shown}");
+    assert!(shown.contains("exit 1"), "something was done: {shown}");
+}
+
 /// Variables and roles decide where work is done. Each of these worked somewhere else.
 #[test]
 fn the_hosts_of_a_run_are_those_that_the_call_means() {

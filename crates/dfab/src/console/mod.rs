@@ -12,11 +12,12 @@ pub mod table;
 pub mod transfer;
 mod wrap;
 
+use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use dfab_map::diagnostic::{Findings, RenderOptions, Severity, Sources, render_all};
+use dfab_map::diagnostic::{Finding, Findings, RenderOptions, Severity, Sources, render_all};
 use owo_colors::{OwoColorize, Style};
 
 use crate::cli::options::{Color, Options, Output};
@@ -41,6 +42,8 @@ pub struct Console {
     line: Mutex<()>,
     /// The document was printed.
     documented: AtomicBool,
+    /// Warnings about files that were printed: several calls read the same maps.
+    warned: Mutex<HashSet<String>>,
     /// Why results could not be written.
     lost: OnceLock<std::io::Error>,
     /// What is drawn below the lines on a terminal.
@@ -79,6 +82,7 @@ impl Console {
             wraps: interactive,
             line: Mutex::new(()),
             documented: AtomicBool::new(false),
+            warned: Mutex::default(),
             lost: OnceLock::new(),
             progress: progress::Progress::new(interactive && !options.quiet, width),
         }
@@ -189,10 +193,13 @@ impl Console {
         self.write(true, &text);
     }
 
-    /// Prints the warnings among findings to stderr.
+    /// Prints the warnings among findings to stderr, each once in a run.
     pub fn finding_warnings(&self, findings: &Findings, sources: &Sources) {
-        let warnings: Vec<_> =
-            findings.0.iter().filter(|finding| finding.severity == Severity::Warning).cloned().collect();
+        let mut warned = self.warned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut is_new =
+            |finding: &&Finding| finding.severity == Severity::Warning && warned.insert(finding.to_string());
+        let warnings: Vec<_> = findings.0.iter().filter(|finding| is_new(finding)).cloned().collect();
+        drop(warned);
         if !warnings.is_empty() && !self.hidden.warnings {
             self.write(true, &self.findings(&Findings(warnings), sources));
         }

@@ -135,6 +135,11 @@ pub const TASKS: &[Task] = &[
 ];
 
 async fn perform(run: &Run, arguments: &Arguments) -> Result<Report> {
+    (performed(arguments)?.run)(run, arguments).await
+}
+
+/// Returns the task that `actions.perform` means.
+fn performed(arguments: &Arguments) -> Result<&'static Task> {
     let name = arguments.text("action").unwrap_or_default();
     // What carries out several actions has a task for each; these names are theirs, and those of the library.
     let task = match name {
@@ -160,8 +165,22 @@ async fn perform(run: &Run, arguments: &Arguments) -> Result<Report> {
         Some(parameter) => {
             Err(Failure::usage(format!("task `{full}`: there is no argument `{}`", parameter.name)))
         }
-        None => (known.run)(run, arguments).await,
+        None => Ok(known),
     }
+}
+
+/// Checks what a call of a task in [`TASKS`] or [`script::TASKS`] names.
+///
+/// # Errors
+///
+/// Names that do not exist, arguments that are none, and what is wrong with the map.
+pub async fn check(run: &Run, task: &Task, arguments: &Arguments) -> Result<()> {
+    let task = if task.name == "perform" { performed(arguments)? } else { task };
+    if script::TASKS.iter().any(|script| script.name == task.name) {
+        return script::check(run, arguments, task.name).await;
+    }
+    let selection = Selection::read(run, arguments).await?;
+    plan_options(arguments, &selection).map(drop)
 }
 
 /// Runs an action: from words to items, then to a plan, and to what became of it.

@@ -101,7 +101,7 @@ async fn version(run: &Run) -> Result<Report> {
 }
 
 async fn list_images(run: &Run, arguments: &Arguments) -> Result<Report> {
-    check_format(run, &information::IMAGE_COLUMNS)?;
+    check(run, "list_images")?;
     let backend = run.backend().await?;
     let options = ImageOptions { list_all: arguments.flag("list_all"), full_ids: arguments.flag("full_ids") };
     let rows =
@@ -110,7 +110,7 @@ async fn list_images(run: &Run, arguments: &Arguments) -> Result<Report> {
 }
 
 async fn list_containers(run: &Run, arguments: &Arguments) -> Result<Report> {
-    check_format(run, &information::CONTAINER_COLUMNS)?;
+    check(run, "list_containers")?;
     let backend = run.backend().await?;
     let options = ContainerOptions {
         list_all: arguments.boolean("list_all").unwrap_or(true),
@@ -124,7 +124,7 @@ async fn list_containers(run: &Run, arguments: &Arguments) -> Result<Report> {
 }
 
 async fn list_networks(run: &Run, arguments: &Arguments) -> Result<Report> {
-    check_format(run, &information::NETWORK_COLUMNS)?;
+    check(run, "list_networks")?;
     let backend = run.backend().await?;
     let full_ids = arguments.flag("full_ids");
     let rows =
@@ -133,14 +133,25 @@ async fn list_networks(run: &Run, arguments: &Arguments) -> Result<Report> {
 }
 
 async fn list_volumes(run: &Run) -> Result<Report> {
-    check_format(run, &information::VOLUME_COLUMNS)?;
+    check(run, "list_volumes")?;
     let backend = run.backend().await?;
     let rows = information::volumes(backend.as_ref()).await.map_err(|error| engine_failure(&error))?;
     show(run, "docker.list_volumes", &rows)
 }
 
 /// Checks the columns of `--format`, before anything is contacted.
-fn check_format(run: &Run, columns: &[&str]) -> Result<()> {
+///
+/// # Errors
+///
+/// A usage failure for columns that the table of this task does not have.
+pub fn check(run: &Run, task: &str) -> Result<()> {
+    let columns: &[&str] = match task {
+        "list_images" => &information::IMAGE_COLUMNS,
+        "list_containers" => &information::CONTAINER_COLUMNS,
+        "list_networks" => &information::NETWORK_COLUMNS,
+        "list_volumes" => &information::VOLUME_COLUMNS,
+        _ => return Ok(()),
+    };
     match &run.options.format {
         Some(format) => Table::new(columns.iter().copied()).select(&format.split(',').collect::<Vec<_>>()),
         None => Ok(()),

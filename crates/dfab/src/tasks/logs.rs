@@ -164,22 +164,10 @@ fn options(arguments: &Arguments) -> Result<LogOptions> {
 
 /// Finds the containers that words mean: of a map, on its clients; else by name, on each host.
 async fn sources(run: &Run, words: &[String]) -> Result<Vec<Source>> {
-    if words.is_empty() {
-        return Err(Failure::usage("task `docker.logs`: no container is named")
-            .hint("usage: dfab docker.logs [MAP] CONFIG [INSTANCE]... | CONTAINER..."));
-    }
-    let maps = run.project.map_names();
-    let is_map = |name: &str| maps.iter().any(|map| map == name);
     let mut sources: Vec<Source> = Vec::new();
-    // `example_map web_server` is one reference; `example_map.web_server other` are two words.
-    let references: Vec<&[String]> = if is_map(&words[0]) { vec![words] } else { words.chunks(1).collect() };
-    for reference in references {
-        let first = &reference[0];
-        let found = if is_map(first.split('.').next().unwrap_or(first)) {
-            of_map(run, reference).await?
-        } else {
-            by_name(run, first).await?
-        };
+    for (reference, is_of_map) in references(run, words)? {
+        let found =
+            if is_of_map { of_map(run, reference).await? } else { by_name(run, &reference[0]).await? };
         for source in found {
             let known = |other: &Source| {
                 Arc::ptr_eq(&other.backend, &source.backend) && other.container == source.container
@@ -193,6 +181,37 @@ async fn sources(run: &Run, words: &[String]) -> Result<Vec<Source>> {
         return Err(Failure::usage("there is no container among what is named"));
     }
     Ok(sources)
+}
+
+/// Takes the words apart, and tells which are of a map.
+fn references<'a>(run: &Run, words: &'a [String]) -> Result<Vec<(&'a [String], bool)>> {
+    let Some(first) = words.first() else {
+        return Err(Failure::usage("task `docker.logs`: no container is named")
+            .hint("usage: dfab docker.logs [MAP] CONFIG [INSTANCE]... | CONTAINER..."));
+    };
+    let maps = run.project.map_names();
+    let is_map = |name: &str| maps.iter().any(|map| map == name);
+    // `example_map web_server` is one reference; `example_map.web_server other` are two words.
+    if is_map(first) {
+        return Ok(vec![(words, true)]);
+    }
+    let of_map = |word: &[String]| is_map(word[0].split('.').next().unwrap_or(&word[0]));
+    Ok(words.chunks(1).map(|word| (word, of_map(word))).collect())
+}
+
+/// Checks the names and arguments of a call.
+///
+/// # Errors
+///
+/// As the task.
+pub async fn check(run: &Run, arguments: &Arguments) -> Result<()> {
+    options(arguments)?;
+    for (reference, is_of_map) in references(run, arguments.list("containers"))? {
+        if is_of_map {
+            Selection::of_words(run, &Arguments::default(), reference).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn of_map(run: &Run, words: &[String]) -> Result<Vec<Source>> {

@@ -18,8 +18,10 @@ mod utilities;
 
 use dfab_client::error::Cause;
 
-use crate::failure::{Failure, Kind};
+use crate::cli::Arguments;
+use crate::failure::{Failure, Kind, Result};
 use crate::registry::Task;
+use crate::run::Run;
 
 /// Every task, by namespace.
 pub const ALL: &[&[Task]] = &[
@@ -37,6 +39,26 @@ pub const ALL: &[&[Task]] = &[
     utilities::TASKS,
     doctor::TASKS,
 ];
+
+/// Checks what a call names, where that can be known before anything is done: the columns of tables, whether a task that
+/// needs a host has one, and what maps have unless `maps_change` until then. Nothing is contacted.
+///
+/// # Errors
+///
+/// What the task would find wrong itself.
+pub async fn check(run: &Run, task: &Task, arguments: &Arguments, maps_change: bool) -> Result<()> {
+    match (task.namespace, task.name) {
+        ("docker", name) if task.is_table() => information::check(run, name),
+        ("docker", name) if setup::TASKS.iter().any(|task| task.name == name) => {
+            setup::check(run, &task.full_name())
+        }
+        _ if maps_change => Ok(()),
+        ("actions", _) => actions::check(run, task, arguments).await,
+        ("docker", "logs") => logs::check(run, arguments).await,
+        ("map", "deps") => actions::Selection::read(run, arguments).await.map(drop),
+        _ => Ok(()),
+    }
+}
 
 /// Turns a failed call to an engine into a report, with what to do about it.
 pub fn engine_failure(error: &dfab_client::Error) -> Failure {

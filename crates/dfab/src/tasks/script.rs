@@ -139,6 +139,18 @@ async fn single_cmd(run: &Run, arguments: &Arguments) -> Result<Report> {
     .await
 }
 
+/// Checks what a call of one of both tasks names. The script itself may be written by then.
+///
+/// # Errors
+///
+/// As the tasks.
+pub async fn check(run: &Run, arguments: &Arguments, task: &str) -> Result<()> {
+    let (words, _) = take_word(run, arguments, if task == "script" { "SCRIPT_PATH" } else { "COMMAND" })?;
+    Selection::of_words(run, arguments, &words).await?;
+    actions::exit_codes(arguments)?;
+    script_options(arguments, Path::new(""), None, None).map(drop)
+}
+
 /// What is put to the hosts before, and fetched from them after the run.
 struct Transfer {
     /// Directory on every host, removed afterwards.

@@ -170,6 +170,20 @@ fn local_socat(path: &Path, given: &str) -> Result<PathBuf> {
     })
 }
 
+/// Checks that there is a host: this machine is not set up by accident.
+///
+/// # Errors
+///
+/// A usage failure when there is none.
+pub fn check(run: &Run, task: &str) -> Result<()> {
+    if run.hosts.is_empty() { Err(no_host(task)) } else { Ok(()) }
+}
+
+fn no_host(task: &str) -> Failure {
+    Failure::usage(format!("task `{task}` needs a host: this machine is not set up by accident"))
+        .hint("name hosts with `-H` or `-R`, or under `hosts:` in the project file")
+}
+
 /// Looks at the host, shows or does what is left to do, and looks again. `folder` is the one that steps make, and
 /// remove at the end.
 async fn set_up(
@@ -178,10 +192,7 @@ async fn set_up(
     folder: Option<&str>,
     decide: &dyn Fn(&Facts) -> Result<Plan, Refusal>,
 ) -> Result<Report> {
-    let host = run.host.as_ref().ok_or_else(|| {
-        Failure::usage(format!("task `{task}` needs a host: this machine is not set up by accident"))
-            .hint("name hosts with `-H` or `-R`, or under `hosts:` in the project file")
-    })?;
+    let host = run.host.as_ref().ok_or_else(|| no_host(task))?;
     let remote = SshHost::connect(run, host).await?;
     let facts = setup::inspect(&remote).await.map_err(|error| failure(&error, host))?;
     remote.is_root.set(facts.is_root);
