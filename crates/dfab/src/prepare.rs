@@ -25,6 +25,8 @@ use crate::ssh::Sessions;
 pub enum Prepared {
     /// Print this.
     Text(String),
+    /// Print this as the document of the run.
+    Document(serde_json::Value),
     /// Run these.
     Calls(Box<Run>, Vec<Bound>),
 }
@@ -76,10 +78,10 @@ pub fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
             (Some(word), false) => Format::parse(word)?,
             (None, false) => Format::Normal,
         };
-        return listing(&project, format, console);
+        return Ok(listing(&project, format, console));
     }
     if let Some(name) = &options.display {
-        return display(name, &project);
+        return display(name, &project, console);
     }
     if calls.is_empty() && remote_command.is_none() {
         return Err(Failure::usage("no task is given")
@@ -283,33 +285,40 @@ pub fn bind(call: &Call, project: &Project) -> Result<Work> {
     }
 }
 
-fn listing(project: &Project, format: Format, console: &Console) -> Result<Prepared> {
+fn listing(project: &Project, format: Format, console: &Console) -> Prepared {
     if console.is_json() {
-        let rows: Vec<_> = project
+        let rows = project
             .tasks
             .iter()
             .map(|(name, task)| json!({"name": name, "description": task.description}))
             .chain(registry::tasks().map(|task| json!({"name": task.full_name(), "description": task.about})))
             .collect();
-        console.document(&report::document(&[Report { rows: Some(rows), ..Report::done("--list") }], None));
-        return Ok(Prepared::Text(String::new()));
+        return rows_document("--list", rows);
     }
-    Ok(Prepared::Text(list::listing(project, format, console.width())))
+    Prepared::Text(list::listing(project, format, console.width()))
 }
 
-fn display(name: &str, project: &Project) -> Result<Prepared> {
+fn display(name: &str, project: &Project, console: &Console) -> Result<Prepared> {
     if let Some(task) = project.tasks.get(name) {
+        let steps: Vec<String> = task.steps.iter().map(|step| step.kind.to_string()).collect();
+        if console.is_json() {
+            let row = json!({"name": name, "description": task.description, "steps": steps});
+            return Ok(rows_document("--display", vec![row]));
+        }
         let about = task.description.clone().unwrap_or_default();
-        let steps: Vec<String> = task.steps.iter().map(|step| format!("  {}", step.kind)).collect();
-        return Ok(Prepared::Text(format!(
-            "Task `{name}` of the project. {about}\n\nSteps:\n{}",
-            steps.join("\n")
-        )));
+        let text = format!("Task `{name}` of the project. {about}\n\nSteps:\n  {}", steps.join("\n  "));
+        return Ok(Prepared::Text(text));
     }
     match registry::find(name) {
+        Some(task) if console.is_json() => Ok(rows_document("--display", vec![task.to_json()])),
         Some(task) => Ok(Prepared::Text(crate::cli::parse::command(Some(task)).render_help().to_string())),
         None => Err(registry::unknown(name, list::project_names(project))),
     }
+}
+
+fn rows_document(option: &str, rows: Vec<serde_json::Value>) -> Prepared {
+    let report = Report { rows: Some(rows), ..Report::done(option) };
+    Prepared::Document(report::document(&[report], None))
 }
 
 #[cfg(test)]

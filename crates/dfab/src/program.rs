@@ -43,7 +43,11 @@ pub fn main(arguments: &[OsString]) -> u8 {
     let console = Arc::new(Console::new(&parsed.options));
     match prepare(parsed, &console) {
         Ok(Prepared::Text(text)) => {
-            console.block(&text);
+            console.answer(&text);
+            written(&console, exit::DONE)
+        }
+        Ok(Prepared::Document(document)) => {
+            console.document(&document);
             written(&console, exit::DONE)
         }
         Ok(Prepared::Calls(run, calls)) => {

@@ -2,6 +2,7 @@
 //! messages about wrong names and arguments all come from this one table.
 
 use futures_util::future::LocalBoxFuture;
+use serde_json::json;
 
 use crate::cli::Arguments;
 use crate::failure::{Failure, Result};
@@ -91,6 +92,19 @@ pub enum Place {
     Keyword,
 }
 
+impl ParameterKind {
+    /// Returns the word for documents.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Bool => "bool",
+            Self::Integer => "integer",
+            Self::List => "list",
+            Self::Choice(_) => "choice",
+        }
+    }
+}
+
 impl Parameter {
     /// A word that must be given.
     pub const fn required(name: &'static str, help: &'static str) -> Self {
@@ -146,6 +160,31 @@ impl Task {
     /// Returns the parameters in order.
     pub fn parameters(&self) -> impl Iterator<Item = &'static Parameter> {
         self.parameters.iter().flat_map(|group| group.iter())
+    }
+
+    /// Returns the row of the task in the document of `-d`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let parameter = |parameter: &Parameter| {
+            json!({
+                "name": parameter.name,
+                "option": format!("--{}", parameter.option()),
+                "kind": parameter.kind.as_str(),
+                "choices": match parameter.kind {
+                    ParameterKind::Choice(words) => Some(words),
+                    _ => None,
+                },
+                "required": parameter.place == Place::Required,
+                "default": (!parameter.default.is_empty()).then_some(parameter.default),
+                "description": parameter.help,
+            })
+        };
+        json!({
+            "name": self.full_name(),
+            "description": self.about,
+            "help": self.help,
+            "usage": format!("dfab {}", self.usage()),
+            "parameters": self.parameters().map(parameter).collect::<Vec<_>>(),
+        })
     }
 
     /// Returns the words of the call for a usage line: `actions.update [MAP] CONFIG [INSTANCE]...`.

@@ -187,6 +187,10 @@ fn every_document_follows_the_schema() {
     let project = Project::new();
     let lines = [
         ("--list --output json", 0),
+        ("-d deploy --output json", 0),
+        ("help deploy --output json", 0),
+        ("-d actions.update --output json --hide everything", 0),
+        ("-d actions.updaet --output json", 2),
         ("map.check --output json", 0),
         ("docker.version --output json", 1),
         ("actions.update example_map web_server --output json", 1),
@@ -201,6 +205,25 @@ fn every_document_follows_the_schema() {
         let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{line}: {errors:#?}\n{document:#}");
         assert_eq!((exit, document["ok"].as_bool()), (code, Some(code == 0)), "{line}: {document:#}");
+    }
+    let (document, _) = project.json("-d actions.stop --output json");
+    let parameters = document["rows"][0]["parameters"].as_array().unwrap();
+    let timeout = parameters.iter().find(|parameter| parameter["name"] == "timeout").unwrap();
+    assert_eq!((&timeout["option"], &timeout["kind"]), (&"--timeout".into(), &"integer".into()));
+    let (document, _) = project.json("-d deploy --output json");
+    assert_eq!(document["rows"][0]["steps"][0], "actions.update example_map site");
+}
+
+/// They came out empty: what is hidden are levels of a run's output.
+#[test]
+fn what_an_option_asks_for_is_printed_whatever_is_hidden() {
+    let project = Project::new();
+    for (line, expected) in [
+        ("--list --hide user", "actions.update"),
+        ("-d deploy --hide everything", "actions.update example_map site"),
+        ("--completions bash --output json", "complete -"),
+    ] {
+        assert!(project.run(line).contains(expected), "{line}");
     }
 }
 

@@ -116,7 +116,13 @@ impl Console {
         }
     }
 
-    /// Prints a block of text without a prefix: a table, a listing.
+    /// Prints the answer to an option: a listing, a completion script. It is all that was asked for, whatever levels are
+    /// hidden.
+    pub fn answer(&self, text: &str) {
+        self.write(false, text);
+    }
+
+    /// Prints a block of text without a prefix, such as a table.
     pub fn block(&self, text: &str) {
         if !self.is_json() && !self.hidden.user {
             self.write(false, text);
