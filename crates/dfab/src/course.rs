@@ -48,10 +48,18 @@ impl Course {
     /// Makes the failure of a run that is stopped at once: that of the call under way, where there is one. Its report
     /// has the plan of its action, and how far that came.
     pub fn stop(&self, requests: u64) -> Option<Failure> {
-        let failure = Failure::new(Kind::Interrupted, "stopped at once; steps under way were given up")
-            .hint("run the command again: it continues from what it finds");
+        let failure = Failure::new(Kind::Interrupted, "stopped at once; steps under way were given up");
+        let record = self.recorder.take();
+        // A container of this name is never taken for the script's.
+        let runs_script = |task: &str| ["actions.script", "actions.single_cmd"].contains(&task);
+        let failure = failure.hint(match &record {
+            Some(record) if runs_script(&record.task) => {
+                "run the command again with `--remove-existing-before`: the container may still be there"
+            }
+            _ => "run the command again: it continues from what it finds",
+        });
         let Some(task) = lock(&self.under_way).take() else { return Some(failure) };
-        let record = self.recorder.take().map(|record| {
+        let record = record.map(|record| {
             let (action, map) = (record.task.clone(), record.map.clone());
             Report { map, ..outcome::report(&record.given_up(requests), &action, self.dry_run) }
         });
@@ -123,6 +131,21 @@ mod tests {
             let document = crate::report::document(&course.into_reports(), None);
             assert!(document.pointer(place).is_some(), "{outer}: {document:#}");
             assert_eq!(document["ok"], false, "{outer}");
+        }
+    }
+
+    /// Its container is left, and the same command would only find that.
+    #[test]
+    fn a_script_that_is_stopped_at_once_is_repeated_with_an_option() {
+        for (action, expected) in
+            [("actions.script", true), ("actions.single_cmd", true), ("actions.update", false)]
+        {
+            let course = Course::default();
+            course.begin("deploy");
+            course.recorder.begin(action, Some("m".to_owned()));
+            assert!(course.stop(0).is_none());
+            let hints = course.into_reports().remove(0).failure.unwrap().hints;
+            assert_eq!(hints[0].contains("`--remove-existing-before`"), expected, "{action}: {hints:?}");
         }
     }
 

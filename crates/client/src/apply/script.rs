@@ -72,7 +72,9 @@ impl Run<'_> {
                 false => false,
             }
         };
-        let (code, all_told) = while_telling(ending, telling).await;
+        // One that is given up writes on until it is stopped, which nobody should wait for.
+        let has_ended = |code: &Result<Option<Option<i64>>>| matches!(code, Ok(Some(Some(_))));
+        let (code, all_told) = while_telling(ending, telling, has_ended).await;
         let Some(code) = code? else { return Ok(ScriptOutcome::Cancelled) };
         let Some(exit_code) = code else { return Ok(ScriptOutcome::TimedOut) };
         let log = backend.container_logs(name, options).await?;
@@ -103,13 +105,18 @@ impl Run<'_> {
     }
 }
 
-/// Waits for the end while lines are told, and a little longer for the last of them. The second value is that of
-/// `telling`, and false where it was given up.
-async fn while_telling<T>(ending: impl Future<Output = T>, telling: impl Future<Output = bool>) -> (T, bool) {
+/// Waits for the end while lines are told, and where there are last ones a little longer for them. The second value is
+/// that of `telling`, and false where it was given up.
+async fn while_telling<T>(
+    ending: impl Future<Output = T>,
+    telling: impl Future<Output = bool>,
+    has_last_lines: impl FnOnce(&T) -> bool,
+) -> (T, bool) {
     let (mut ending, mut telling) = (std::pin::pin!(ending), std::pin::pin!(telling));
     tokio::select! {
         end = &mut ending => {
-            let told = tokio::time::timeout(LAST_LINES, telling).await.unwrap_or(false);
+            let limit = if has_last_lines(&end) { LAST_LINES } else { Duration::ZERO };
+            let told = tokio::time::timeout(limit, telling).await.unwrap_or(false);
             (end, told)
         }
         told = &mut telling => (ending.await, told),
@@ -122,4 +129,24 @@ async fn remove(backend: &Arc<dyn Backend>, name: &str, ended: bool) -> Result<(
         gone(backend.stop_container(name, Some(STOP_TIMEOUT)).await)?;
     }
     gone(backend.remove_container(name, false, false).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_script_that_has_ended_has_last_lines() {
+        for (ended, expected) in [(true, LAST_LINES), (false, Duration::ZERO)] {
+            let before = tokio::time::Instant::now();
+            // Lines that never end, as of a container that goes on.
+            let waited = while_telling(async { ended }, std::future::pending(), |ended| *ended).await;
+            assert_eq!((waited, before.elapsed()), ((ended, false), expected));
+        }
+        let late = async {
+            tokio::time::sleep(LAST_LINES / 2).await;
+            true
+        };
+        assert_eq!(while_telling(async { 7 }, late, |_| true).await, (7, true));
+    }
 }

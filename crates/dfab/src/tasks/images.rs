@@ -183,7 +183,8 @@ async fn login(run: &Run, arguments: &Arguments) -> Result<Report> {
         Some(username) => {
             let password = match variable(run, "docker_registry_password") {
                 Some(password) => password,
-                None => crate::prompt::secret(run, &format!("Password of {username} at {shown}: "))?
+                None => crate::prompt::secret(run, &format!("Password of {username} at {shown}: "))
+                    .map_err(|failure| failure.hint("set `docker_registry_password`"))?
                     .reveal()
                     .to_owned(),
             };
