@@ -312,7 +312,10 @@ async fn sudo_is_answered_and_the_password_stays_secret() {
 
     // Wrong at first, then asked; with a terminal the questions come with the output.
     let mut options = sshd.options();
-    options.auth.prompt = Some(Arc::new(|_: &Question| Some(Secret::new("hunter2"))));
+    options.auth.prompt = Some(Arc::new(|question: &Question| {
+        assert_eq!(question.wrong, Some(Secret::new("wrong")));
+        Some(Secret::new("hunter2"))
+    }));
     let asking = Session::connect(options).await.unwrap();
     let finished = asking.start(&command(with("wrong"))).await.unwrap().finish().await.unwrap();
     assert_eq!(finished.exit, Exit::Status(0));
