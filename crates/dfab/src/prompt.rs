@@ -9,7 +9,7 @@ use dfab_tunnel::options::{Prompt, Question, QuestionKind};
 use dfab_tunnel::{Login, Secret};
 
 use crate::console::Console;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::run::Run;
 
 /// Asks for passwords and passphrases, one question at a time, and keeps the answers for the rest of the run. Without a
@@ -110,7 +110,7 @@ pub fn initial_password(variable: &str, environment: &str) -> Result<Secret> {
             .hint(format!("set the environment variable `{environment}`")));
     }
     let answer = rpassword::prompt_password(format!("Initial value for {variable}: "));
-    answer.map(Secret::new).map_err(|error| Failure::usage("failed to read the password").because(&error))
+    answer.map(Secret::new).map_err(|error| not_read(&error))
 }
 
 /// Asks for a secret.
@@ -126,15 +126,25 @@ pub fn secret(run: &Run, prompt: &str) -> Result<Secret> {
         )));
     }
     let answer = run.console.progress.suspend(|| rpassword::prompt_password(prompt));
-    answer.map(Secret::new).map_err(|error| Failure::usage("failed to read the password").because(&error))
+    answer.map(Secret::new).map_err(|error| not_read(&error))
+}
+
+/// Makes a report of a password that was not given.
+fn not_read(error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::Interrupted {
+        return Failure::new(Kind::Interrupted, "interrupted at the question for a password");
+    }
+    Failure::usage("failed to read the password").because(error)
 }
 
 /// Asks whether to go on. `--yes` answers; where nobody can or may be asked, nothing is done.
 ///
 /// # Errors
 ///
-/// A usage failure when the answer is no, or there is none.
-pub fn confirm(run: &Run, question: &str) -> Result<()> {
+/// A usage failure when the answer is no, or there is none; an interruption at Ctrl-C.
+pub async fn confirm(run: &Run, question: &str) -> Result<()> {
+    // With `-P` two hosts must not ask at once.
+    static ASKS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     if run.options.yes {
         return Ok(());
     }
@@ -144,13 +154,25 @@ pub fn confirm(run: &Run, question: &str) -> Result<()> {
         ))
         .hint("`--yes` answers yes"));
     }
-    let answer = run.console.progress.suspend(|| {
-        eprint_prompt(&format!("{question} [y/N] "));
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    });
+    let _asks = ASKS.lock().await;
+    let answer = async {
+        run.console.progress.suspend(|| eprint_prompt(&format!("{question} [y/N] ")));
+        // In a thread of its own, which nothing waits for: only there can it be left alone.
+        let reading = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).map(|_| line)
+        });
+        reading.await.ok().and_then(std::result::Result::ok)
+    };
+    let answer = tokio::select! {
+        biased;
+        () = run.interrupt.finish.cancelled() => {
+            return Err(Failure::new(Kind::Interrupted, "nothing was done: interrupted at the question"));
+        }
+        answer = answer => answer,
+    };
     match answer {
-        Ok(line) if crate::cli::arguments::boolean(line.trim()) == Some(true) => Ok(()),
+        Some(line) if crate::cli::arguments::boolean(line.trim()) == Some(true) => Ok(()),
         _ => Err(Failure::usage("nothing was done: the answer was no").hint("`--yes` answers yes")),
     }
 }

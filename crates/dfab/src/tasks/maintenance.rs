@@ -200,7 +200,8 @@ async fn remove_all(run: &Run, arguments: &Arguments) -> Result<Report> {
         list_only: arguments.flag("list_only") || run.options.dry_run,
     };
     if !options.list_only {
-        crate::prompt::confirm(run, &format!("Stop and remove every container on {}?", backend.host()))?;
+        let question = format!("Stop and remove every container on {}?", backend.host());
+        crate::prompt::confirm(run, &question).await?;
     }
     let warn = |line: String| run.console.warn(run.host_text(), &line);
     let done = remove_all_containers(backend.as_ref(), &options, &run.interrupt.finish, &warn).await;

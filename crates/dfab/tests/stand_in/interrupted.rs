@@ -1,8 +1,9 @@
 //! Ctrl-C, once and twice, while the engine does not answer (cli §6).
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -54,4 +55,51 @@ fn the_second_ctrl_c_leaves_no_script_behind() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
     assert!(said.contains("stopped at once"), "{said}");
     assert_eq!(folders_with(&name), Vec::<PathBuf>::new(), "{said}");
+}
+
+/// At a terminal, which `script` of util-linux makes: Ctrl-C reaches the program as it does in life.
+#[test]
+fn ctrl_c_at_a_question_is_no_answer() {
+    let bench = Bench::new();
+    for (task, question) in [
+        ("docker.remove_all_containers", "[y/N] "),
+        (
+            "docker.login registry.example.com --username deploy --set docker_registry_password=",
+            "Password of deploy",
+        ),
+    ] {
+        let program = bench.command(&[]);
+        let mut command = Command::new("script");
+        command
+            .args(["--quiet", "--return", "--flush", "--command"])
+            .arg(format!("exec {} {task}", program.get_program().to_string_lossy()))
+            .arg("/dev/null")
+            .current_dir(program.get_current_dir().unwrap())
+            .env_clear()
+            .env("SHELL", "/bin/sh")
+            .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut keys, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let said = Arc::new(Mutex::new(String::new()));
+        let shared = Arc::clone(&said);
+        let reading = std::thread::spawn(move || {
+            let mut block = [0; 4096];
+            while let Ok(length @ 1..) = output.read(&mut block) {
+                shared.lock().unwrap().push_str(&String::from_utf8_lossy(&block[..length]));
+            }
+        });
+        wait_until("the question", || said.lock().unwrap().contains(question));
+        // A password's question stands on the screen before the program takes keys for itself.
+        wait_until("it ends", || {
+            // It may have ended this moment.
+            let _ = keys.write_all(b"\x03");
+            std::thread::sleep(Duration::from_millis(500));
+            child.try_wait().unwrap().is_some()
+        });
+        reading.join().unwrap();
+        let said = said.lock().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    }
+    let requests = bench.requests.lock().unwrap();
+    assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
 }
