@@ -264,6 +264,7 @@ async fn bare(round_trip: Duration, length: u64) -> f64 {
     length as f64 / MB as f64 / started.elapsed().as_secs_f64()
 }
 
+/// The download is the middle of five: where sshd falls behind while the machine is busy, it stays slow for a second.
 async fn delayed(sshd: &Sshd, socket: &std::path::Path, length: u64) {
     const ROUND_TRIP: Duration = Duration::from_millis(50);
     report("tcp alone at 50 ms", bare(ROUND_TRIP, length).await, "MiB/s", "");
@@ -279,9 +280,13 @@ async fn delayed(sshd: &Sshd, socket: &std::path::Path, length: u64) {
     }
     let round_trips = median(opens) / ROUND_TRIP.as_secs_f64();
     report("new stream at 50 ms", round_trips, "round trips", "<= 1.2");
-    let started = Instant::now();
-    download(session.open_unix(path).await.unwrap(), length).await;
-    let rate = length as f64 / started.elapsed().as_secs_f64();
+    let mut rates = Vec::new();
+    for _ in 0..5 {
+        let started = Instant::now();
+        download(session.open_unix(path).await.unwrap(), length).await;
+        rates.push(length as f64 / started.elapsed().as_secs_f64());
+    }
+    let rate = median(rates);
     let bound = 2.0 * MB as f64 / ROUND_TRIP.as_secs_f64();
     report("download at 50 ms", rate / MB as f64, "MiB/s", "");
     report("download at 50 ms against a 2 MiB window", rate / bound, "ratio", ">= 4");
