@@ -87,7 +87,25 @@ impl Variables {
     ///
     /// A usage failure when there is no name, or the value is no YAML.
     pub fn set(&mut self, text: &str) -> Result<()> {
-        for pair in pairs(text) {
+        let pairs = pairs(text);
+        for (number, pair) in pairs.iter().enumerate() {
+            let before = number.checked_sub(1).and_then(|before| pairs[before].split_once('='));
+            if let Some((list, first)) = before
+                && HOST_LISTS.contains(&list.trim())
+                && !pair.contains('=')
+            {
+                // The second host would become a variable that is true, and the run leave it out.
+                return Err(Failure::usage(format!(
+                    "`--set {text}`: a comma ends the value of `{}`",
+                    list.trim()
+                ))
+                .hint(format!(
+                    "write `--set '{}=[{}, {}]'`",
+                    list.trim(),
+                    first.trim(),
+                    pair.trim()
+                )));
+            }
             let (name, value) = match pair.split_once('=') {
                 Some((name, value)) => (name.trim(), Some(value)),
                 None => (pair.trim(), None),
@@ -200,6 +218,9 @@ impl Lookup for Variables {
         }
     }
 }
+
+/// The variables that hold lists of hosts.
+const HOST_LISTS: [&str; 3] = ["hosts", "roles", "exclude_hosts"];
 
 fn asks_for_variables(node: &Node) -> bool {
     node.tag == Some(Tag::Env)
@@ -315,6 +336,11 @@ mod tests {
         let mut variables = Variables::for_tests("/");
         assert!(variables.set("=1").is_err());
         assert!(variables.set("a=[1").is_err());
+        // Fabric's way to read it, too: only web1 was worked on.
+        let failure = variables.set("a=1,hosts=web1,web2").unwrap_err();
+        assert_eq!(failure.message, "`--set a=1,hosts=web1,web2`: a comma ends the value of `hosts`");
+        assert_eq!(failure.hints, ["write `--set 'hosts=[web1, web2]'`"]);
+        variables.set("hosts=web1,parallel=true").unwrap();
     }
 
     #[test]
