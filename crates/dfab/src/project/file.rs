@@ -157,12 +157,12 @@ impl Project {
             "tasks" => self.tasks = steps::read(node, findings),
             _ => unreachable!("`KEYS` has no other key"),
         }
-        for host in self
-            .hosts
-            .iter()
-            .chain(self.roles.values().flatten())
-            .filter(|_| matches!(key, "hosts" | "roles"))
-        {
+        let hosts: Vec<&String> = match key {
+            "hosts" => self.hosts.iter().collect(),
+            "roles" => self.roles.values().flatten().collect(),
+            _ => Vec::new(),
+        };
+        for host in hosts {
             if let Err(failure) = super::Host::parse(host) {
                 let finding = node.error(FindingKind::InvalidInput, failure.message);
                 findings.push(finding.hint(failure.hints.join("; ")));
@@ -394,6 +394,13 @@ maps: {m: !env file}
                 "  = help: did you mean `maps`?",
             ]
         );
+    }
+
+    #[test]
+    fn a_wrong_host_is_found_where_it_stands() {
+        let findings = load("hosts: [web:x]\nroles: {a: b}\n").unwrap_err().findings.unwrap().0;
+        let places: Vec<String> = findings.0.iter().map(ToString::to_string).collect();
+        assert_eq!(places.len(), 1, "{places:?}");
     }
 
     #[test]
