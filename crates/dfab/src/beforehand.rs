@@ -17,13 +17,21 @@ use crate::run::Run;
 ///
 /// # Errors
 ///
-/// What is wrong with a call; all that is wrong with the steps of a task.
+/// Everything that is wrong with the calls and with the steps of the tasks.
 pub async fn check(run: &Run, calls: &[Bound]) -> Result<()> {
     let maps_change = Cell::new(false);
+    let mut wrong = Vec::new();
     for bound in calls {
-        call(run, bound, &[], &maps_change).await?;
+        if let Err(failure) = call(run, bound, &[], &maps_change).await {
+            wrong.push((format!("`{}`: ", bound.call.task), failure));
+        }
     }
-    Ok(())
+    Failure::of_several(wrong_calls, wrong).map_or(Ok(()), Err)
+}
+
+/// Says that several calls are wrong.
+pub fn wrong_calls(count: usize) -> String {
+    format!("{count} calls are wrong, and nothing was done")
 }
 
 /// Looks through a call. `maps_change` is set by what may write a map that a later call reads: names in maps are left to
@@ -75,32 +83,11 @@ async fn steps(
             Err(failure) => wrong.push((step.source.as_str(), failure)),
         }
     }
-    match failure_of(name, wrong) {
-        Some(failure) => Err(failure),
-        None => Ok(()),
-    }
-}
-
-/// Makes one failure of those of the steps, each with the place of its step.
-fn failure_of(name: &str, mut wrong: Vec<(&str, Failure)>) -> Option<Failure> {
-    if wrong.len() < 2 {
-        let (source, mut failure) = wrong.pop()?;
+    if let [(source, failure)] = wrong.as_mut_slice() {
         failure.causes.insert(0, std::mem::take(&mut failure.message));
         failure.message = format!("task `{name}` cannot begin because of its step at {source}");
-        return Some(failure);
     }
-    let message = format!("task `{name}` cannot begin because of {} of its steps", wrong.len());
-    let mut combined = Failure::configuration(message);
-    for (source, failure) in wrong {
-        let words: Vec<&str> =
-            std::iter::once(&failure.message).chain(&failure.causes).map(String::as_str).collect();
-        combined.causes.push(format!("{source}: {}", words.join(": ")));
-        for hint in failure.hints {
-            if !combined.hints.contains(&hint) {
-                combined.hints.push(hint);
-            }
-        }
-        combined.findings = combined.findings.or(failure.findings);
-    }
-    Some(combined)
+    let wrong = wrong.into_iter().map(|(source, failure)| (format!("{source}: "), failure)).collect();
+    let message = |count| format!("task `{name}` cannot begin because of {count} of its steps");
+    Failure::of_several(message, wrong).map_or(Ok(()), Err)
 }

@@ -80,6 +80,30 @@ impl Failure {
         failure
     }
 
+    /// Makes one failure of several, each after a text that says where; the only one stays as it is. All of them are
+    /// said, and what to do about each.
+    pub fn of_several(
+        message: impl FnOnce(usize) -> String,
+        mut failures: Vec<(String, Self)>,
+    ) -> Option<Self> {
+        if failures.len() < 2 {
+            return failures.pop().map(|(_, failure)| failure);
+        }
+        let mut combined = Self::new(failures[0].1.kind, message(failures.len()));
+        for (place, failure) in failures {
+            let words: Vec<&str> =
+                std::iter::once(&failure.message).chain(&failure.causes).map(String::as_str).collect();
+            combined.causes.push(format!("{place}{}", words.join(": ")));
+            for hint in failure.hints {
+                if !combined.hints.contains(&hint) {
+                    combined.hints.push(hint);
+                }
+            }
+            combined.findings = combined.findings.or(failure.findings);
+        }
+        Some(combined)
+    }
+
     /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::cli::options::Options;
 use crate::cli::parse::Parsed;
 use crate::cli::{Arguments, Call};
-use crate::complete;
 use crate::console::{self, Console};
 use crate::engines::Engines;
 use crate::failure::{Failure, Kind, Result};
@@ -20,6 +19,7 @@ use crate::report::{self, Report};
 use crate::run::{Interrupt, Run};
 use crate::settings::{self, Settings};
 use crate::ssh::Sessions;
+use crate::{beforehand, complete};
 
 /// What is left to do once everything is read.
 pub enum Prepared {
@@ -90,15 +90,23 @@ pub fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
     }
     let given = options.clone();
     settings::fill(&mut options, &mut project, &variables)?;
-    let mut bound = Vec::new();
+    let (mut bound, mut wrong) = (Vec::new(), Vec::new());
     for call in calls {
         match bind(&call, &project) {
             Ok(work) => bound.push(Bound { call, work }),
             Err(failure) if options.skip_unknown_tasks && is_unknown(&call, &project) => {
                 console.warn(None, &failure.message);
             }
-            Err(failure) => return Err(failure),
+            // What follows may be its arguments: `actions.updaet example_map web_server`.
+            Err(failure) if bound.is_empty() && wrong.is_empty() && is_unknown(&call, &project) => {
+                return Err(failure);
+            }
+            // The message names the task.
+            Err(failure) => wrong.push((String::new(), failure)),
         }
+    }
+    if let Some(failure) = Failure::of_several(beforehand::wrong_calls, wrong) {
+        return Err(failure);
     }
     for text in without_effect(&given, options.parallel, &bound, &variables) {
         console.warn(None, &text);
@@ -306,7 +314,8 @@ fn display(name: &str, project: &Project, console: &Console) -> Result<Prepared>
             return Ok(rows_document("--display", vec![row]));
         }
         let about = task.description.clone().unwrap_or_default();
-        let text = format!("Task `{name}` of the project. {about}\n\nSteps:\n  {}", steps.join("\n  "));
+        let head = format!("Task `{name}` of the project. {about}");
+        let text = format!("{}\n\nSteps:\n  {}", head.trim_end(), steps.join("\n  "));
         return Ok(Prepared::Text(text));
     }
     match registry::find(name) {

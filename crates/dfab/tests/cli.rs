@@ -305,6 +305,8 @@ tasks:
         ("several", "dfab.yaml:9:47: the step `sudo: uptime` needs a host"),
         ("map", "map `m` has no configuration or group `b`"),
         ("local: actions.nope:m", "there is no task `actions.nope`"),
+        ("local:x docker.nope:", "2 calls are wrong, and nothing was done"),
+        ("docker.version:role=none docker.logs:m,b local:", "`docker.logs`: map `m` has no"),
         ("local: docker.version:role=none", "no host is left to run on"),
         ("local: docker.version:role=nobody", "the following roles do not exist: `nobody`"),
         ("actions.update:m,b local:", "map `m` has no configuration or group `b`"),
