@@ -2,10 +2,10 @@
 //! SFTP through libssh2, which waits for an answer to every block, and possible under sudo.
 //!
 //! A file arrives under another name and takes its place when it is complete, so that a broken
-//! transfer leaves what was there.
+//! transfer leaves what was there. Until then nobody else can read it, whatever its permissions will be.
 
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{Error, Session, quote};
 /// How to transfer.
 #[derive(Clone, Default)]
 pub struct Transfer {
-    /// Permissions of the file there; `None` keeps those of a file that is replaced.
+    /// Permissions of the file where it goes to; `None` keeps those of a file that is replaced.
     pub mode: Option<u32>,
     /// Gives the file the permissions of its original. `mode` wins. Trees always have theirs.
     pub mirror_mode: bool,
@@ -64,6 +64,10 @@ const PART: &str = ".dfab-part";
 
 /// `$1` target, `$2` name for a directory, `$3` mode or nothing, `$4` size, `$5` offset, `$6` whether
 /// to keep a part.
+///
+/// A part gets the permissions of the file when it is complete; a new file has those of the user's umask, as
+/// `cat > file` gives. It is made anew, not written through what somebody has put in its place: `set -C` opens with
+/// `O_EXCL`.
 const RECEIVE: &str = r#"
 target=$1
 [ -d "$target" ] && target="${target%/}/$2"
@@ -71,12 +75,20 @@ target=$(readlink -f -- "$target" 2>/dev/null || printf '%s' "$target")
 part="$target.dfab-part"
 mode=$3
 [ -n "$mode" ] || mode=$(stat -c %a -- "$target" 2>/dev/null)
+[ -n "$mode" ] || mode="$(umask -S),a-x"
+umask 077
 [ "$6" = keep ] || trap 'rm -f -- "$part"' EXIT
 trap 'exit 1' HUP INT TERM
-if [ "$5" = 0 ]; then cat > "$part"; else cat >> "$part"; fi || exit 1
+if [ "$5" = 0 ]; then
+  rm -f -- "$part"
+  set -C
+  cat > "$part"
+else
+  chmod 600 "$part" && cat >> "$part"
+fi || exit 1
 size=$(wc -c < "$part") || exit 1
 [ "$size" -eq "$4" ] || { echo "only $((size)) of $4 bytes arrived" >&2; exit 1; }
-[ -z "$mode" ] || chmod "$mode" "$part" || exit 1
+chmod "$mode" "$part" || exit 1
 mv -f -- "$part" "$target"
 "#;
 
@@ -88,13 +100,13 @@ echo "$((size)) $(stat -Lc %a -- "$1" 2>/dev/null)"
 tail -c "+$(($2 + 1))" < "$1"
 "#;
 
-/// `$1` path, `$2` name for a directory, `$3` what is added to a part's name. Says size and digest.
+/// `$1` path, `$2` name for a directory, `$3` what is added to a part's name. Says size and digest of a part of ours.
 const PART_OF: &str = r#"
 target=$1
 [ -d "$target" ] && target="${target%/}/$2"
 target=$(readlink -f -- "$target" 2>/dev/null || printf '%s' "$target")
 part="$target$3"
-[ -f "$part" ] && echo "$(($(wc -c < "$part"))) $(sha256sum < "$part")"
+[ -f "$part" ] && [ ! -L "$part" ] && [ -O "$part" ] && echo "$(($(wc -c < "$part"))) $(sha256sum < "$part")"
 exit 0
 "#;
 
@@ -169,9 +181,7 @@ impl Session {
         let mut part = target.clone().into_os_string();
         part.push(PART);
         let part = Part { path: part.into(), keep: transfer.resume };
-        let mut options = fs::OpenOptions::new();
-        options.create(true).read(true).write(true);
-        let mut file = options.open(&part.path).await.map_err(|error| bad("write", error))?;
+        let mut file = part.open().await.map_err(|error| bad("write", error))?;
         let mut offset = file.metadata().await.map_err(|error| bad("read", error))?.len();
         if offset > 0 {
             let ours = digest_of(&mut file, offset).await.map_err(|error| bad("read", error))?;
@@ -212,11 +222,11 @@ impl Session {
         if done != total {
             return Err(bad("write", std::io::Error::other(format!("{done} of {total} bytes arrived"))));
         }
-        let mode = transfer.mode.or(theirs.filter(|_| transfer.mirror_mode));
-        if let Some(mode) = mode {
-            let set = fs::set_permissions(&part.path, Permissions::from_mode(mode)).await;
-            set.map_err(|error| bad("write", error))?;
-        }
+        let replaced =
+            fs::metadata(&target).await.ok().map(|metadata| metadata.permissions().mode() & 0o7777);
+        let mode = transfer.mode.or(theirs.filter(|_| transfer.mirror_mode)).or(replaced);
+        let mode = Permissions::from_mode(mode.unwrap_or_else(default_mode));
+        file.set_permissions(mode).await.map_err(|error| bad("write", error))?;
         file.flush().await.map_err(|error| bad("write", error))?;
         fs::rename(&part.path, &target).await.map_err(|error| bad("write", error))?;
         Ok(total)
@@ -328,6 +338,26 @@ struct Part {
     keep: bool,
 }
 
+impl Part {
+    /// Opens what an earlier transfer has left, where this one is to go on with it, else a new file, which only we can
+    /// read. Nothing is written through a link, nor into what belongs to somebody else.
+    async fn open(&self) -> std::io::Result<File> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        let found = fs::symlink_metadata(&self.path).await;
+        let uid = rustix::process::geteuid().as_raw();
+        if self.keep && found.is_ok_and(|found| found.is_file() && found.uid() == uid) {
+            let file = options.open(&self.path).await?;
+            file.set_permissions(Permissions::from_mode(0o600)).await?;
+            return Ok(file);
+        }
+        match fs::remove_file(&self.path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => options.create_new(true).open(&self.path).await,
+        }
+    }
+}
+
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.keep {
@@ -396,6 +426,160 @@ async fn digest_of(file: &mut File, mut length: u64) -> std::io::Result<String> 
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Returns the permissions of a new file. Linux tells the umask; one can ask for it otherwise only by changing it for
+/// all threads.
+fn default_mode() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    let umask = umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok());
+    0o666 & !umask.unwrap_or(0o077)
+}
+
 fn file_error(operation: &'static str, path: &Path, error: std::io::Error) -> Error {
     Error::File { operation, path: path.to_owned(), source: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Starts [`RECEIVE`] with each shell that a host may have as `/bin/sh`, under this umask.
+    fn receive(shell: &str, umask: &str, target: &Path, mode: &str, (size, offset): (usize, usize)) -> Child {
+        let script = format!("umask {umask}\n{RECEIVE}");
+        let mut words = shell.split(' ');
+        Command::new(words.next().unwrap())
+            .args(words)
+            .args(["-c", &script, "sh"])
+            .arg(target)
+            .args(["name", mode, &size.to_string(), &offset.to_string(), "drop"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn mode_of(path: &Path) -> u32 {
+        std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn shells() -> Vec<&'static str> {
+        let is_there = |shell: &&str| {
+            let mut words = shell.split(' ');
+            let mut command = Command::new(words.next().unwrap());
+            let runs =
+                command.args(words).args(["-c", "exit 0"]).status().is_ok_and(|status| status.success());
+            if !runs {
+                eprintln!("SKIPPED for `{shell}`, which is not here");
+            }
+            runs
+        };
+        ["sh", "dash", "bash", "busybox sh"].into_iter().filter(is_there).collect()
+    }
+
+    #[test]
+    fn a_file_that_arrives_is_nobody_elses_to_read() {
+        for shell in shells() {
+            for (umask, there, given, expected) in [
+                ("022", None, "", 0o644),
+                ("027", None, "", 0o640),
+                ("022", Some(0o600), "", 0o600),
+                ("022", Some(0o664), "", 0o664),
+                ("022", Some(0o600), "755", 0o755),
+                ("022", None, "600", 0o600),
+            ] {
+                let folder = tempfile::tempdir().unwrap();
+                let (target, part) = (folder.path().join("a key"), folder.path().join("a key.dfab-part"));
+                if let Some(mode) = there {
+                    std::fs::write(&target, "old").unwrap();
+                    std::fs::set_permissions(&target, Permissions::from_mode(mode)).unwrap();
+                }
+                let mut child = receive(shell, umask, &target, given, (8, 0));
+                let mut stdin = child.stdin.take().unwrap();
+                stdin.write_all(b"half").unwrap();
+                let deadline = Instant::now() + Duration::from_secs(60);
+                while std::fs::metadata(&part).map_or(0, |found| found.len()) < 4 {
+                    assert!(Instant::now() < deadline, "{shell}: nothing arrives");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                assert_eq!(mode_of(&part), 0o600, "{shell} while it arrives");
+                stdin.write_all(b"rest").unwrap();
+                drop(stdin);
+                assert!(child.wait().unwrap().success(), "{shell}");
+                assert_eq!(std::fs::read(&target).unwrap(), b"halfrest");
+                assert_eq!(
+                    mode_of(&target),
+                    expected,
+                    "{shell}: umask {umask}, there {there:?}, given `{given}`"
+                );
+                assert!(!part.exists(), "{shell}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_that_somebody_has_put_there_is_not_written_through() {
+        for shell in shells() {
+            let folder = tempfile::tempdir().unwrap();
+            let (target, victim) = (folder.path().join("target"), folder.path().join("victim"));
+            std::fs::write(&victim, "untouched").unwrap();
+            std::os::unix::fs::symlink(&victim, folder.path().join("target.dfab-part")).unwrap();
+            let mut child = receive(shell, "022", &target, "", (4, 0));
+            child.stdin.take().unwrap().write_all(b"text").unwrap();
+            assert!(child.wait().unwrap().success(), "{shell}");
+            assert_eq!(std::fs::read(&victim).unwrap(), b"untouched", "{shell}");
+            assert_eq!(std::fs::read(&target).unwrap(), b"text", "{shell}");
+        }
+    }
+
+    /// What an earlier transfer left may be readable; what is added to it must not be.
+    #[test]
+    fn a_transfer_that_goes_on_hides_what_was_left() {
+        for shell in shells() {
+            let folder = tempfile::tempdir().unwrap();
+            let (target, part) = (folder.path().join("target"), folder.path().join("target.dfab-part"));
+            std::fs::write(&part, "half").unwrap();
+            std::fs::set_permissions(&part, Permissions::from_mode(0o644)).unwrap();
+            let mut child = receive(shell, "022", &target, "640", (8, 4));
+            let mut stdin = child.stdin.take().unwrap();
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while mode_of(&part) != 0o600 {
+                assert!(Instant::now() < deadline, "{shell}: still {:o}", mode_of(&part));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            stdin.write_all(b"rest").unwrap();
+            drop(stdin);
+            assert!(child.wait().unwrap().success(), "{shell}");
+            assert_eq!(
+                (std::fs::read(&target).unwrap().as_slice(), mode_of(&target)),
+                (&b"halfrest"[..], 0o640)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_part_of_a_download_is_ours_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, victim) = (folder.path().join("x.dfab-part"), folder.path().join("victim"));
+        std::fs::write(&victim, "untouched").unwrap();
+        for keep in [false, true] {
+            let part = Part { path: path.clone(), keep };
+            std::os::unix::fs::symlink(&victim, &path).unwrap();
+            let file = part.open().await.unwrap();
+            file.set_len(0).await.unwrap();
+            assert_eq!(mode_of(&path), 0o600);
+            assert_eq!(std::fs::read(&victim).unwrap(), b"untouched");
+            // What is left of an earlier one is gone on with only where that is wanted.
+            std::fs::write(&path, "left").unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+            let length = part.open().await.unwrap().metadata().await.unwrap().len();
+            assert_eq!((length, mode_of(&path)), (if keep { 4 } else { 0 }, 0o600));
+            std::fs::remove_file(&path).unwrap();
+        }
+        let new = folder.path().join("new");
+        std::fs::write(&new, "").unwrap();
+        assert_eq!(default_mode(), mode_of(&new));
+    }
 }
