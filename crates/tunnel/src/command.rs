@@ -1,13 +1,15 @@
 //! Remote commands as callers mean them: words or a shell line, in a directory, with an environment,
 //! under sudo, with a terminal, within a time.
 
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::options::{Question, QuestionKind};
 use crate::process::{Finished, Process, tail};
-use crate::{Error, Pty, Secret, Session, quote};
+use crate::{Error, Pty, Secret, Session, lock, quote};
 
 /// A command for a remote host. Values are quoted; nothing of it needs to be.
 ///
@@ -107,7 +109,8 @@ impl Command {
         self
     }
 
-    /// Ends the command after this time; only for [`Session::output`].
+    /// Ends the command after this time, not counting what a person takes to answer sudo; only for
+    /// [`Session::output`].
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -208,13 +211,19 @@ impl Session {
     /// # Errors
     ///
     /// As for [`Session::exec`]; [`Error::Prompt`] when sudo wants a password that nobody gives;
-    /// [`Error::Command`] when sudo refuses.
+    /// [`Error::Sudo`] when it does not take the one that was given, and nobody can be asked for another;
+    /// [`Error::Command`] when sudo refuses; [`Error::Timeout`] when nothing is heard for as long as a login may take.
+    /// The time that a person takes to answer does not count.
     pub async fn start(&self, command: &Command) -> Result<Process, Error> {
+        self.start_beside(command, &Pause::default()).await
+    }
+
+    async fn start_beside(&self, command: &Command, pause: &Pause) -> Result<Process, Error> {
         let full = command.full()?;
         let process = self.exec_with(&full, command.shown(), command.pty.clone()).await?;
         let limit = self.options().auth_timeout;
-        let begun = self.begin(process, command.sudo.as_ref(), command.pty.is_some());
-        tokio::time::timeout(limit, begun).await.unwrap_or_else(|_| {
+        let begun = self.begin(process, command.sudo.as_ref(), command.pty.is_some(), pause);
+        pause.within(limit, begun).await.unwrap_or_else(|| {
             Err(Error::Timeout {
                 host: self.host().to_owned(),
                 doing: format!("waiting for `{}` to begin", command.shown()),
@@ -230,11 +239,12 @@ impl Session {
     ///
     /// As for [`Session::start`]; [`Error::Timeout`] when the time is up, after the command was ended.
     pub async fn output(&self, command: &Command) -> Result<Finished, Error> {
-        let run = async { self.start(command).await?.finish().await };
+        let pause = Pause::default();
+        let run = async { self.start_beside(command, &pause).await?.finish().await };
         match command.timeout {
             None => run.await,
             // Dropping the process ends the remote command (`TERM`, then its channel is closed).
-            Some(limit) => tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
+            Some(limit) => pause.within(limit, run).await.unwrap_or_else(|| {
                 Err(Error::Timeout {
                     host: self.host().to_owned(),
                     doing: format!("running `{}`", command.shown()),
@@ -245,7 +255,13 @@ impl Session {
     }
 
     /// Waits until the command has begun, and answers sudo before.
-    async fn begin(&self, mut process: Process, sudo: Option<&Sudo>, pty: bool) -> Result<Process, Error> {
+    async fn begin(
+        &self,
+        mut process: Process,
+        sudo: Option<&Sudo>,
+        pty: bool,
+        pause: &Pause,
+    ) -> Result<Process, Error> {
         let options = self.options();
         let mut given = sudo.and_then(|sudo| sudo.password.clone()).or_else(|| options.auth.password.clone());
         let mut wrong = None;
@@ -271,15 +287,17 @@ impl Session {
                 && let Some(at) = find(&heard, ASK.as_bytes())
             {
                 heard.drain(at..at + ASK.len());
+                let refused = wrong.is_some();
                 let password = match given.take() {
                     Some(password) => Some(password),
-                    None => self.ask_sudo(wrong.take()).await,
+                    None => pause.during(self.ask_sudo(wrong.take())).await,
                 };
                 let Some(password) = password else {
-                    return Err(Error::Prompt {
-                        host: self.host().to_owned(),
-                        what: format!("the sudo password of `{}`", options.user),
-                    });
+                    let (host, user) = (self.host().to_owned(), options.user.clone());
+                    if refused {
+                        return Err(Error::Sudo { host, user });
+                    }
+                    return Err(Error::Prompt { host, what: format!("the sudo password of `{user}`") });
                 };
                 let Some(stdin) = &mut process.stdin else { return Ok(process) };
                 let line = Secret::new(format!("{}\n", password.reveal()));
@@ -318,6 +336,53 @@ impl Session {
         // A person takes their time, and this may be the runtime's only thread.
         let answer = tokio::task::spawn_blocking(move || prompt.ask(&question)).await;
         answer.ok().flatten().filter(|answer| !answer.is_empty())
+    }
+}
+
+/// Time that limits do not count: a person takes it to answer, or waits for another question to be answered.
+#[derive(Debug, Default)]
+struct Pause(Mutex<Paused>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Paused {
+    /// Of pauses that have ended.
+    total: Duration,
+    /// The beginning of one that has not.
+    since: Option<Instant>,
+}
+
+impl Pause {
+    async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        lock(&self.0).since = Some(Instant::now());
+        let done = work.await;
+        let mut paused = lock(&self.0);
+        let took = paused.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        paused.total += took;
+        done
+    }
+
+    /// Returns what comes of the work, or `None` when the time is up first.
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let begun = Instant::now();
+        let mut work = pin!(work);
+        loop {
+            let left = self.left(limit, begun);
+            if let Ok(done) = tokio::time::timeout(left, &mut work).await {
+                return Some(done);
+            }
+            if self.left(limit, begun).is_zero() {
+                return None;
+            }
+        }
+    }
+
+    /// What is left of a limit; during a pause a moment at least, after which to look again.
+    fn left(&self, limit: Duration, begun: Instant) -> Duration {
+        const MOMENT: Duration = Duration::from_millis(100);
+        let Paused { total, since } = *lock(&self.0);
+        let running = since.map_or(Duration::ZERO, |since| since.elapsed());
+        let left = (limit + total + running).saturating_sub(begun.elapsed());
+        if since.is_some() { left.max(MOMENT) } else { left }
     }
 }
 

@@ -69,6 +69,14 @@ pub enum Error {
         /// What was needed.
         what: String,
     },
+    /// Sudo did not take the password that was given, and nobody can be asked for another.
+    #[error("sudo on `{host}` refused the password of `{user}`")]
+    Sudo {
+        /// The host.
+        host: String,
+        /// The login name, whose password sudo wants.
+        user: String,
+    },
     /// A stream to a Unix socket cannot be opened.
     #[error("cannot reach socket `{path}` on `{host}`: {why}")]
     Socket {
@@ -271,6 +279,11 @@ impl Error {
             ),
             Self::Prompt { .. } => {
                 "give the answer beforehand (-p, -I or an agent), or allow prompts".into()
+            }
+            Self::Sudo { .. } => {
+                "give the right one (DFAB_SUDO_PASSWORD, --sudo-password or --initial-sudo-password-prompt; -p where it is \
+                 that of the login), or allow prompts"
+                    .into()
             }
             Self::Socket { fix: Some(fix), .. } => fix.clone(),
             Self::Forward { .. } => {

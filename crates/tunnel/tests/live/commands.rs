@@ -261,6 +261,8 @@ async fn the_real_sudo_is_answered() {
     let other = Sudo { user: Some("nobody".into()), ..with(User::PASSWORD) };
     assert_eq!(session.output(&Command::line("id -un").sudo(other)).await.unwrap().text(), "nobody");
     let error = session.start(&Command::line("id").sudo(with("wrong"))).await.unwrap_err();
+    assert!(matches!(error, Error::Sudo { .. }), "{error:?}");
+    let error = session.start(&Command::line("id").sudo(Sudo::default())).await.unwrap_err();
     assert!(matches!(error, Error::Prompt { .. }), "{error:?}");
     allow("NOPASSWD: ALL");
     assert_eq!(session.output(&Command::line("id -u").sudo(Sudo::default())).await.unwrap().text(), "0");
@@ -307,7 +309,10 @@ async fn sudo_is_answered_and_the_password_stays_secret() {
     let finished = process.finish().await.unwrap();
     assert_eq!((finished.text().as_str(), finished.stderr.as_slice()), ("for the command", &b"err\n"[..]));
 
+    // Not given is another thing than given and wrong.
     let error = session.start(&command(with("wrong"))).await.unwrap_err();
+    assert!(matches!(error, Error::Sudo { .. }), "{error:?}");
+    let error = session.start(&command(Sudo::default())).await.unwrap_err();
     assert!(matches!(error, Error::Prompt { .. }), "{error:?}");
 
     // Wrong at first, then asked; with a terminal the questions come with the output.
@@ -327,6 +332,21 @@ async fn sudo_is_answered_and_the_password_stays_secret() {
     let refused = Session::connect(wrong).await.unwrap();
     let error = refused.start(&command(with("wrong"))).await.unwrap_err();
     assert!(error.to_string().contains("3 incorrect password attempts"), "{error}");
+
+    // A person may take longer than the host may, whatever runs meanwhile.
+    const LIMIT: Duration = Duration::from_secs(20);
+    let mut slow = sshd.options();
+    slow.auth_timeout = LIMIT;
+    slow.auth.prompt = Some(Arc::new(|_: &Question| {
+        std::thread::sleep(LIMIT + Duration::from_secs(1));
+        Some(Secret::new("hunter2"))
+    }));
+    let slow = Session::connect(slow).await.unwrap();
+    let limited = Command::line("echo done").sudo(Sudo::default()).timeout(LIMIT);
+    let id = Command::line("id").sudo(Sudo::default());
+    let (started, limited) = tokio::join!(slow.start(&id), slow.output(&limited));
+    assert!(started.is_ok(), "{started:?}");
+    assert_eq!(limited.unwrap().text(), "done");
 
     std::fs::write(programs.path().join("sudo.open"), "").unwrap();
     let mut process = session.start(&command(Sudo::default())).await.unwrap();
