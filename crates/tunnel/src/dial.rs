@@ -1,9 +1,11 @@
 //! Getting a connected socket to a server: by TCP, through a jump host, or over a local command.
 
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStderr, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -12,7 +14,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::doing;
 use crate::options::{ConnectOptions, Proxy};
-use crate::{Error, Session};
+use crate::process::tail;
+use crate::{Error, Session, lock};
 
 /// What must live as long as the socket.
 #[derive(Debug)]
@@ -24,7 +27,60 @@ pub(crate) enum Guard {
         carrier: tokio::task::JoinHandle<()>,
     },
     /// The proxy command; ended with the connection.
-    Command(Child),
+    Command(Child, Words),
+}
+
+impl Guard {
+    /// Adds what the proxy command says to the failure of a handshake through it.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        match (self, error) {
+            (Self::Command(_, words), Error::Handshake { host, source }) => {
+                let source = match words.heard() {
+                    heard if heard.is_empty() => source,
+                    heard => format!("{source}; the proxy command says: {heard}").into(),
+                };
+                Error::Handshake { host, source }
+            }
+            (_, error) => error,
+        }
+    }
+}
+
+/// The end of what a program writes to its standard error.
+#[derive(Debug)]
+pub(crate) struct Words {
+    said: Arc<Mutex<Vec<u8>>>,
+    /// Its other end goes when the program's standard error does.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Words {
+    /// So many bytes are kept.
+    const LIMIT: usize = 4096;
+
+    fn of(mut stderr: ChildStderr) -> std::io::Result<Self> {
+        let said = Arc::<Mutex<Vec<u8>>>::default();
+        let (end, ended) = mpsc::channel();
+        let heard = Arc::clone(&said);
+        let listen = move || {
+            let _end = end;
+            let mut block = [0; 1024];
+            while let Ok(size @ 1..) = stderr.read(&mut block) {
+                let mut heard = lock(&heard);
+                heard.extend_from_slice(&block[..size]);
+                let excess = heard.len().saturating_sub(Self::LIMIT);
+                heard.drain(..excess);
+            }
+        };
+        std::thread::Builder::new().name("ssh proxy".into()).spawn(listen)?;
+        Ok(Self { said, ended })
+    }
+
+    /// Returns the last lines. A program that fails has said why before it ends, which takes a moment.
+    fn heard(&self) -> String {
+        let _ = self.ended.recv_timeout(Duration::from_secs(1));
+        tail(&String::from_utf8_lossy(&lock(&self.said)))
+    }
 }
 
 impl Drop for Guard {
@@ -32,7 +88,7 @@ impl Drop for Guard {
         match self {
             Self::None => {}
             Self::Jump { carrier, .. } => carrier.abort(),
-            Self::Command(child) => {
+            Self::Command(child, _) => {
                 // Its own process group: `ssh -W` and what a shell started end together.
                 if let Some(group) = rustix::process::Pid::from_raw(child.id() as i32) {
                     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
@@ -133,16 +189,18 @@ fn command_socket(options: &ConnectOptions, command: &str) -> Result<(OwnedFd, G
     // Programs expect standard streams that wait.
     rustix::io::ioctl_fionbio(&theirs, false).map_err(|error| failed(error.into()))?;
     let input = theirs.try_clone().map_err(failed)?;
-    let child = std::process::Command::new("/bin/sh")
+    let mut child = std::process::Command::new("/bin/sh")
         .arg("-c")
         .arg(command)
         .stdin(Stdio::from(input))
         .stdout(Stdio::from(theirs))
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .map_err(failed)?;
-    Ok((ours, Guard::Command(child)))
+    let stderr = child.stderr.take().expect("its standard error is a pipe");
+    let words = Words::of(stderr).map_err(failed)?;
+    Ok((ours, Guard::Command(child, words)))
 }
 
 /// Goes through the hops, nearest first; the last one opens a channel to the server.

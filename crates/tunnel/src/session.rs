@@ -124,7 +124,7 @@ impl Session {
             let slow = Arc::clone(&tcp_open);
             move || {
                 // Dropped last: the connection says goodbye through it.
-                let _guard = guard;
+                let way = guard;
                 let mut ready = Some(ready);
                 let result = prepare(socket, &wake, &options, tried, &|| {
                     ready.as_ref().is_some_and(oneshot::Sender::is_closed)
@@ -133,6 +133,10 @@ impl Session {
                 let (link, login) = match result {
                     Ok(both) => both,
                     Err(refusal) => {
+                        let refusal = match refusal {
+                            Refusal::Failed(error) => Refusal::Failed(way.explain(error)),
+                            refusal => refusal,
+                        };
                         let _ = ready.send(Err(refusal));
                         return;
                     }

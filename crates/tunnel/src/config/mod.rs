@@ -70,14 +70,60 @@ impl std::str::FromStr for Destination {
             ),
             None => None,
         };
-        // A leading dash could be taken for an option by programs that get the name.
-        if host.is_empty() || host.starts_with('-') || host.contains(char::is_whitespace) {
-            return Err(bad("the name is empty or has characters that no host name has"));
+        let destination = Self { user, host: host.to_owned(), port };
+        destination.check().map_err(|why| bad(&why))?;
+        Ok(destination)
+    }
+}
+
+impl Destination {
+    /// Refuses names that mean something to a shell or to a program that gets them: `%h`, `%n` and `%r` put them into
+    /// the line of a `ProxyCommand`, and they may come from somebody else's file (CVE-2023-51385).
+    fn check(&self) -> Result<(), String> {
+        let refused = |what: &str, part: &str| Err(format!("{what} {part}"));
+        if self.host.is_empty() {
+            return refused("the name", "is empty");
         }
-        if user.as_deref() == Some("") {
-            return Err(bad("the user before `@` is empty"));
+        check_host(&self.host).or_else(|why| refused("the name", &why))?;
+        match self.user.as_deref() {
+            Some("") => refused("the user before `@`", "is empty"),
+            Some(user) => check_user(user).or_else(|why| refused("the user", &why)),
+            None => Ok(()),
         }
-        Ok(Self { user, host: host.to_owned(), port })
+    }
+}
+
+/// As `valid_hostname` of OpenSSH 9.6 does. Zones of IPv6 addresses (`%eth0`) have nothing of it.
+fn check_host(host: &str) -> Result<(), String> {
+    let bad = |character: &char| {
+        character.is_whitespace() || character.is_control() || "'`\"$\\;&<>|(){}".contains(*character)
+    };
+    no_option(host)?;
+    host.chars()
+        .find(bad)
+        .map_or(Ok(()), |character| Err(format!("has {character:?}, which no host name has")))
+}
+
+/// As `valid_ruser` of OpenSSH 9.6 does: names of Windows domains have `$` and `\`, some have blanks.
+fn check_user(user: &str) -> Result<(), String> {
+    let bad = |character: &char| character.is_control() || "'`\";&<>|(){}".contains(*character);
+    no_option(user)?;
+    if let Some(character) = user.chars().find(bad) {
+        return Err(format!("has {character:?}, which a shell would read"));
+    }
+    if user.ends_with('\\') {
+        return Err("ends with a backslash, which a shell would read".to_owned());
+    }
+    user.split(char::is_whitespace).skip(1).try_for_each(no_option)
+}
+
+fn no_option(word: &str) -> Result<(), String> {
+    match word.starts_with('-') {
+        true => {
+            Err("has a word with a dash at its beginning, which a program would take for an option"
+                .to_owned())
+        }
+        false => Ok(()),
     }
 }
 
@@ -121,6 +167,13 @@ impl SshConfig {
         if depth > 8 {
             return Err(Error::Input(format!("ProxyJump for `{}` goes round in a circle", destination.host)));
         }
+        // Not all of them were read from one text: `-u` and `env.user` are put together with a host.
+        destination.check().map_err(|why| {
+            let user = destination.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+            Error::Input(format!("`{user}{}` is no host: {why}", destination.host))
+        })?;
+        check_user(&base.user)
+            .map_err(|why| Error::Input(format!("`{}` is no login name: it {why}", base.user)))?;
         let settings = self.settings(destination, &base.user, local);
         let mut options = base.clone();
         options.host = destination.host.clone();

@@ -228,8 +228,19 @@ fn destinations_are_read_as_fabric_does() {
         ("h:x", None),
         ("[::1", None),
         ("[::1]x", None),
+        ("fe80::1%eth0", Some((None, "fe80::1%eth0", None))),
+        ("u@[fe80::1%eth0]:222", Some((Some("u"), "fe80::1%eth0", Some(222)))),
+        ("web_1.example.com", Some((None, "web_1.example.com", None))),
+        ("host$@web1", Some((Some("host$"), "web1", None))),
+        (r"DOM\user@web1", Some((Some(r"DOM\user"), "web1", None))),
+        ("first last@web1", Some((Some("first last"), "web1", None))),
         ("-oProxyCommand=x", None),
+        ("-l@web1", None),
+        ("u -oProxyCommand=x@web1", None),
+        (r"u\@web1", None),
         ("a b", None),
+        ("a\tb", None),
+        ("a\u{7}b", None),
     ];
     for (text, expected) in cases {
         let expected = expected.map(|(user, host, port): (Option<&str>, &str, Option<u16>)| Destination {
@@ -239,6 +250,33 @@ fn destinations_are_read_as_fabric_does() {
         });
         assert_eq!(text.parse::<Destination>().ok(), expected, "{text}");
     }
+}
+
+/// CVE-2023-51385: `ProxyCommand nc %h %p` gives them to a shell.
+#[test]
+fn names_that_a_shell_would_read_are_refused() {
+    let config =
+        SshConfig::parse("ProxyCommand nc %h %p %r", Path::new("config"), Path::new("/home/me")).unwrap();
+    let base = ConnectOptions::new("", "me");
+    for text in
+        ["x;touch${IFS}/tmp/p", "$(id)", "`id`", "a&b", "a|b", "a>b", "a<b", "a{b}", "a'b", "a\"b", r"a\b"]
+    {
+        assert!(text.parse::<Destination>().is_err(), "{text}");
+        let destination = Destination { user: None, host: text.to_owned(), port: None };
+        assert!(config.options(&destination, &base, &local()).is_err(), "{text}");
+    }
+    for user in ["x;id", "`id`", "a&b", "a|b", "a>b", "a<b", "$(id)", "a'b", "a\"b"] {
+        assert!(format!("{user}@web1").parse::<Destination>().is_err(), "{user}");
+        let destination = Destination { user: Some(user.to_owned()), host: "web1".to_owned(), port: None };
+        let error = config.options(&destination, &base, &local()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("`{user}@web1` is no host: the user has ")), "{error}");
+        let base = ConnectOptions::new("", user);
+        assert!(config.options(&"web1".parse().unwrap(), &base, &local()).is_err(), "{user}");
+    }
+    // What the configuration itself says is its writer's own.
+    let config =
+        SshConfig::parse("User a&b\nProxyCommand nc %h", Path::new("c"), Path::new("/home/me")).unwrap();
+    assert!(config.options(&"web1".parse().unwrap(), &base, &local()).is_ok());
 }
 
 #[test]

@@ -52,7 +52,14 @@ async fn a_proxy_command_carries_the_connection_and_ends_with_it() {
     let running = || std::process::Command::new("pgrep").args(["-f", &command]).output().unwrap();
     until("the proxy command has ended", || running().stdout.is_empty()).await;
     options.proxy = Proxy::Command("exit 1".into());
-    assert!(matches!(Session::connect(options).await.unwrap_err(), Error::Handshake { .. }));
+    assert!(matches!(Session::connect(options.clone()).await.unwrap_err(), Error::Handshake { .. }));
+    // Its own words say why.
+    options.proxy = Proxy::Command("seq 3000 >&2; echo no way to gate >&2; exit 1".into());
+    let Error::Handshake { source, .. } = Session::connect(options).await.unwrap_err() else { panic!() };
+    assert!(
+        source.0.ends_with("; the proxy command says: 2997; 2998; 2999; 3000; no way to gate"),
+        "{source}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
