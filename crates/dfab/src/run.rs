@@ -304,10 +304,10 @@ impl Run {
 
     fn host_target(&self, host: &Host, clients: &Clients) -> Target {
         let ssh = &self.settings.ssh;
+        let user = ssh.user.clone().unwrap_or_else(crate::ssh::local_user);
         let same = |config: &&ClientConfig| {
             let fabric_host = config.fabric_host.as_deref().and_then(|text| Host::parse(text).ok());
-            fabric_host
-                .is_some_and(|other| other.same_login(host, ssh.user.as_deref(), ssh.port.unwrap_or(22)))
+            fabric_host.is_some_and(|other| other.same_login(host, &user, ssh.port.unwrap_or(22)))
         };
         let config = clients.values().find(same).cloned().unwrap_or_default();
         let config = ClientConfig { fabric_host: Some(host.text.clone()), ..config };

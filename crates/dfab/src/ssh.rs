@@ -1,6 +1,6 @@
 //! The SSH sessions of a run, one for each login, and engines reached through them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,7 +27,9 @@ pub struct Sessions {
     questions: Arc<Questions>,
     /// What was read of `ssh_config`, once.
     config: OnceCell<Result<SshConfig, Error>>,
-    open: dfab_tunnel::Sessions,
+    open: Arc<dfab_tunnel::Sessions>,
+    /// Which login each host string means.
+    logins: Mutex<HashMap<String, Login>>,
     /// Hosts of which was said that their streams need no command.
     direct: Mutex<HashSet<String>>,
     /// Hosts whose names nobody knows.
@@ -44,7 +46,8 @@ impl Sessions {
             console,
             questions,
             config: OnceCell::new(),
-            open: dfab_tunnel::Sessions::new(),
+            open: Arc::default(),
+            logins: Mutex::default(),
             direct: Mutex::default(),
             unknown: Mutex::default(),
         }
@@ -56,7 +59,7 @@ impl Sessions {
     ///
     /// Why the host cannot be reached, or does not let us in. A later call gets the same answer.
     pub async fn session(&self, host: &Host) -> Result<Arc<Session>, Error> {
-        self.open.get(&self.login(host), || self.connect(host)).await
+        self.open.get(&self.login(host).await?, || self.connect(host)).await
     }
 
     /// Returns what is known that is spelled nearly as a host that a look-up did not find: names of `known` and of the SSH
@@ -88,7 +91,8 @@ impl Sessions {
 
     /// Closes the session of a host, so that the next call logs in anew: groups of a user count from then on.
     pub async fn log_out(&self, host: &Host) {
-        if let Err(error) = self.open.log_out(&self.login(host)).await {
+        let Ok(login) = self.login(host).await else { return };
+        if let Err(error) = self.open.log_out(&login).await {
             tracing::debug!(host = host.text, %error, "closing");
         }
     }
@@ -103,10 +107,16 @@ impl Sessions {
         }
     }
 
-    /// What makes two host strings the same login, whatever the SSH configuration adds to both.
-    fn login(&self, host: &Host) -> Login {
-        let user = host.user.as_deref().or(self.settings.user.as_deref()).unwrap_or_default();
-        Login::new(user, &host.name, host.port.or(self.settings.port).unwrap_or_default())
+    /// Which login a host string means: others may be spelled otherwise and mean the same (clients-tasks §2.6).
+    async fn login(&self, host: &Host) -> Result<Login, Error> {
+        let known = || self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(login) = known().get(&host.text) {
+            return Ok(login.clone());
+        }
+        let (options, _) = self.options(host).await?;
+        let login = Login::from(&options);
+        known().insert(host.text.clone(), login.clone());
+        Ok(login)
     }
 
     async fn config(&self, local: &Local) -> Result<&SshConfig, Error> {
@@ -135,6 +145,7 @@ impl Sessions {
         let mut base = ConnectOptions::new(host.name.clone(), local.user.clone());
         base.label.clone_from(&host.text);
         base.way = self.way;
+        base.jumps = Arc::downgrade(&self.open);
         base.events = self.events();
         self.set_auth(&mut base);
         set_host_keys(&mut base, settings);
@@ -250,7 +261,7 @@ fn set_host_keys(base: &mut ConnectOptions, settings: &SshSettings) {
 }
 
 /// Returns the login name on this machine.
-fn local_user() -> String {
+pub fn local_user() -> String {
     ["USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
@@ -291,17 +302,16 @@ impl SshConnector {
     /// Why the host or the engine's socket cannot be reached.
     pub async fn stream(&self) -> Result<dfab_tunnel::Stream, Error> {
         let Self { sessions, host, .. } = self;
-        sessions
-            .open
-            .repeat(&sessions.login(host), || sessions.connect(host), |session| self.open(session))
-            .await
+        let login = sessions.login(host).await?;
+        sessions.open.repeat(&login, || sessions.connect(host), |session| self.open(session)).await
     }
 
     /// Forgets that the host could not be reached, so that the next stream tries again. What the host has
     /// refused, such as a login, stays refused.
     pub async fn forget_unreachable(&self, error: &Error) {
         if error.stage().is_some_and(|stage| stage <= Stage::Handshake) {
-            self.sessions.open.forget(&self.sessions.login(&self.host)).await;
+            let Ok(login) = self.sessions.login(&self.host).await else { return };
+            self.sessions.open.forget(&login).await;
         }
     }
 
@@ -324,36 +334,67 @@ mod tests {
     use crate::project::Variables;
     use crate::settings::Settings;
 
-    /// The keys and the agent for a host behind another one, both of which the SSH configuration gives some.
-    async fn ways_in(options: Options) -> Vec<(Vec<PathBuf>, Option<PathBuf>)> {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("config");
-        std::fs::write(
-            &path,
-            "Host *\nIdentityFile /configured\nIdentityAgent /agent\nHost web\nProxyJump jump\n",
-        )
-        .unwrap();
+    /// Sessions with this SSH configuration, which is read when they are first used.
+    fn sessions(config: &str, options: Options) -> (tempfile::TempDir, Sessions) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        std::fs::write(&path, config).unwrap();
         let options = Options { ssh_config_path: Some(path), ..options };
-        let variables = Variables::for_tests(&home.path().to_string_lossy());
-        let settings = Settings::resolve(&options, &variables).unwrap();
+        let settings = Settings::resolve(&options, &Variables::for_tests("/home/u")).unwrap();
         let console = Arc::new(Console::new(&Options { quiet: true, ..Options::default() }));
-        let sessions = Sessions::new(settings.ssh, Way::Auto, console);
+        (folder, Sessions::new(settings.ssh, Way::Auto, console))
+    }
+
+    #[tokio::test]
+    async fn host_strings_that_mean_one_login_share_its_connection() {
+        let local = local_user();
+        let alias = "Host alias\nHostName web1\nUser deploy\n";
+        let far = "Host a\nHostName 10.0.0.1\nProxyJump gw1\nHost b\nHostName 10.0.0.1\nProxyJump gw2\n";
+        let set = || Options { user: Some("deploy".into()), port: Some(222), ..Options::default() };
+        for (config, options, one, other, same) in [
+            ("", Options::default(), "web1", "web1:22", true),
+            ("", Options::default(), "web1", "WEB1", true),
+            ("", Options::default(), "web1", &format!("{local}@web1"), true),
+            ("", Options::default(), "web1", "web1:222", false),
+            ("", Options::default(), "web1", &format!("{local}x@web1"), false),
+            ("", set(), "web1", "deploy@web1:222", true),
+            ("", set(), "web1", "deploy@web1:22", false),
+            (alias, Options::default(), "alias", "deploy@web1", true),
+            (alias, Options::default(), "alias", &format!("{local}@web1"), false),
+            // The same private address behind another gateway is another machine.
+            (far, Options::default(), "a", "b", false),
+        ] {
+            let (_folder, sessions) = sessions(config, options);
+            let host = |text: &str| Host::parse(text).unwrap();
+            let logins =
+                [sessions.login(&host(one)).await.unwrap(), sessions.login(&host(other)).await.unwrap()];
+            assert_eq!(logins[0] == logins[1], same, "{one} and {other}");
+        }
+    }
+
+    /// The options of a connection to `web`, and behind them those for the hosts on the way, nearest first.
+    async fn ways_in(config: &str, options: Options) -> Vec<ConnectOptions> {
+        let (_folder, sessions) = sessions(config, options);
         let (options, _) = sessions.options(&Host::parse("web").unwrap()).await.unwrap();
-        let Proxy::Jump(hops) = &options.proxy else { panic!("{options:?}") };
-        let way = |options: &ConnectOptions| {
-            let keys = options.auth.keys.iter().filter(|key| !key.optional).map(|key| key.path.clone());
-            (keys.collect(), options.auth.agent.clone())
-        };
-        std::iter::once(way(&options)).chain(hops.iter().map(way)).collect()
+        let Proxy::Jump(hops) = options.proxy.clone() else { panic!("{options:?}") };
+        std::iter::once(options).chain(hops).collect()
     }
 
     #[tokio::test]
     async fn without_keys_and_agent_those_of_the_ssh_configuration_are_left_out_too() {
+        let keys = async |options| {
+            let config = "Host *\nIdentityFile /configured\nIdentityAgent /agent\nHost web\nProxyJump jump\n";
+            let named = |options: &ConnectOptions| {
+                let keys = options.auth.keys.iter().filter(|key| !key.optional).map(|key| key.path.clone());
+                (keys.collect(), options.auth.agent.clone())
+            };
+            ways_in(config, options).await.iter().map(named).collect::<Vec<_>>()
+        };
         let (configured, agent) = (PathBuf::from("/configured"), Some(PathBuf::from("/agent")));
-        assert_eq!(ways_in(Options::default()).await, vec![(vec![configured], agent); 2]);
+        assert_eq!(keys(Options::default()).await, vec![(vec![configured], agent); 2]);
         let none = Options { no_keys: true, no_agent: true, ..Options::default() };
-        assert_eq!(ways_in(none.clone()).await, vec![(vec![], None); 2]);
+        assert_eq!(keys(none.clone()).await, vec![(vec![], None); 2]);
         let own = Options { identities: vec!["/own".into()], ..none };
-        assert_eq!(ways_in(own).await, vec![(vec![PathBuf::from("/own")], None); 2]);
+        assert_eq!(keys(own).await, vec![(vec![PathBuf::from("/own")], None); 2]);
     }
 }

@@ -4,28 +4,70 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::options::ConnectOptions;
+use crate::dial::last_hop;
+use crate::options::{ConnectOptions, Proxy};
 use crate::{Error, Session, lock};
 
-/// What tells connections apart: user, host and port.
+/// What tells connections apart: user, host and port, and the way there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Login {
     user: String,
     host: String,
     port: u16,
+    /// Who it must be, where that is not said by the host's name.
+    alias: Option<String>,
+    road: Road,
+    /// Which of several connections; the first is 0.
+    number: usize,
+}
+
+/// How a host is reached. The same private address is another machine behind another jump host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+enum Road {
+    #[default]
+    Direct,
+    /// Through this host, which may itself be reached through one.
+    Jump(Box<Login>),
+    Command(String),
 }
 
 impl Login {
-    /// Makes a login. Host names in capitals are the same host. What a configuration decides that is read while
-    /// connecting, may be empty or zero: it decides the same each time.
+    /// Makes a login that needs no jump host. Host names in capitals are the same host.
     pub fn new(user: &str, host: &str, port: u16) -> Self {
-        Self { user: user.to_owned(), host: host.to_ascii_lowercase(), port }
+        let (user, host) = (user.to_owned(), host.to_ascii_lowercase());
+        Self { user, host, port, alias: None, road: Road::Direct, number: 0 }
+    }
+
+    /// Another connection of the same login.
+    pub(crate) fn further(&self, number: usize) -> Self {
+        Self { number, ..self.clone() }
+    }
+
+    /// The login on the jump host next to this one.
+    fn jump(&self) -> Option<&Self> {
+        match &self.road {
+            Road::Jump(hop) => Some(hop),
+            Road::Direct | Road::Command(_) => None,
+        }
+    }
+
+    /// How many jump hosts lie on the way.
+    fn depth(&self) -> usize {
+        std::iter::successors(self.jump(), |hop| hop.jump()).count()
     }
 }
 
 impl From<&ConnectOptions> for Login {
     fn from(options: &ConnectOptions) -> Self {
-        Self::new(&options.user, &options.host, options.port)
+        let road = match &options.proxy {
+            Proxy::None => Road::Direct,
+            Proxy::Command(command) => Road::Command(command.clone()),
+            Proxy::Jump(hops) => {
+                last_hop(hops).map_or(Road::Direct, |hop| Road::Jump(Box::new(Self::from(&hop))))
+            }
+        };
+        let alias = options.host_key_alias.clone();
+        Self { alias, road, ..Self::new(&options.user, &options.host, options.port) }
     }
 }
 
@@ -112,11 +154,13 @@ impl Sessions {
         }
     }
 
-    /// Forgets the refusal of a login: the next request for it tries again.
+    /// Forgets the refusal of a login, and those of the jump hosts on its way: the next request for it tries again.
     pub async fn forget(&self, login: &Login) {
-        let place = lock(&self.places).get(login).cloned();
-        if let Some(place) = place {
-            place.lock().await.take_if(|result| result.is_err());
+        for login in std::iter::successors(Some(login), |login| login.jump()) {
+            let place = lock(&self.places).get(login).cloned();
+            if let Some(place) = place {
+                place.lock().await.take_if(|result| result.is_err());
+            }
         }
     }
 
@@ -134,24 +178,29 @@ impl Sessions {
         }
     }
 
-    /// Closes all connections at once, and opens no other from now on. Returns host and result of each that was
-    /// open.
+    /// Closes all connections, side by side but those to jump hosts after what goes through them, and opens no other from
+    /// now on. Returns host and result of each that was open.
     pub async fn close(&self) -> Vec<(String, Result<(), Error>)> {
         self.closed.store(true, Ordering::Relaxed);
-        let places: Vec<Arc<Place>> = lock(&self.places).drain().map(|(_, place)| place).collect();
-        let mut closing = tokio::task::JoinSet::new();
-        for place in places {
-            closing.spawn(async move {
-                // Whoever holds the lock is still connecting, and throws away what comes of it.
-                let session = place.try_lock().ok()?.take()?.ok()?;
-                if !session.is_alive() {
-                    return None;
-                }
-                let result = session.close().await;
-                Some((session.host().to_owned(), result))
-            });
+        let mut places: Vec<_> = lock(&self.places).drain().collect();
+        places.sort_by_key(|(login, _)| std::cmp::Reverse(login.depth()));
+        let mut closed = Vec::new();
+        for places in places.chunk_by(|(one, _), (other, _)| one.depth() == other.depth()) {
+            let mut closing = tokio::task::JoinSet::new();
+            for (_, place) in places {
+                let place = Arc::clone(place);
+                closing.spawn(async move {
+                    // Whoever holds the lock is still connecting, and throws away what comes of it.
+                    let session = place.try_lock().ok()?.take()?.ok()?;
+                    if !session.is_alive() {
+                        return None;
+                    }
+                    let result = session.close().await;
+                    Some((session.host().to_owned(), result))
+                });
+            }
+            closed.extend(closing.join_all().await.into_iter().flatten());
         }
-        let mut closed: Vec<_> = closing.join_all().await.into_iter().flatten().collect();
         closed.sort_by(|one, other| one.0.cmp(&other.0));
         closed
     }
@@ -169,6 +218,54 @@ mod tests {
 
     fn broke() -> Error {
         Error::Disconnected { host: "web1".into(), source: "reset".into() }
+    }
+
+    #[test]
+    fn logins_are_told_apart_by_the_way_there_too() {
+        let direct = ConnectOptions::new("10.0.0.1", "deploy");
+        let behind = |hops: &[&str]| {
+            let hops = hops.iter().map(|hop| ConnectOptions::new(*hop, "deploy")).collect();
+            ConnectOptions { proxy: Proxy::Jump(hops), ..direct.clone() }
+        };
+        let by = |command: &str| ConnectOptions { proxy: Proxy::Command(command.into()), ..direct.clone() };
+        let ways = [
+            direct.clone(),
+            behind(&["gw1"]),
+            behind(&["gw2"]),
+            behind(&["gw1", "gw2"]),
+            by("nc a"),
+            by("nc b"),
+            ConnectOptions { host_key_alias: Some("web1".into()), ..direct.clone() },
+            ConnectOptions { port: 222, ..direct.clone() },
+        ];
+        for (at, one) in ways.iter().enumerate() {
+            for (place, other) in ways.iter().enumerate() {
+                assert_eq!(Login::from(one) == Login::from(other), at == place, "{one:?} and {other:?}");
+            }
+        }
+        assert_eq!(Login::from(&behind(&["GW1"])), Login::from(&behind(&["gw1"])));
+        assert_eq!(Login::from(&behind(&[])), Login::new("deploy", "10.0.0.1", 22));
+        let depths: Vec<_> = ways.iter().map(|way| Login::from(way).depth()).collect();
+        assert_eq!(depths, [0, 1, 1, 2, 0, 0, 0, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_of_a_host_is_forgotten_of_its_way() {
+        let hop = ConnectOptions::new("gw", "deploy");
+        let web =
+            ConnectOptions { proxy: Proxy::Jump(vec![hop.clone()]), ..ConnectOptions::new("web", "deploy") };
+        let (sessions, tries) = (Sessions::new(), Cell::new(0));
+        let connect = || {
+            tries.set(tries.get() + 1);
+            std::future::ready(Err(refused()))
+        };
+        for expected in [1, 1, 2] {
+            if expected == 2 {
+                sessions.forget(&Login::from(&web)).await;
+            }
+            sessions.get(&Login::from(&hop), connect).await.unwrap_err();
+            assert_eq!(tries.get(), expected);
+        }
     }
 
     #[tokio::test]

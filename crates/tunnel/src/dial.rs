@@ -4,26 +4,27 @@ use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
+use std::pin::Pin;
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::doing;
 use crate::options::{ConnectOptions, Proxy};
 use crate::process::tail;
-use crate::{Error, Session, lock};
+use crate::{Error, Login, Session, Stream, lock};
 
 /// What must live as long as the socket.
 #[derive(Debug)]
 pub(crate) enum Guard {
     None,
-    /// The connection to the jump host, and the task that carries bytes.
+    /// The connection to the jump host, perhaps one of several that hold it, and the task that carries bytes.
     Jump {
-        _session: Box<Session>,
+        _session: Arc<Session>,
         carrier: tokio::task::JoinHandle<()>,
     },
     /// The proxy command; ended with the connection.
@@ -137,7 +138,7 @@ async fn tcp(options: &ConnectOptions) -> Result<OwnedFd, Error> {
         // for IPv4.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (count - index) as u32;
-        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+        match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return prepare(stream).map_err(|error| failed(error.into())),
             Ok(Err(error)) => refusals.push(format!("{}: {error}", address.ip())),
             Err(_) => {
@@ -203,17 +204,22 @@ fn command_socket(options: &ConnectOptions, command: &str) -> Result<(OwnedFd, G
     Ok((ours, Guard::Command(child, words)))
 }
 
-/// Goes through the hops, nearest first; the last one opens a channel to the server.
-async fn jump(options: &ConnectOptions, hops: &[ConnectOptions]) -> Result<(OwnedFd, Guard), Error> {
-    let Some((last, before)) = hops.split_last() else {
-        return Ok((tcp(options).await?, Guard::None));
-    };
+/// Returns the last hop, which opens the channel to the server, with those before it as its own way.
+pub(crate) fn last_hop(hops: &[ConnectOptions]) -> Option<ConnectOptions> {
+    let (last, before) = hops.split_last()?;
     let mut hop = last.clone();
     if !before.is_empty() {
         hop.proxy = Proxy::Jump(before.to_vec());
     }
-    let session = Box::pin(Session::connect(hop)).await?;
-    let mut channel = session.open_tcp(&options.host, options.port).await?;
+    Some(hop)
+}
+
+/// Goes through the hops, nearest first; the last one opens a channel to the server.
+async fn jump(options: &ConnectOptions, hops: &[ConnectOptions]) -> Result<(OwnedFd, Guard), Error> {
+    let Some(hop) = last_hop(hops) else {
+        return Ok((tcp(options).await?, Guard::None));
+    };
+    let (session, mut channel) = through(options, hop).await?;
     let failed = |error: std::io::Error| Error::Connect {
         host: options.label().to_owned(),
         port: options.port,
@@ -227,7 +233,53 @@ async fn jump(options: &ConnectOptions, hops: &[ConnectOptions]) -> Result<(Owne
         let _ =
             tokio::io::copy_bidirectional_with_sizes(&mut theirs, &mut channel, 64 * 1024, 64 * 1024).await;
     });
-    Ok((ours, Guard::Jump { _session: Box::new(session), carrier }))
+    Ok((ours, Guard::Jump { _session: session, carrier }))
+}
+
+/// Opens a channel to the server on a connection to the hop: that of all who go through it, or one of our own.
+///
+/// A connection opens one channel at a time. Where it waits for a server that does not answer, the others take a
+/// further one, which they share again; where the hop gives none, they wait too.
+async fn through(options: &ConnectOptions, hop: ConnectOptions) -> Result<(Arc<Session>, Stream), Error> {
+    let sessions = options.jumps.upgrade().unwrap_or_default();
+    let (host, port, limit) = (options.host.as_str(), options.port, options.connect_timeout);
+    let (login, gateway) = (Login::from(&hop), hop.label().to_owned());
+    let late = |_| Error::Timeout {
+        host: options.label().to_owned(),
+        doing: format!("{} {port} through `{gateway}`", doing::CONNECT),
+        after: limit,
+    };
+    let pass = async |session: Arc<Session>| {
+        let opened = timeout(limit, session.open_tcp_unless_held_up(host, port)).await.map_err(late)?;
+        Ok(opened?.map(|stream| (session, stream)))
+    };
+    let wait = async |session: Arc<Session>| {
+        let opened = timeout(limit, session.open_tcp(host, port)).await.map_err(late)?;
+        Ok((session, opened?))
+    };
+    for number in 0.. {
+        let login = login.further(number);
+        if number > 0 {
+            tracing::debug!(
+                host = options.label(),
+                gateway,
+                number,
+                "a server is slow; by a further connection"
+            );
+            if sessions.get(&login, || connect(hop.clone())).await.is_err() {
+                break;
+            }
+        }
+        if let Some(both) = sessions.repeat(&login, || connect(hop.clone()), pass).await? {
+            return Ok(both);
+        }
+    }
+    sessions.repeat(&login, || connect(hop.clone()), wait).await
+}
+
+/// Connects to a hop. Its own type, and not that of the function, ends the circle: a hop may have a hop.
+fn connect(hop: ConnectOptions) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send>> {
+    Box::pin(Session::connect(hop))
 }
 
 /// Between two attempts.

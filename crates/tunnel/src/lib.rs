@@ -26,7 +26,7 @@
 //!   A TCP port that takes its time, for example behind a firewall that drops packets, keeps others waiting
 //!   for a second; then Unix sockets and commands go by a second connection, which is made for that where
 //!   nobody needs to be asked, and other TCP ports wait until the server gives up. Keep streams and use
-//!   them again.
+//!   them again. Connections through a shared jump host ([`options::ConnectOptions::jumps`]) share a further one.
 //! * **Commands are counted by the server** (`MaxSessions`, 10 by default). Eight at a time run on a
 //!   connection, others wait; where the server allows fewer, they wait for each other. Streams by socat
 //!   and `dial-stdio` are commands; `direct-streamlocal` and `direct-tcpip` are not.

@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::{Login, Secret};
+use crate::{Login, Secret, Sessions};
 
 /// Everything about one connection: where to, as whom, proven how, checked how.
 #[derive(Debug, Clone)]
@@ -40,6 +40,9 @@ pub struct ConnectOptions {
     pub host_keys: HostKeys,
     /// How to get to the server when not by a TCP connection of our own.
     pub proxy: Proxy,
+    /// Whose connections to jump hosts are used, so that there is one to each for all that goes through it. Gone, as by
+    /// default: a connection makes its own.
+    pub jumps: Weak<Sessions>,
     /// How to get to a Unix socket of the remote host.
     pub way: Way,
     /// Most exec-based channels at once: `sshd` refuses more than `MaxSessions` (10 by default) for
@@ -68,6 +71,7 @@ impl ConnectOptions {
             auth: Auth::default(),
             host_keys: HostKeys::default(),
             proxy: Proxy::None,
+            jumps: Weak::new(),
             way: Way::Auto,
             max_exec_channels: 8,
             events: Events::default(),
@@ -318,7 +322,7 @@ pub enum Proxy {
     #[default]
     None,
     /// Through other servers, nearest first (`ProxyJump`): each is logged in to by itself, and the
-    /// next connection runs in a `direct-tcpip` channel of it.
+    /// next connection runs in a `direct-tcpip` channel of it. See [`ConnectOptions::jumps`].
     Jump(Vec<ConnectOptions>),
     /// Over the standard streams of a local command (`ProxyCommand`), run by `/bin/sh -c`.
     Command(String),

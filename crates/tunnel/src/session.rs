@@ -231,8 +231,26 @@ impl Session {
     /// [`Error::Forward`] when the server or the port refuses; [`Error::Disconnected`],
     /// [`Error::Closed`], [`Error::Timeout`].
     pub async fn open_tcp(&self, host: &str, port: u16) -> Result<Stream, Error> {
+        self.open_tcp_in_turn(host, port, &Arc::default()).await
+    }
+
+    /// Opens a stream like [`Session::open_tcp`]. Returns `None` where it would have to wait for another port that does
+    /// not answer: the caller may have another connection.
+    pub(crate) async fn open_tcp_unless_held_up(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<Stream>, Error> {
+        let turn = Arc::<OpenTurn>::default();
+        tokio::select! {
+            opened = self.open_tcp_in_turn(host, port, &turn) => opened.map(Some),
+            () = self.held_up(&turn) => Ok(None),
+        }
+    }
+
+    async fn open_tcp_in_turn(&self, host: &str, port: u16, turn: &Arc<OpenTurn>) -> Result<Stream, Error> {
         let target = Target::Tcp(host.to_owned(), port);
-        match self.open(target, "opening a TCP stream").await? {
+        match self.open(target, "opening a TCP stream", turn).await? {
             Ok(handle) => Ok(Stream::direct(handle)),
             Err(why) => Err(Error::Forward {
                 host: self.host().to_owned(),
@@ -272,7 +290,7 @@ impl Session {
         end_on_drop: bool,
     ) -> Result<Handle, Error> {
         let target = Target::Exec { command: command.as_bytes().to_vec(), pty, end_on_drop };
-        match self.open(target, "starting a command").await? {
+        match self.open(target, "starting a command", &Arc::default()).await? {
             Ok(handle) => Ok(handle),
             Err(why) => Err(Error::Exec {
                 host: self.host().to_owned(),
@@ -283,21 +301,26 @@ impl Session {
     }
 
     pub(crate) async fn streamlocal(&self, path: &str) -> Result<Result<Handle, String>, Error> {
-        self.open(Target::Streamlocal(path.to_owned()), "opening a stream to a socket").await
+        let target = Target::Streamlocal(path.to_owned());
+        self.open(target, "opening a stream to a socket", &Arc::default()).await
     }
 
     /// Opens a channel. The inner error is the server's reason to refuse it.
-    async fn open(&self, target: Target, doing: &str) -> Result<Result<Handle, String>, Error> {
+    async fn open(
+        &self,
+        target: Target,
+        doing: &str,
+        turn: &Arc<OpenTurn>,
+    ) -> Result<Result<Handle, String>, Error> {
         let limit = self.options.open_timeout;
-        let turn = Arc::<OpenTurn>::default();
         let opened = async {
-            let here = self.open_here(target.clone(), limit, &turn);
+            let here = self.open_here(target.clone(), limit, turn);
             if matches!(target, Target::Tcp(..)) {
                 return here.await;
             }
             tokio::select! {
                 opened = here => opened,
-                side = self.way_round(&turn) => {
+                side = self.way_round(turn) => {
                     tracing::debug!(host = self.host(), doing, "a TCP port is slow; by a second connection");
                     side.open_here(target.clone(), limit, &Arc::default()).await
                 }
@@ -330,6 +353,21 @@ impl Session {
             Ok(Err(OpenFailure::Refused(why))) => Ok(Err(why)),
             Ok(Err(OpenFailure::Failed(error))) => Err(error),
             Err(_) => Err(self.gone()),
+        }
+    }
+
+    /// Waits until an open stands behind a TCP port that does not answer, and takes it from this connection. Never
+    /// returns for one that this connection has begun with.
+    async fn held_up(&self, turn: &OpenTurn) {
+        loop {
+            tokio::time::sleep(SLOW_TCP).await;
+            if !self.tcp_open.takes_longer_than(SLOW_TCP) {
+                continue;
+            }
+            match turn.take() {
+                true => return,
+                false => std::future::pending().await,
+            }
         }
     }
 

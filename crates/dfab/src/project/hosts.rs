@@ -35,8 +35,8 @@ impl Host {
 
     /// Tells whether two host strings mean the same login, with these defaults for what is not given
     /// (clients-tasks §2.6).
-    pub fn same_login(&self, other: &Self, user: Option<&str>, port: u16) -> bool {
-        let user_of = |host: &Self| host.user.clone().or(user.map(str::to_owned));
+    pub fn same_login(&self, other: &Self, user: &str, port: u16) -> bool {
+        let user_of = |host: &Self| host.user.clone().unwrap_or_else(|| user.to_owned());
         self.name.eq_ignore_ascii_case(&other.name)
             && self.port.unwrap_or(port) == other.port.unwrap_or(port)
             && user_of(self) == user_of(other)
@@ -205,8 +205,8 @@ mod tests {
     #[test]
     fn the_same_login_may_be_written_differently() {
         let host = |text| Host::parse(text).unwrap();
-        assert!(host("web1").same_login(&host("deploy@WEB1:22"), Some("deploy"), 22));
-        assert!(!host("web1").same_login(&host("root@web1"), Some("deploy"), 22));
-        assert!(!host("web1:2222").same_login(&host("web1"), None, 22));
+        assert!(host("web1").same_login(&host("deploy@WEB1:22"), "deploy", 22));
+        assert!(!host("web1").same_login(&host("root@web1"), "deploy", 22));
+        assert!(!host("web1:2222").same_login(&host("web1"), "deploy", 22));
     }
 }

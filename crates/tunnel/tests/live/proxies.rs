@@ -6,8 +6,8 @@ use dfab_tunnel::options::Proxy;
 use dfab_tunnel::{Behind, ConnectOptions, Error, Forward, LocalPorts, Login, Session, Sessions, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::sshd::{Bulk, Echo, Sshd, enabled, free_port, until};
-use crate::streams::{download, upload};
+use crate::sshd::{Bulk, Echo, PATIENCE, Sshd, enabled, free_port, until};
+use crate::streams::{Blackhole, download, upload};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_jump_hosts_lead_to_the_third() {
@@ -35,6 +35,83 @@ async fn two_jump_hosts_lead_to_the_third() {
     down.port = free_port();
     options.proxy = Proxy::Jump(vec![down]);
     assert!(matches!(Session::connect(options).await.unwrap_err(), Error::Connect { .. }));
+}
+
+/// Options that log in behind a gateway, whose connection is shared.
+fn behind(gateway: &ConnectOptions, target: &Sshd, sessions: &Arc<Sessions>) -> ConnectOptions {
+    let jumps = Arc::downgrade(sessions);
+    let gateway = ConnectOptions { jumps: jumps.clone(), ..gateway.clone() };
+    ConnectOptions { proxy: Proxy::Jump(vec![gateway]), jumps, ..target.options() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_behind_a_gateway_go_through_one_login_there() {
+    if !enabled("all_behind_a_gateway_go_through_one_login_there") {
+        return;
+    }
+    let mut gateway = Sshd::start("");
+    let targets = [Sshd::start(""), Sshd::start(""), Sshd::start(""), Sshd::start("")];
+    let sessions = Arc::new(Sessions::new());
+    let logins = |sshd: &Sshd| sshd.log().matches("Accepted publickey").count();
+    let all = async |gateway: &Sshd| {
+        // Making options writes known_hosts, which those who connect read.
+        let gateway = gateway.options();
+        let all: Vec<_> = targets.iter().map(|target| behind(&gateway, target, &sessions)).collect();
+        let mut tasks = tokio::task::JoinSet::new();
+        for options in all {
+            let sessions = Arc::clone(&sessions);
+            tasks.spawn(async move {
+                let login = Login::from(&options);
+                let work = async |session: Arc<Session>| session.exec("echo hi").await?.success().await;
+                let connect = || Session::connect(options.clone());
+                assert_eq!(sessions.repeat(&login, connect, work).await.unwrap().text(), "hi");
+            });
+        }
+        tasks.join_all().await;
+    };
+    all(&gateway).await;
+    assert_eq!(logins(&gateway), 1);
+    // When it breaks, all are connected anew, and again by one.
+    gateway.signal_all("-KILL");
+    gateway.restart();
+    all(&gateway).await;
+    assert_eq!(logins(&gateway), 2);
+    assert_eq!(targets.each_ref().map(logins), [2; 4]);
+    // What goes through it says goodbye before it does.
+    let closed = sessions.close().await;
+    assert_eq!(closed.len(), 5);
+    assert!(closed.iter().all(|(_, result)| result.is_ok()), "{closed:?}");
+    until("the gateway has no connection", || gateway.descendants().is_empty()).await;
+}
+
+/// libssh2 opens one channel at a time, and a gateway may take minutes to answer about a host.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_host_behind_a_gateway_does_not_hold_up_the_others() {
+    if !enabled("a_dead_host_behind_a_gateway_does_not_hold_up_the_others") {
+        return;
+    }
+    let (gateway, target) = (Sshd::start(""), Sshd::start(""));
+    let blackhole = Blackhole::at("127.0.0.1", 0);
+    let sessions = Arc::new(Sessions::new());
+    let mut dead = behind(&gateway.options(), &target, &sessions);
+    (dead.port, dead.connect_timeout) = (blackhole.port(), PATIENCE);
+    let waiting = tokio::spawn(Session::connect(dead.clone()));
+    until("the gateway asks", || gateway.log().contains("Accepted publickey")).await;
+    // Its channel is asked for right after the login; this one may come first, and is none the worse.
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        others.push(Session::connect(behind(&gateway.options(), &target, &sessions)).await.unwrap());
+    }
+    assert!(!waiting.is_finished(), "the port was not slow");
+    assert!(gateway.log().matches("Accepted publickey").count() <= 2, "{}", gateway.log());
+    waiting.abort();
+    dead.connect_timeout = std::time::Duration::from_secs(1);
+    let error = Session::connect(dead).await.unwrap_err();
+    let text =
+        format!("timed out after 1 s connecting to port {} through `lab` (host: lab)", blackhole.port());
+    assert_eq!(error.to_string(), text);
+    drop(others);
+    sessions.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

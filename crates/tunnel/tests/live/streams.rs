@@ -74,6 +74,10 @@ impl Blackhole {
         }
         Self { listener, _waiting: waiting }
     }
+
+    pub fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().port()
+    }
 }
 
 /// libssh2 opens one channel at a time, and a server may take minutes to answer about a TCP port.
@@ -85,7 +89,7 @@ async fn a_slow_port_does_not_hold_up_sockets_and_commands() {
     let sshd = Sshd::start("");
     let echo = Echo::start(sshd.path("echo"), "hello\n");
     let blackhole = Blackhole::at("127.0.0.1", 0);
-    let port = blackhole.listener.local_addr().unwrap().port();
+    let port = blackhole.port();
     let session = Arc::new(Session::connect(sshd.options()).await.unwrap());
     let slow = Arc::clone(&session);
     let slow = tokio::spawn(async move { slow.open_tcp("127.0.0.1", port).await });
