@@ -157,12 +157,15 @@ impl Sessions {
         let config = self.config(&local).await?;
         let (mut options, warnings) = config.options(&destination, &base, &local)?;
         let mut warnings: Vec<_> = warnings.into_iter().map(|warning| (host.text.clone(), warning)).collect();
-        self.override_by_options(&mut options);
         if let Some(gateway) = &settings.gateway {
+            // What its host string leaves out, unless the SSH configuration says it of the gateway (clients-tasks §11.4).
+            base.user = settings.user.clone().unwrap_or(base.user);
+            base.port = settings.port.unwrap_or(base.port);
             let (proxy, more) = config.jump(gateway, &base, &local)?;
             warnings.extend(more.into_iter().map(|warning| (gateway.clone(), warning)));
             options.proxy = proxy;
         }
+        self.override_by_options(&mut options);
         self.leave_out(&mut options);
         Ok((options, warnings))
     }
@@ -226,7 +229,7 @@ impl Sessions {
         }
     }
 
-    /// What was given for this run wins over the SSH configuration.
+    /// What was given for this run wins over the SSH configuration, here and on the hosts on the way.
     fn override_by_options(&self, options: &mut ConnectOptions) {
         let settings = &self.settings;
         if let Some(timeout) = settings.timeout {
@@ -251,6 +254,9 @@ impl Sessions {
             options.host_keys.files.clear();
         }
         options.host_keys.learn_to = options.host_keys.files.first().cloned();
+        if let Proxy::Jump(hops) = &mut options.proxy {
+            hops.iter_mut().for_each(|hop| self.override_by_options(hop));
+        }
     }
 }
 
@@ -396,5 +402,73 @@ mod tests {
         assert_eq!(keys(none.clone()).await, vec![(vec![], None); 2]);
         let own = Options { identities: vec!["/own".into()], ..none };
         assert_eq!(keys(own).await, vec![(vec![PathBuf::from("/own")], None); 2]);
+    }
+
+    fn shown(options: &ConnectOptions) -> String {
+        let ConnectOptions { user, host, port, host_keys, .. } = options;
+        let seconds = |time: std::time::Duration| time.as_secs();
+        format!(
+            "{user}@{host}:{port} {:?} {:?} t={} a={} n={} k={}",
+            host_keys.unknown,
+            host_keys.learn_to.as_deref().unwrap_or(Path::new("-")),
+            seconds(options.connect_timeout),
+            seconds(options.auth_timeout),
+            options.attempts,
+            options.keepalive.map_or(0, |keepalive| seconds(keepalive.interval)),
+        )
+    }
+
+    #[tokio::test]
+    async fn what_is_given_for_the_run_counts_on_the_way_too() {
+        let known = "/home/u/.ssh/known_hosts";
+        let gateway = Options { gateway: Some("gw".into()), ..Options::default() };
+        let given = Options {
+            timeout: Some(3.0),
+            auth_timeout: Some(4.0),
+            connection_attempts: Some(5),
+            keepalive: Some(6),
+            accept_new: true,
+            ..Options::default()
+        };
+        let refuse = Options { reject_unknown_hosts: true, ..Options::default() };
+        let forget = Options { disable_known_hosts: true, accept_new: true, ..Options::default() };
+        let through = |options: &Options| Options { gateway: gateway.gateway.clone(), ..options.clone() };
+        let jumping = "Host *\nStrictHostKeyChecking no\nConnectTimeout 9\nHost web\nProxyJump gw\n";
+        for (config, options, expected) in [
+            ("", through(&given), format!(r#"Accept "{known}" t=3 a=4 n=5 k=6"#)),
+            (jumping, given.clone(), format!(r#"Accept "{known}" t=3 a=4 n=5 k=6"#)),
+            (jumping, refuse.clone(), format!(r#"Refuse "{known}" t=9 a=30 n=1 k=15"#)),
+            ("", through(&refuse), format!(r#"Refuse "{known}" t=10 a=30 n=1 k=15"#)),
+            (jumping, forget.clone(), r#"Accept "-" t=9 a=30 n=1 k=15"#.to_owned()),
+        ] {
+            let ways: Vec<String> = ways_in(config, options).await.iter().map(shown).collect();
+            assert_eq!(ways.len(), 2);
+            for way in ways {
+                assert!(way.ends_with(&format!(":22 {expected}")), "{way} is not {expected}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn user_and_port_of_the_run_are_those_of_the_gateway_too() {
+        let local = local_user();
+        let options = Options { user: Some("deploy".into()), port: Some(222), ..Options::default() };
+        let gateway = |text: &str| Options { gateway: Some(text.into()), ..options.clone() };
+        let configured = "Host gw\nUser jump\nPort 23\n";
+        let behind = "Host gw\nProxyJump first\n";
+        for (config, options, expected) in [
+            ("", gateway("gw"), vec!["deploy@gw:222".to_owned()]),
+            ("", gateway("admin@gw:24"), vec!["admin@gw:24".to_owned()]),
+            (configured, gateway("gw"), vec!["jump@gw:23".to_owned()]),
+            // A jump host of the configuration is looked up as ssh does: neither `-l` nor `-p` are for it.
+            ("Host web\nProxyJump gw\n", options.clone(), vec![format!("{local}@gw:22")]),
+            (behind, gateway("gw"), vec![format!("{local}@first:22"), "deploy@gw:222".to_owned()]),
+        ] {
+            let ways = ways_in(config, options).await;
+            let ways: Vec<String> =
+                ways.iter().map(|way| format!("{}@{}:{}", way.user, way.host, way.port)).collect();
+            assert_eq!(ways[0], "deploy@web:222");
+            assert_eq!(ways[1..], expected, "{config}");
+        }
     }
 }

@@ -247,7 +247,9 @@ impl SshConfig {
         if setting.is("proxycommand") {
             return Ok(Proxy::Command(tokens.expand(setting, &value)?));
         }
-        self.jumps(&tokens.expand(setting, &value)?, base, local, warnings, depth)
+        // As for ssh, which starts another ssh for it: user and port of this connection are not the jump host's.
+        let base = ConnectOptions { user: local.user.clone(), port: 22, ..base.clone() };
+        self.jumps(&tokens.expand(setting, &value)?, &base, local, warnings, depth)
     }
 
     fn jumps(
