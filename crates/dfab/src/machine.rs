@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dfab_cli_client::{Exit, LocalShell, Shell};
@@ -24,6 +25,8 @@ pub struct Machine {
     shell: Arc<dyn Shell>,
     /// The SSH session of a host, made when it is first needed.
     remote: Option<(Arc<Sessions>, Host)>,
+    /// How long a command may take there (`-T`).
+    limit: Option<Duration>,
 }
 
 /// What a command has done.
@@ -44,13 +47,14 @@ impl Machine {
             Some(host) => Arc::new(SshShell::new(Arc::clone(sessions), host.clone())),
             None => Arc::new(LocalShell::new()),
         };
-        Self { shell, remote: host.map(|host| (Arc::clone(sessions), host.clone())) }
+        let limit = host.and_then(|_| sessions.command_timeout());
+        Self { shell, remote: host.map(|host| (Arc::clone(sessions), host.clone())), limit }
     }
 
     /// This machine.
     #[cfg(test)]
     pub fn here() -> Self {
-        Self { shell: Arc::new(LocalShell::new()), remote: None }
+        Self { shell: Arc::new(LocalShell::new()), remote: None, limit: None }
     }
 
     /// Connects to a host; this machine needs no connection.
@@ -62,12 +66,25 @@ impl Machine {
         self.session().await.map(drop)
     }
 
-    /// Runs a command line to its end, with this text as its standard input.
+    /// Runs a command line to its end, with this text as its standard input. On a host it may take as long as `-T`
+    /// says; files that travel may take longer.
     ///
     /// # Errors
     ///
-    /// When it cannot be started, or the connection breaks. A failing command is no error here.
+    /// When it cannot be started, its time is up, or the connection breaks. A failing command is no error here.
     pub async fn run(&self, line: &str, input: &[u8]) -> Result<Finished> {
+        let run = self.run_to_end(line, input);
+        let Some(limit) = self.limit else { return run.await };
+        // The login has limits of its own.
+        self.session().await?;
+        tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
+            let (host, doing) = (self.shell.host().to_owned(), format!("running `{line}`"));
+            let error = dfab_tunnel::Error::Timeout { host, doing, after: limit };
+            Err(self.failure(Kind::Connection, line, &error))
+        })
+    }
+
+    async fn run_to_end(&self, line: &str, input: &[u8]) -> Result<Finished> {
         let failed = |error: &(dyn std::error::Error + 'static)| self.failure(Kind::Connection, line, error);
         let mut running = self.shell.start(line).await.map_err(|error| failed(error.as_ref()))?;
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -386,6 +403,17 @@ mod tests {
         let failure = here().succeed("echo no >&2; exit 3", b"").await.unwrap_err();
         assert_eq!(failure.causes, ["it ended with status 3", "no"]);
         assert_eq!(here().run("cat", b"in").await.unwrap().stdout, b"in");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_takes_too_long_is_given_up() {
+        let limited = Machine { limit: Some(Duration::from_millis(200)), ..here() };
+        let failure = limited.run("exec sleep 600", b"").await.unwrap_err();
+        assert_eq!(failure.message, "failed to run `exec sleep 600` on `local engine`");
+        let cause = "timed out after 0.2 s running `exec sleep 600` (host: local engine)";
+        assert_eq!(failure.causes, [cause]);
+        let patient = Machine { limit: Some(Duration::from_secs(60)), ..here() };
+        assert_eq!(patient.run("echo done", b"").await.unwrap().stdout, b"done\n");
     }
 
     #[test]

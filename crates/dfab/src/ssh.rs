@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dfab_client::Connector;
@@ -60,6 +61,11 @@ impl Sessions {
     /// Why the host cannot be reached, or does not let us in. A later call gets the same answer.
     pub async fn session(&self, host: &Host) -> Result<Arc<Session>, Error> {
         self.open.get(&self.login(host).await?, || self.connect(host)).await
+    }
+
+    /// Returns how long a command on a host may take (`-T`).
+    pub fn command_timeout(&self) -> Option<Duration> {
+        self.settings.command_timeout
     }
 
     /// Returns what is known that is spelled nearly as a host that a look-up did not find: names of `known` and of the SSH
@@ -406,7 +412,7 @@ mod tests {
 
     fn shown(options: &ConnectOptions) -> String {
         let ConnectOptions { user, host, port, host_keys, .. } = options;
-        let seconds = |time: std::time::Duration| time.as_secs();
+        let seconds = |time: Duration| time.as_secs();
         format!(
             "{user}@{host}:{port} {:?} {:?} t={} a={} n={} k={}",
             host_keys.unknown,

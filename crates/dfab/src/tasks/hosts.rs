@@ -9,6 +9,7 @@ use crate::cli::Arguments;
 use crate::failure::{Failure, Kind, Result};
 use crate::machine::Machine;
 use crate::registry::{Parameter, ParameterKind, Scope, Task};
+use crate::remote;
 use crate::report::Report;
 use crate::run::Run;
 
@@ -137,8 +138,12 @@ async fn reset_socat(run: &Run, arguments: &Arguments) -> Result<Report> {
     } else {
         run.result_line(&format!("Removing process(es) with id(s) {}.", ids.join(", ")));
         let kill = format!("kill {}", ids.join(" "));
-        let kill = if all { format!("sudo -n {kill}") } else { kill };
-        machine(run).succeed(&kill, b"").await?;
+        match &run.host {
+            // Sudo may want a password, which stands on no command line.
+            Some(host) if all => drop(remote::run_line(run, host, &kill, true).await?),
+            None if all => drop(machine(run).succeed(&format!("sudo -n {kill}"), b"").await?),
+            _ => drop(machine(run).succeed(&kill, b"").await?),
+        }
     }
     let would_change = run.options.dry_run && !ids.is_empty();
     Ok(Report { rows: Some(rows), would_change, ..Report::done("docker.reset_socat") })
