@@ -21,7 +21,7 @@ const BETWEEN: usize = 8;
 /// A file that was written or read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
-    /// Bytes of the tar stream of a file that was written; of the file itself of one that was read.
+    /// Bytes of the file, compressed where it is.
     pub bytes: u64,
     /// SHA-256 of the file, in hexadecimal digits.
     pub sha256: String,

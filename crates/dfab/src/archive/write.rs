@@ -76,8 +76,9 @@ fn write_blocks(
 ) -> Result<Archive, Failed> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(parent).map_err(Failed::File)?;
-    let encoder = Encoder::new(stored, Hashed { file, hasher: Sha256::new() }).map_err(Failed::File)?;
-    let mut decoder = Decoder::new(wire, Tar { encoder, bytes: 0, zeros: 0 }).map_err(Failed::File)?;
+    let encoder =
+        Encoder::new(stored, Hashed { file, bytes: 0, hasher: Sha256::new() }).map_err(Failed::File)?;
+    let mut decoder = Decoder::new(wire, Tar { encoder, zeros: 0 }).map_err(Failed::File)?;
     let mut came = 0;
     while let Some(block) = blocks.blocking_recv() {
         came += block.len() as u64;
@@ -94,13 +95,13 @@ fn write_blocks(
         if !tar.is_whole() {
             return Err(Failed::Short(came));
         }
-        let Hashed { file, hasher } = tar.encoder.finish().map_err(Failed::File)?;
+        let Hashed { file, bytes, hasher } = tar.encoder.finish().map_err(Failed::File)?;
         use std::os::unix::fs::PermissionsExt;
         // A temporary file is its owner's alone; an archive is a file like any other.
         let public = std::fs::Permissions::from_mode(0o644);
         file.as_file().set_permissions(public).map_err(Failed::File)?;
         file.persist(path).map_err(|error| Failed::File(error.error))?;
-        return Ok(Archive { bytes: tar.bytes, sha256: hex(&hasher.finalize()) });
+        return Ok(Archive { bytes, sha256: hex(&hasher.finalize()) });
     }
     // The stream broke, which the other side knows; the file goes with its name.
     Err(Failed::Short(came))
@@ -110,7 +111,6 @@ fn write_blocks(
 /// more.
 struct Tar {
     encoder: Encoder<Hashed>,
-    bytes: u64,
     zeros: u64,
 }
 
@@ -127,7 +127,6 @@ impl Write for Tar {
             Some(last) => self.zeros = (bytes.len() - last - 1) as u64,
             None => self.zeros += bytes.len() as u64,
         }
-        self.bytes += bytes.len() as u64;
         Ok(bytes.len())
     }
 
@@ -137,9 +136,10 @@ impl Write for Tar {
     }
 }
 
-/// A file, and the checksum of what was written to it.
+/// A file, and the size and the checksum of what was written to it.
 struct Hashed {
     file: tempfile::NamedTempFile,
+    bytes: u64,
     hasher: Sha256,
 }
 
@@ -147,6 +147,7 @@ impl Write for Hashed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = self.file.write(bytes)?;
         self.hasher.update(&bytes[..length]);
+        self.bytes += length as u64;
         Ok(length)
     }
 
