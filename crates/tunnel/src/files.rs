@@ -70,7 +70,8 @@ const PART: &str = ".dfab-part";
 /// `O_EXCL`.
 const RECEIVE: &str = r#"
 target=$1
-[ -d "$target" ] && target="${target%/}/$2"
+if [ -d "$target" ]; then target="${target%/}/$2"
+else case $target in */) echo "$target is no directory" >&2; exit 1;; esac; fi
 target=$(readlink -f -- "$target" 2>/dev/null || printf '%s' "$target")
 part="$target.dfab-part"
 mode=$3

@@ -90,6 +90,11 @@ async fn what_cannot_be_carried_is_an_error_with_the_hosts_words() {
             "cannot create /no/such/folder/x.dfab-part",
         ),
         (session.upload_file(&here, "/dev/full/x", &transfer).await, "cannot create /dev/full/x.dfab-part"),
+        // Not a file of this name, which nobody would look for.
+        (
+            session.upload_file(&here, "/tmp/no-such-folder/", &transfer).await,
+            "/tmp/no-such-folder/ is no directory",
+        ),
         (session.download_file("/no/such/file", &folder.path().join("x"), &transfer).await, "No such file"),
         (session.download_file("/etc", &folder.path().join("x"), &transfer).await, "is a directory"),
         (session.upload_tree(&here.join("x"), "/tmp", &transfer).await, "cannot read"),
