@@ -40,6 +40,31 @@ fn a_password_is_asked_for_once_and_never_shown() {
     }
 }
 
+/// Three logins with one locked key. The first answer is wrong.
+#[test]
+fn a_passphrase_is_asked_for_once_for_all_connections() {
+    let lab = lab_or_skip!();
+    let host = lab.take(1);
+    let project = Project::new(&[]);
+    let key = project.path().join("locked");
+    fs::copy(lab.client_key(), &key).unwrap();
+    let mut lock = Command::new("ssh-keygen");
+    let locked = lock.args(["-q", "-p", "-P", "", "-N", "open sesame", "-f"]).arg(&key).status();
+    assert!(locked.expect("`ssh-keygen` starts").success());
+    let logins = host.logins();
+    let words = format!("-i {} -H {},{2},{2}:2222", key.display(), host.name, host.address);
+    let mut terminal = Terminal::start(&call(&lab, &words), project.path(), 200, &[("NO_COLOR", "1")]);
+    let question = "Passphrase for private key";
+    terminal.wait_for(question);
+    terminal.press("open season\r");
+    terminal.wait_until("the question again", |screen| screen.matches(question).count() == 2);
+    terminal.press("open sesame\r");
+    let (screen, code) = terminal.end();
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(screen.matches(question).count(), 2, "{screen}");
+    assert_eq!(logins.accepted(), 3, "{:?}", logins.lines());
+}
+
 #[test]
 fn where_nobody_may_be_asked_the_login_fails_at_once() {
     let lab = lab_or_skip!();
