@@ -38,8 +38,12 @@ impl Dropbear {
         let public = home.path().join("user_key.pub");
         std::fs::copy(public, home.path().join(".ssh/authorized_keys")).unwrap();
         let run = |program: &str, args: &[&str]| {
-            let status = Command::new(program).args(args).stderr(Stdio::null()).status().unwrap();
-            assert!(status.success(), "{program} {args:?}");
+            let output = Command::new(program).args(args).output().unwrap();
+            assert!(
+                output.status.success(),
+                "{program} {args:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         };
         let path = home.path().to_str().unwrap();
         run("/usr/sbin/usermod", &["-d", path, &user.name]);

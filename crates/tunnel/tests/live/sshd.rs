@@ -202,7 +202,9 @@ impl User {
             return None;
         }
         let name = format!("dfab{tag}{}", std::process::id());
-        let made = Command::new("/usr/sbin/useradd").args(["-M", "-s", "/bin/sh", &name]).status().unwrap();
+        // Users of lab hosts that run meanwhile have the first numbers, and usermod looks for processes by number.
+        let arguments = ["-M", "-K", "UID_MIN=20000", "-K", "UID_MAX=59999", "-s", "/bin/sh", &name];
+        let made = Command::new("/usr/sbin/useradd").args(arguments).status().unwrap();
         assert!(made.success());
         let user = Self { name };
         let mut child = Command::new("/usr/sbin/chpasswd").stdin(Stdio::piped()).spawn().unwrap();
