@@ -79,17 +79,38 @@ impl Batches {
 /// Waits for more calls and for a free channel, and sends what has come by then.
 async fn send(host: Arc<Host>, waiting: Arc<Mutex<Waiting>>) {
     tokio::time::sleep(host.options.linger).await;
-    let _channel = host.channel().await;
+    let channel = host.channel().await;
     let calls = {
         let mut waiting = lock(&waiting);
         waiting.is_scheduled = false;
         std::mem::take(&mut waiting.calls)
     };
+    let is_long = |call: &Call| matches!(call, Call::Run(command, _) if command.is_long);
+    if host.options.limit.is_none() || !calls.iter().any(is_long) {
+        return script(&host, calls).await;
+    }
+    // The end of short ones must not be that of long ones.
+    let (long, short): (Vec<Call>, Vec<Call>) = calls.into_iter().partition(is_long);
+    let long = async {
+        script(&host, long).await;
+        drop(channel);
+    };
+    let short = async {
+        if !short.is_empty() {
+            let _channel = host.channel().await;
+            script(&host, short).await;
+        }
+    };
+    tokio::join!(long, short);
+}
+
+/// Sends calls in one script, and answers each.
+async fn script(host: &Host, calls: Vec<Call>) {
     let (commands, mut replies) = arranged(calls);
     let result = host
         .batch(&commands.iter().collect::<Vec<_>>(), |index, finished| {
             if let Some(reply) = replies.get_mut(index).and_then(Option::take) {
-                reply.send(Ok(finished), &host);
+                reply.send(Ok(finished), host);
             }
         })
         .await;
@@ -99,7 +120,7 @@ async fn send(host: Arc<Host>, waiting: Arc<Mutex<Waiting>>) {
         source: None,
     });
     for reply in replies.into_iter().flatten() {
-        reply.send(Err(unanswered.clone()), &host);
+        reply.send(Err(unanswered.clone()), host);
     }
 }
 

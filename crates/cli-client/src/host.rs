@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use dfab_client::error::Source;
 use futures_util::future::BoxFuture;
@@ -81,8 +82,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// When no shell answers, or its answer ends early; commands without a result by then may or may
-    /// not have run.
+    /// When no shell answers, its answer ends early, or short commands take longer than they may; commands without a
+    /// result by then may or may not have run.
     pub(crate) async fn batch(
         &self,
         commands: &[&Command],
@@ -104,7 +105,25 @@ impl Host {
             }
             Ok(())
         };
-        self.converse((stdin, stderr, exit), script.as_bytes(), frames).await.map(drop)
+        let answered = self.converse((stdin, stderr, exit), script.as_bytes(), frames);
+        let Some(limit) = self.options.limit.filter(|_| !commands.iter().any(|command| command.is_long))
+        else {
+            return answered.await.map(drop);
+        };
+        // So many run at a time; the others wait for them.
+        let rounds = commands.len().div_ceil(self.options.processes.max(1));
+        let limit = limit.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
+        tokio::time::timeout(limit, answered)
+            .await
+            .map_or_else(|_| Err(self.late(commands, limit)), |end| end.map(drop))
+    }
+
+    fn late(&self, commands: &[&Command], limit: Duration) -> Unusable {
+        let operations: Vec<&str> = commands.iter().map(|command| command.operation.as_str()).collect();
+        let doing =
+            format!("waiting for the `{}` program to {}", self.options.binary, operations.join(", to "));
+        let host = self.name().to_owned();
+        self.lost(Box::new(dfab_tunnel::Error::Timeout { host, doing, after: limit }))
     }
 
     /// Runs one command in a channel of its own and hands out its output line by line.

@@ -36,6 +36,9 @@ pub struct CliOptions {
     pub processes: usize,
     /// How long the first command waits for others to share its channel. 2 ms by default.
     pub linger: Duration,
+    /// How long a short command may take once there is a shell; no limit by default. What takes its time has none:
+    /// pulls, pushes, builds, archives, logs, and whatever waits for a container.
+    pub limit: Option<Duration>,
 }
 
 /// Flags for TLS between the program and its engine. Files are on the host that runs the program.
@@ -78,6 +81,7 @@ impl Default for CliOptions {
             channels: 6,
             processes: 8,
             linger: Duration::from_millis(2),
+            limit: None,
         }
     }
 }

@@ -31,7 +31,9 @@ pub fn backend(
     console: &Arc<Console>,
 ) -> Result<Arc<CliBackend>> {
     let show = console.verbose > 1 || config.debug.unwrap_or(settings.program.debug);
-    let options = options(config, settings, echo(console, &name, show))?;
+    // As for other commands on hosts (`-T`).
+    let limit = settings.ssh.command_timeout.filter(|_| host.is_some());
+    let options = CliOptions { limit, ..options(config, settings, echo(console, &name, show))? };
     let shell: Arc<dyn Shell> = match host {
         Some(host) => Arc::new(SshShell::new(Arc::clone(sessions), host)),
         None => Arc::new(LocalShell::new()),

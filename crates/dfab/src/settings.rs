@@ -82,7 +82,7 @@ pub struct SshSettings {
     pub gateway: Option<String>,
     /// Time for one attempt to connect, where one was given.
     pub timeout: Option<Duration>,
-    /// Time a remote command may take.
+    /// Time a remote command may take; images, archives, files and logs on their way have none.
     pub command_timeout: Option<Duration>,
     /// Attempts, where a number was given.
     pub attempts: Option<u32>,

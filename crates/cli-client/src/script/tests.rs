@@ -11,6 +11,7 @@ use dfab_map::property::Property;
 use dfab_map::spec::{ContainerSpec, Properties};
 use dfab_tunnel::Secret;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn command(words: &[&str]) -> Command {
     let words = words.iter().map(|&word| word.to_owned()).collect();
@@ -141,6 +142,22 @@ async fn a_quick_command_does_not_wait_for_a_slow_one() {
     host.batch(&[&slow, &quick], |index, _| times[index] = Some(start.elapsed())).await.unwrap();
     let [slow, quick] = times.map(|time| time.expect("both have ended"));
     assert!(slow.as_millis() >= 1000 && quick.as_millis() < 900, "{slow:?} {quick:?}");
+}
+
+#[tokio::test]
+async fn a_short_command_that_hangs_is_given_up_and_a_long_one_is_not() {
+    let fake = Fake::new(&[
+        Reply { args: "hangs", script: "sleep 30\n", ..Reply::default() },
+        Reply { args: "slow", script: "sleep 3\n", stdout: b"done", ..Reply::default() },
+    ]);
+    let options = CliOptions { limit: Some(Duration::from_secs(2)), ..CliOptions::default() };
+    let batches = crate::batch::Batches::new(Arc::new(Host::new(Arc::new(fake.shell()), options)));
+    let (hangs, slow) =
+        tokio::join!(batches.run(command(&["hangs"])), batches.run(command(&["slow"]).long()));
+    assert_eq!(slow.unwrap().stdout, b"done");
+    let error = hangs.unwrap_err();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.starts_with("timed out after 2 s waiting for the `docker` program to "), "{error}: {why}");
 }
 
 #[tokio::test]
@@ -423,7 +440,7 @@ async fn an_interrupted_script_leaves_nothing_behind() {
     let slow = command(&["slow"]).long();
     let commands = [&slow];
     let batch = host.batch(&commands, |_, _| {});
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(300), batch).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(300), batch).await.is_err());
     assert_eq!(fake.calls().len(), 1);
     fake.assert_tidy();
 }
@@ -476,7 +493,7 @@ async fn a_script_that_is_ended_at_any_moment_leaves_nothing_behind() {
             if is_batch { batch(&[&ps, &ps], &options, &token) } else { live(&ps, &options, &token) };
         let (mut child, group) = in_a_group(&fake, &script);
         // Nobody reads any more, and two signals come: at every moment of the script's 10 ms or so.
-        tokio::time::sleep(std::time::Duration::from_micros(number * 150)).await;
+        tokio::time::sleep(Duration::from_micros(number * 150)).await;
         drop((child.stdout.take(), child.stderr.take()));
         for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
             // A script that has ended cannot be told anything.
