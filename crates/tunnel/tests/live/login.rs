@@ -8,7 +8,7 @@ use std::time::Duration;
 use dfab_tunnel::options::{KeyFile, Question, QuestionKind, UnknownHost};
 use dfab_tunnel::{ConnectOptions, Error, HostKeyProblem, Login, Secret, Session, Sessions};
 
-use crate::sshd::{PATIENCE, Sshd, User, enabled, free_port, keygen};
+use crate::sshd::{PATIENCE, Sshd, User, enabled, free_port, keygen, until};
 
 pub async fn works(options: ConnectOptions) {
     let session = Session::connect(options).await.unwrap();
@@ -288,6 +288,8 @@ async fn a_refusal_by_goodbye_is_a_refusal() {
             let goodbye = format!("{way}the server ended the connection: Too many authentication failures");
             assert!(tried.contains(&goodbye), "{tried}");
         }
+        // sshd's monitor writes it down after its answer is on the way.
+        until("the refusal is in the log", || sshd.log().contains("Failed password")).await;
         assert_eq!(sshd.log().matches("Failed password").count(), 1, "{}", sshd.log());
     }
     // The key that used up the only try is not tried again.
