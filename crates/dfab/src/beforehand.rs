@@ -83,11 +83,6 @@ async fn steps(
             Err(failure) => wrong.push((step.source.as_str(), failure)),
         }
     }
-    if let [(source, failure)] = wrong.as_mut_slice() {
-        failure.causes.insert(0, std::mem::take(&mut failure.message));
-        failure.message = format!("task `{name}` cannot begin because of its step at {source}");
-    }
-    let wrong = wrong.into_iter().map(|(source, failure)| (format!("{source}: "), failure)).collect();
-    let message = |count| format!("task `{name}` cannot begin because of {count} of its steps");
-    Failure::of_several(message, wrong).map_or(Ok(()), Err)
+    let what = format!("task `{name}` cannot begin because of");
+    Failure::of_steps(&what, wrong).map_or(Ok(()), Err)
 }

@@ -60,7 +60,7 @@ pub async fn on_each<T>(
             Some(Ok(value)) => ends.done.push((host, value)),
             Some(Err(failure)) if run.options.skip_bad_hosts && failure.kind == Kind::Connection => {
                 let place = host.as_ref().map(|host| host.text.as_str());
-                run.console.warn(place, &format!("left out: {}", one_line(&failure)));
+                run.console.warn(place, &format!("left out: {}", failure.one_line()));
                 ends.left_out.push((host, failure));
             }
             Some(Err(failure)) => {
@@ -151,7 +151,7 @@ fn failure_of(
             let mut failure = Failure::new(failed[0].1.kind, message);
             failure.causes = failed
                 .iter()
-                .map(|(host, failure)| format!("[{}] {}", name(host.as_ref()), one_line(failure)))
+                .map(|(host, failure)| format!("[{}] {}", name(host.as_ref()), failure.one_line()))
                 .collect();
             failure.hints = failed.remove(0).1.hints;
             Some(failure)
@@ -184,10 +184,6 @@ fn text(host: Option<&Host>) -> Option<&str> {
 
 fn name(host: Option<&Host>) -> &str {
     text(host).unwrap_or("local")
-}
-
-fn one_line(failure: &Failure) -> String {
-    std::iter::once(&failure.message).chain(&failure.causes).cloned().collect::<Vec<_>>().join(": ")
 }
 
 fn merge(combined: &mut Report, report: Report) {

@@ -91,9 +91,7 @@ impl Failure {
         }
         let mut combined = Self::new(failures[0].1.kind, message(failures.len()));
         for (place, failure) in failures {
-            let words: Vec<&str> =
-                std::iter::once(&failure.message).chain(&failure.causes).map(String::as_str).collect();
-            combined.causes.push(format!("{place}{}", words.join(": ")));
+            combined.causes.push(format!("{place}{}", failure.one_line()));
             for hint in failure.hints {
                 if !combined.hints.contains(&hint) {
                     combined.hints.push(hint);
@@ -102,6 +100,23 @@ impl Failure {
             combined.findings = combined.findings.or(failure.findings);
         }
         Some(combined)
+    }
+
+    /// Makes one failure of those of the steps of a task, each with the place where the step stands. `what` is said before
+    /// that.
+    pub fn of_steps(what: &str, mut failures: Vec<(&str, Self)>) -> Option<Self> {
+        if let [(source, failure)] = failures.as_mut_slice() {
+            failure.causes.insert(0, std::mem::take(&mut failure.message));
+            failure.message = format!("{what} {source}");
+        }
+        let failures =
+            failures.into_iter().map(|(source, failure)| (format!("{source}: "), failure)).collect();
+        Self::of_several(|count| format!("{what} {count} of its steps"), failures)
+    }
+
+    /// Returns the message and the causes in one line.
+    pub fn one_line(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
     }
 
     /// Adds what to do.

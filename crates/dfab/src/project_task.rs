@@ -15,28 +15,36 @@ use crate::remote;
 use crate::report::Report;
 use crate::run::Run;
 
-/// Runs a task of the project, which [`crate::beforehand`] has looked through. A step that fails ends it; the report has
-/// its failure, with the place of the step.
+/// Runs a task of the project, which [`crate::beforehand`] has looked through. A step that fails ends it, or with `-w` is
+/// warned about; the report has the failures, with the places of the steps.
 pub fn run<'a>(run: &'a Run, name: &'a str, task: &'a ProjectTask) -> LocalBoxFuture<'a, Report> {
     async move {
         let mut report = Report { dry_run: run.options.dry_run, ..Report::done(name) };
-        let mut outputs = Vec::new();
+        let (mut outputs, mut failures) = (Vec::new(), Vec::new());
         for step in &task.steps {
             if run.interrupt.finish.is_cancelled() {
                 return report.failed(Failure::new(Kind::Interrupted, "interrupted"));
             }
             match perform(run, step, &mut outputs).await {
                 Ok(changes) => report.would_change |= changes,
-                Err(mut failure) => {
-                    failure.causes.insert(0, std::mem::take(&mut failure.message));
-                    failure.message = format!("task `{name}` failed at {}", step.source);
-                    report = report.failed(failure);
-                    break;
+                Err(failure) => {
+                    let goes_on = run.options.warn_only && failure.kind != Kind::Interrupted;
+                    if goes_on {
+                        let text = format!("the step at {} failed: {}", step.source, failure.one_line());
+                        run.console.warn(None, &text);
+                    }
+                    failures.push((step.source.as_str(), failure));
+                    if !goes_on {
+                        break;
+                    }
                 }
             }
         }
         report.outputs = Some(outputs);
-        report
+        match Failure::of_steps(&format!("task `{name}` failed at"), failures) {
+            Some(failure) => report.failed(failure),
+            None => report,
+        }
     }
     .boxed_local()
 }

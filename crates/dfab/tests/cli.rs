@@ -255,8 +255,9 @@ tasks:
 /// What it has printed says why it failed (clients-tasks §11.6), and `-w` is for all commands (§11.7).
 #[test]
 fn a_local_step_that_fails_shows_all_it_has_printed() {
-    let tasks = "tasks: {both: [{local: 'echo one; echo two >&2; exit 3'}, {local: touch after}], \
-                 killed: [{local: 'kill -9 $$'}]}\n";
+    let tasks = "env: {docker_base_url: /nowhere/docker.sock}\n\
+                 tasks: {both: [{local: 'echo one; echo two >&2; exit 3'}, {local: touch after}], \
+                 calls: [docker.version, {local: 'echo on'}], killed: [{local: 'kill -9 $$'}]}\n";
     let project = Project::empty().with("dfab.yaml", tasks);
     let lines = "--- stdout\n[localhost] out: one\n[localhost] err: two\n--- stderr\n";
     let shown = project.run("both -q");
@@ -274,6 +275,11 @@ fn a_local_step_that_fails_shows_all_it_has_printed() {
         "local": "echo one; echo two >&2; exit 3", "exit_code": 3, "stdout": "one", "stderr": "two",
     });
     assert_eq!(document["outputs"][0], expected, "{document:#}");
+    let (document, code) = project.json("-w calls --output json");
+    assert_eq!((code, document["outputs"].as_array().unwrap().len()), (1, 2), "{document:#}");
+    let shown = project.run("calls -w");
+    assert!(shown.contains("warning: the step at dfab.yaml:2:90 failed: "), "{shown}");
+    assert!(shown.contains("error: task `calls` failed at dfab.yaml:2:90"), "{shown}");
     let shown = project.run("killed");
     assert!(shown.contains("`kill -9 $$` was ended by signal 9 on `localhost`"), "{shown}");
 }
@@ -301,7 +307,7 @@ tasks:
         ("role", "there is no role `wbe`"),
         ("variable", "the deployment variable `nothing` is not set"),
         ("host", "the step `run: uptime` needs a host"),
-        ("nested", "task `nested` cannot begin because of its step at dfab.yaml:8:33"),
+        ("nested", "task `nested` cannot begin because of dfab.yaml:8:33"),
         ("several", "dfab.yaml:9:47: the step `sudo: uptime` needs a host"),
         ("map", "map `m` has no configuration or group `b`"),
         ("local: actions.nope:m", "there is no task `actions.nope`"),

@@ -152,10 +152,13 @@ pub fn check(run: &Run, task: &str) -> Result<()> {
         "list_volumes" => &information::VOLUME_COLUMNS,
         _ => return Ok(()),
     };
-    match &run.options.format {
-        Some(format) => Table::new(columns.iter().copied()).select(&format.split(',').collect::<Vec<_>>()),
-        None => Ok(()),
-    }
+    let Some(format) = &run.options.format else { return Ok(()) };
+    let mut table = Table::new(columns.iter().copied());
+    table.select(&format.split(',').collect::<Vec<_>>()).map_err(|mut failure| {
+        // Of several tasks, which one.
+        failure.message = format!("task `docker.{task}`: {}", failure.message);
+        failure
+    })
 }
 
 /// Prints rows as a table and makes the report of them. All columns are in the document, whatever

@@ -95,7 +95,7 @@ async fn logs(run: &Run, arguments: &Arguments) -> Result<Report> {
                 Ok(()) => {}
                 Err(failure) => {
                     // The others go on, perhaps for hours: this cannot wait for their end.
-                    run.console.warn(source.place.as_deref(), &line_of(&failure));
+                    run.console.warn(source.place.as_deref(), &failure.one_line());
                     failures.push((source, failure));
                 }
             }
@@ -130,15 +130,11 @@ async fn logs(run: &Run, arguments: &Arguments) -> Result<Report> {
         many => {
             let message = format!("{} could not be read", crate::text::count(many, "log"));
             let mut failure = Failure::new(failures[0].1.kind, message);
-            failure.causes = failures.iter().map(|(_, failure)| line_of(failure)).collect();
+            failure.causes = failures.iter().map(|(_, failure)| failure.one_line()).collect();
             failure.hints = failures.remove(0).1.hints;
             report.failed(failure)
         }
     })
-}
-
-fn line_of(failure: &Failure) -> String {
-    std::iter::once(&failure.message).chain(&failure.causes).cloned().collect::<Vec<_>>().join(": ")
 }
 
 fn options(arguments: &Arguments) -> Result<LogOptions> {
