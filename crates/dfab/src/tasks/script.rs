@@ -238,7 +238,15 @@ async fn perform(
         hosts.iter().map(|host| Machine::new(host.as_ref(), &run.engines.sessions)).collect();
     let temporary = transfer.temporary.to_string_lossy().into_owned();
     let result = async {
-        for (machine, host) in machines.iter().zip(&hosts) {
+        // What is wrong with a host that cannot be reached is told with its engine, which is behind it; the others go on.
+        let connected = futures_util::future::join_all(machines.iter().map(Machine::connect)).await;
+        let hosts_there: Vec<(&Machine, &Option<Host>)> = machines
+            .iter()
+            .zip(&hosts)
+            .zip(&connected)
+            .filter_map(|(place, connected)| connected.is_ok().then_some(place))
+            .collect();
+        for (machine, host) in &hosts_there {
             run.temporary.make(machine, host.as_ref(), &temporary).await?;
             if let Some((local, target)) = &transfer.upload {
                 machine.upload(local, &target.to_string_lossy()).await?;
@@ -249,7 +257,7 @@ async fn perform(
         let report = crate::console::outcome::judge(report, &outcome, run);
         let mut report = show(run, arguments, &outcome, report);
         if let Some(target) = &transfer.download {
-            for (machine, host) in machines.iter().zip(&hosts) {
+            for (machine, host) in hosts_there {
                 let target = download_dir(target, host.as_ref(), hosts.len());
                 let Err(failure) = machine.download_contents(&temporary, &target).await else { continue };
                 // The command has run, and the other hosts' results are worth something.

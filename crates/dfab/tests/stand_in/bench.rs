@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 const PROJECT: &str = "\
 env: {docker_registry_password: secret}
-maps: {m: {app: {image: busybox}, new: {image: busybox}}}
+clients: {here: {fabric_host: null}, dead: {fabric_host: '127.0.0.1:1'}}
+maps:
+  m: {app: {image: busybox}, new: {image: busybox}}
+  two: {clients: [dead, here], new: {image: busybox}}
 tasks:
   here: [{local: touch made}]
   there: [{run: touch made}, {sudo: touch made}, {put: [run.sh, /tmp/made]}, {get: [/etc/motd, made]}]

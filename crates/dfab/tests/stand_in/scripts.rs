@@ -1,5 +1,8 @@
 //! `actions.single_cmd` and the folder for its results (clients-tasks §9.5).
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use crate::bench::Bench;
 
 /// What it leaves would be lost.
@@ -14,4 +17,26 @@ fn a_command_does_not_run_where_its_results_cannot_be_kept() {
         "{printed}"
     );
     assert_eq!(*bench.requests.lock().unwrap(), [""; 0]);
+}
+
+/// As with every other action.
+#[test]
+fn a_script_runs_on_the_hosts_that_can_be_reached() {
+    let bench = Bench::new();
+    let mut command = bench.command(&["actions.script", "two", "new", "run.sh"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let has_begun = || bench.requests.lock().unwrap().iter().any(|request| request.starts_with("POST "));
+    while !has_begun() {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended because of the host that is down");
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The engine never answers; a kill would leave the folder.
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
 }
