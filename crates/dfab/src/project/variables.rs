@@ -251,14 +251,17 @@ fn home_in(passwd: &str, user: &str) -> Option<String> {
 ///
 /// # Errors
 ///
-/// A configuration failure when a named file cannot be read.
+/// A configuration failure when the file cannot be read; only `~/.fabricrc` need not be there.
 pub fn settings_text(named: Option<&Path>, variables: &Variables) -> Result<Option<String>> {
-    match named {
-        Some(path) => std::fs::read_to_string(path).map(Some).map_err(|error| {
-            Failure::configuration(format!("failed to read the settings file `{}`", path.display()))
-                .because(&error)
-        }),
-        None => Ok(std::fs::read_to_string(variables.expand_home("~/.fabricrc")).ok()),
+    let path = named.map_or_else(|| variables.expand_home("~/.fabricrc"), Path::to_owned);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        // In a home directory of somebody else nothing can be seen, nor is anything meant for us.
+        Err(_) if named.is_none() && !path.try_exists().unwrap_or(false) => Ok(None),
+        Err(error) => {
+            let message = format!("failed to read the settings file `{}`", path.display());
+            Err(Failure::configuration(message).because(&error))
+        }
     }
 }
 
@@ -373,6 +376,18 @@ mod tests {
             values(&variables),
             r#"{"user": String("deploy"), "docker_timeout": Number(20), "key": String("a: b"), "flag": String("")}"#
         );
+    }
+
+    #[test]
+    fn only_the_settings_file_of_the_home_directory_may_be_missing() {
+        let home = tempfile::tempdir().unwrap();
+        let variables = Variables::for_tests(&home.path().to_string_lossy());
+        assert!(settings_text(None, &variables).unwrap().is_none());
+        assert!(settings_text(None, &Variables::for_tests("/dev/null")).unwrap().is_none());
+        assert!(settings_text(Some(&home.path().join("none")), &variables).is_err());
+        std::fs::write(home.path().join(".fabricrc"), b"hosts = \xff\n").unwrap();
+        let failure = settings_text(None, &variables).unwrap_err();
+        assert!(failure.message.contains(".fabricrc"), "it may name the hosts: {failure}");
     }
 
     #[test]
