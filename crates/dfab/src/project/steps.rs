@@ -65,6 +65,9 @@ const TASK_KEYS: [&str; 2] = ["description", "steps"];
 const KINDS: [&str; 6] = ["task", "run", "sudo", "local", "put", "get"];
 const STEP_KEYS: [&str; 8] = ["task", "run", "sudo", "local", "put", "get", "hosts", "when_role"];
 
+/// First words of a call that are no task.
+const OWN_WORDS: [&str; 3] = ["help", crate::complete::COMMAND, crate::man::COMMAND];
+
 /// Reads `tasks:`.
 pub(super) fn read(node: &Node, findings: &mut Vec<Finding>) -> IndexMap<String, ProjectTask> {
     let Some(entries) = node.mapping() else {
@@ -75,13 +78,17 @@ pub(super) fn read(node: &Node, findings: &mut Vec<Finding>) -> IndexMap<String,
     for entry in entries {
         let name = &entry.key.text;
         if name.is_empty()
+            || OWN_WORDS.contains(&name.as_str())
             || name.contains([':', ','])
             || name.contains(char::is_whitespace)
             || name.starts_with('-')
         {
             let message = format!("`{name}` cannot be the name of a task");
             let finding = Finding::error(FindingKind::InvalidInput, message).at(entry.key.place());
-            findings.push(finding.hint("leave out blanks, `:`, `,` and a leading `-`"));
+            findings.push(match OWN_WORDS.contains(&name.as_str()) {
+                true => finding.hint("as the first word of a call it means something else"),
+                false => finding.hint("leave out blanks, `:`, `,` and a leading `-`"),
+            });
         } else if let Some(builtin) = crate::registry::find_full(name) {
             let message = format!("`{name}` already means `{}`", builtin.full_name());
             let finding = Finding::error(FindingKind::InvalidInput, message).at(entry.key.place());
@@ -168,7 +175,8 @@ fn step(node: &Node, findings: &mut Vec<Finding>) -> Option<Step> {
                 None => findings.push(expected(&entry.value, key, "a text")),
             },
             "hosts" => match (entry.value.list(), text) {
-                (Some(items), _) if items.iter().all(|item| item.text().is_some()) => {
+                // None would mean those of the call.
+                (Some(items), _) if !items.is_empty() && items.iter().all(|item| item.text().is_some()) => {
                     hosts = items.iter().filter_map(Node::text).map(str::to_owned).collect();
                 }
                 (None, Some(text)) => hosts = vec![text.to_owned()],
@@ -180,6 +188,14 @@ fn step(node: &Node, findings: &mut Vec<Finding>) -> Option<Step> {
             },
             _ => findings.push(unknown_key(entry, &STEP_KEYS, "a step")),
         }
+    }
+    if let Some(StepKind::Local(_)) = kind
+        && when_role.is_none()
+        && let Some(entry) = entries.iter().find(|entry| entry.key.text == "hosts")
+    {
+        let message = "`hosts` has no effect: `local` runs on this machine";
+        findings
+            .push(entry.value.error(FindingKind::InvalidInput, message).hint("leave it out, or write `run`"));
     }
     match kind {
         Some(kind) => Some(Step { kind, hosts, when_role, source }),
@@ -282,7 +298,8 @@ check: docker.version
 
     #[test]
     fn wrong_steps_are_found() {
-        let text = "docker.version: []\na b: []\nc: [{run: x, local: y}, {rnu: x}, {hosts: a}, [1]]\n";
+        let text = "docker.version: []\na b: []\nc: [{run: x, local: y}, {rnu: x}, {hosts: a}, [1]]\n\
+                    d: [{run: x, hosts: []}, {local: x, hosts: a}, {local: x, hosts: a, when_role: web}]\nhelp: []\n";
         assert_eq!(
             tasks(text).1,
             [
@@ -293,6 +310,9 @@ check: docker.version
                 "dfab.yaml:3:25: the step says nothing to do",
                 "dfab.yaml:3:35: the step says nothing to do",
                 "dfab.yaml:3:47: `steps` takes task calls, or mappings with one of `run`, `sudo`, `put`, `get`, `local`, found a list of one element",
+                "dfab.yaml:4:21: `hosts` takes a host or a list of hosts, found an empty list",
+                "dfab.yaml:4:44: `hosts` has no effect: `local` runs on this machine",
+                "dfab.yaml:5:1: `help` cannot be the name of a task",
             ]
         );
     }
