@@ -21,12 +21,14 @@ pub fn run<'a>(run: &'a Run, name: &'a str, task: &'a ProjectTask) -> LocalBoxFu
     async move {
         let mut report = Report { dry_run: run.options.dry_run, ..Report::done(name) };
         let (mut outputs, mut failures) = (Vec::new(), Vec::new());
+        let mut left_out = 0;
         for step in &task.steps {
             if run.interrupt.finish.is_cancelled() {
                 return report.failed(Failure::new(Kind::Interrupted, "interrupted"));
             }
             match perform(run, step, &mut outputs).await {
-                Ok(changes) => report.would_change |= changes,
+                Ok(Some(changes)) => report.would_change |= changes,
+                Ok(None) => left_out += 1,
                 Err(failure) => {
                     let goes_on = run.options.warn_only && failure.kind != Kind::Interrupted;
                     if goes_on {
@@ -40,6 +42,11 @@ pub fn run<'a>(run: &'a Run, name: &'a str, task: &'a ProjectTask) -> LocalBoxFu
                 }
             }
         }
+        if left_out > 0 && left_out == task.steps.len() {
+            let text =
+                format!("task `{name}` did nothing: its steps are for roles that none of the hosts has");
+            run.console.note(None, &text);
+        }
         report.outputs = Some(outputs);
         match Failure::of_steps(&format!("task `{name}` failed at"), failures) {
             Some(failure) => report.failed(failure),
@@ -49,11 +56,11 @@ pub fn run<'a>(run: &'a Run, name: &'a str, task: &'a ProjectTask) -> LocalBoxFu
     .boxed_local()
 }
 
-/// Runs a step; returns whether a dry run would change something.
-async fn perform(run: &Run, step: &Step, outputs: &mut Vec<Value>) -> Result<bool> {
-    let Some(ready) = resolve(run, step)? else { return Ok(false) };
+/// Runs a step; returns whether a dry run would change something, and `None` for a step that is for other hosts.
+async fn perform(run: &Run, step: &Step, outputs: &mut Vec<Value>) -> Result<Option<bool>> {
+    let Some(ready) = resolve(run, step)? else { return Ok(None) };
     match ready {
-        Ready::Calls(calls) => return call_tasks(run, calls, outputs).await,
+        Ready::Calls(calls) => return call_tasks(run, calls, outputs).await.map(Some),
         Ready::Line { line, sudo, hosts } => {
             let command = async |host: &Host| remote::run_line(run, host, &line, sudo).await;
             outputs.extend(on_hosts(run, step, &hosts, command).await?);
@@ -91,7 +98,7 @@ async fn perform(run: &Run, step: &Step, outputs: &mut Vec<Value>) -> Result<boo
             outputs.extend(on_hosts(run, step, &hosts, get).await?);
         }
     }
-    Ok(run.options.dry_run)
+    Ok(Some(run.options.dry_run))
 }
 
 /// Runs the tasks that a step calls; their reports are its outputs.

@@ -330,10 +330,14 @@ tasks:
     // A map that an earlier step writes cannot be known before.
     let tasks = "\
 maps: {m: m.yaml}
+roles: {web: [w1]}
 tasks:
+  other: [{run: x, when_role: web}]
   make: [{local: 'echo \"{a: {image: busybox}}\" > m.yaml'}, map.deps m b]
 ";
     let project = Project::empty().with("dfab.yaml", tasks);
+    let shown = project.run("other -H h");
+    assert!(shown.contains("exit 0") && shown.contains("note: task `other` did nothing"), "{shown}");
     let shown = project.run("make");
     assert!(shown.contains("map `m` has no configuration or group `b`"), "{shown}");
     assert!(shown.contains("exit 1"), "something was done: {shown}");
