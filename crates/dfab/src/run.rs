@@ -20,7 +20,7 @@ use crate::console::record::Recorder;
 use crate::engines::Engines;
 use crate::failure::{Failure, Result};
 use crate::project::{self, Host, HostLists, Project, Variables};
-use crate::settings::Settings;
+use crate::settings::{Settings, SshSettings};
 use crate::temporary::Folders;
 
 /// What the calls of a run share.
@@ -303,15 +303,53 @@ impl Run {
     }
 
     fn host_target(&self, host: &Host, clients: &Clients) -> Target {
-        let ssh = &self.settings.ssh;
-        let user = ssh.user.clone().unwrap_or_else(crate::ssh::local_user);
-        let same = |config: &&ClientConfig| {
-            let fabric_host = config.fabric_host.as_deref().and_then(|text| Host::parse(text).ok());
-            fabric_host.is_some_and(|other| other.same_login(host, &user, ssh.port.unwrap_or(22)))
-        };
-        let config = clients.values().find(same).cloned().unwrap_or_default();
+        let config = config_of(host, clients, &self.settings.ssh);
         let config = ClientConfig { fabric_host: Some(host.text.clone()), ..config };
         let name = ClientName::new(host.text.clone()).expect("a host string is not empty");
         Target { name, config, is_default: true }
+    }
+}
+
+/// Returns the settings of the client whose `fabric_host` is the same login as a host, however each is spelled
+/// (clients-tasks §2.6).
+fn config_of(host: &Host, clients: &Clients, ssh: &SshSettings) -> ClientConfig {
+    let user = ssh.user.clone().unwrap_or_else(crate::ssh::local_user);
+    let same = |config: &&ClientConfig| {
+        let fabric_host = config.fabric_host.as_deref().and_then(|text| Host::parse(text).ok());
+        fabric_host.is_some_and(|other| other.same_login(host, &user, ssh.port.unwrap_or(22)))
+    };
+    clients.values().find(same).cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The settings of a client for `LOCAL@web1` were not those of `web1`: another engine was used.
+    #[test]
+    fn a_client_that_names_the_local_user_is_the_hosts() {
+        let local = crate::ssh::local_user();
+        let resolved =
+            |options: Options| Settings::resolve(&options, &Variables::for_tests("/home/u")).unwrap().ssh;
+        let own = resolved(Options::default());
+        let other = resolved(Options { user: Some(format!("{local}x")), ..Options::default() });
+        let named = ClientName::new("c").unwrap();
+        for (fabric_host, host, ssh, is_found) in [
+            (format!("{local}@web1"), "web1", &own, true),
+            (format!("{local}@web1:22"), "WEB1", &own, true),
+            ("web1".to_owned(), &format!("{local}@web1"), &own, true),
+            (format!("{local}@web1"), "web1", &other, false),
+            (format!("{local}@web1"), "web1:222", &own, false),
+        ] {
+            let base_url = Some("/run/special.sock".to_owned());
+            let client = ClientConfig {
+                fabric_host: Some(fabric_host.clone()),
+                base_url: base_url.clone(),
+                ..ClientConfig::default()
+            };
+            let clients: Clients = [(named.clone(), client)].into_iter().collect();
+            let config = config_of(&Host::parse(host).unwrap(), &clients, ssh);
+            assert_eq!(config.base_url == base_url, is_found, "{fabric_host} and {host}");
+        }
     }
 }
