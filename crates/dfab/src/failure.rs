@@ -137,10 +137,15 @@ impl Failure {
         }
     }
 
-    /// Adds the error and its sources as causes.
+    /// Adds the error and its sources as causes; of a failure that comes back from a library, all that it says.
     #[must_use]
     pub fn because(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
         self.causes.extend(chain(error));
+        let innermost = std::iter::successors(Some(error), |error| error.source()).last();
+        if let Some(failure) = innermost.and_then(|error| error.downcast_ref::<Self>()) {
+            self.causes.extend(failure.causes.iter().cloned());
+            self.hints.extend(failure.hints.iter().cloned());
+        }
         self
     }
 }
@@ -167,4 +172,20 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
         next = error.source();
     }
     texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `get_ip` on a host that refuses said that a command could not be run, and not why.
+    #[test]
+    fn a_failure_that_passes_through_a_library_keeps_its_causes_and_hints() {
+        let mut inner = Failure::new(Kind::Connection, "failed to run `ip`").hint("use --accept-new");
+        inner.causes.push("the host key is not known".to_owned());
+        let wrapped = dfab_tasks::host::Error::Broken("ip".to_owned(), inner.into());
+        let outer = Failure::new(Kind::Connection, "failed to ask").because(&wrapped);
+        assert_eq!(outer.causes, ["failed to run `ip`", "the host key is not known"]);
+        assert_eq!(outer.hints, ["use --accept-new"]);
+    }
 }
