@@ -408,9 +408,9 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_takes_too_long_is_given_up() {
         let limited = Machine { limit: Some(Duration::from_millis(200)), ..here() };
-        let failure = limited.run("exec sleep 600", b"").await.unwrap_err();
-        assert_eq!(failure.message, "failed to run `exec sleep 600` on `local engine`");
-        let cause = "timed out after 0.2 s running `exec sleep 600` (host: local engine)";
+        let failure = limited.run("exec sleep 20", b"").await.unwrap_err();
+        assert_eq!(failure.message, "failed to run `exec sleep 20` on `local engine`");
+        let cause = "timed out after 0.2 s running `exec sleep 20` (host: local engine)";
         assert_eq!(failure.causes, [cause]);
         let patient = Machine { limit: Some(Duration::from_secs(60)), ..here() };
         assert_eq!(patient.run("echo done", b"").await.unwrap().stdout, b"done\n");
