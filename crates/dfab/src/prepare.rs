@@ -88,6 +88,9 @@ pub fn prepare(parsed: Parsed, console: &Arc<Console>) -> Result<Prepared> {
             .hint("`dfab --list` shows the tasks, `dfab --help` the options")
             .hint("main job: `dfab actions.update MAP CONFIG --dry-run`"));
     }
+    if remote_command.as_ref().is_some_and(|line| line.trim().is_empty()) {
+        return Err(Failure::usage("no command is given after `--`").hint("write `dfab -H HOST -- COMMAND`"));
+    }
     let given = options.clone();
     settings::fill(&mut options, &mut project, &variables)?;
     let (mut bound, mut wrong) = (Vec::new(), Vec::new());

@@ -243,6 +243,11 @@ pub fn find_full(name: &str) -> Option<&'static Task> {
 pub fn unknown(name: &str, further: impl IntoIterator<Item = String>) -> Failure {
     let full: Vec<String> = tasks().map(Task::full_name).chain(further).collect();
     let failure = Failure::usage(format!("there is no task `{name}`"));
+    if tasks().any(|task| !name.is_empty() && task.namespace == name) {
+        return failure.hint(format!(
+            "its tasks are called `{name}.…`: write the dot and the name; `dfab --list` shows them"
+        ));
+    }
     let near = dfab_map::diagnostic::nearest(name, full.iter().map(String::as_str))
         .map(str::to_owned)
         .or_else(|| {
@@ -301,6 +306,10 @@ mod tests {
             ("docker.update", "did you mean `actions.update`?"),
             ("lst_images", "did you mean `docker.list_images`?"),
             ("xyzzy", "`dfab --list` shows all tasks"),
+            (
+                "docker",
+                "its tasks are called `docker.…`: write the dot and the name; `dfab --list` shows them",
+            ),
         ] {
             assert_eq!(unknown(given, []).hints, [expected], "{given}");
         }

@@ -363,6 +363,7 @@ roles: {app: [], web: [w1]}
         ("--set hosts=", "`--set hosts` names none"),
         ("--set warn_only=maybe", "the deployment variable `warn_only` is no truth value"),
         ("-R app", "no host is left to run on"),
+        ("-- -H h1", "[prod1] would run: -H h1 -- x"),
     ] {
         let shown = project.run(&format!("--dry-run {options} -- x"));
         assert!(shown.contains(expected), "{shown}");
@@ -372,6 +373,8 @@ roles: {app: [], web: [w1]}
     // Where the project names no hosts, the settings file does.
     let project =
         Project::empty().with("dfab.yaml", "env: {a: b}\n").with(".fabricrc", "hosts = web1, web2\n");
+    let shown = project.run("--dry-run --");
+    assert!(shown.contains("exit 2") && shown.contains("no command is given"), "{shown}");
     let shown = project.run("--dry-run -- x");
     assert!(shown.contains("[web1] would run: x\n[web2] would run: x"), "{shown}");
 }
