@@ -68,3 +68,30 @@ fn kill_9_leaves_nothing_temporary_and_the_next_run_completes() {
         completes(&project, &host);
     }
 }
+
+/// The task that uploaded it can do nothing any more.
+#[test]
+fn the_second_ctrl_c_leaves_no_script_on_the_host() {
+    let lab = lab_or_skip!();
+    let host = lab.take(1);
+    let project = Project::new(&[
+        ("task_map.yaml", "job: {image: busybox}\n"),
+        ("run.sh", "#!/bin/sh\necho begun\nexec sleep 600\n"),
+    ]);
+    let line = ["-H", &host.name, "actions.script", "task_map", "job", "run.sh", "--entrypoint=/bin/sh"];
+    let line = [&line[..], &["--command-format={script_path}"]].concat();
+    let mut running = project.dfab_in(host.lab, &line).start();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !host.run("docker logs task_map.job 2>/dev/null || true").contains("begun") {
+        assert!(
+            Instant::now() < deadline && !running.has_ended(),
+            "the script never began:\n{}",
+            running.end()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_ne!(host.run("ls /tmp"), "", "the script is there while it runs");
+    let outcome = running.interrupt_until_it_ends().expect_code(130);
+    host.run("docker rm -f task_map.job");
+    assert_eq!(host.run("ls /tmp"), "", "{outcome}");
+}
