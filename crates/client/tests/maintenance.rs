@@ -10,12 +10,13 @@ mod server;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dfab_client::ApiOptions;
 use dfab_client::apply::CancellationToken;
 use dfab_client::error::Cause;
 use dfab_client::maintenance::{
-    CleanupContainers, CleanupImages, Everything, cleanup_containers, cleanup_images, remove_all_containers,
+    CleanupContainers, CleanupImages, Event, Everything, cleanup_containers, cleanup_images,
+    remove_all_containers,
 };
-use dfab_client::{ApiOptions, Error};
 use serde_json::json;
 use server::{Server, backend};
 
@@ -49,7 +50,12 @@ async fn a_container_that_cannot_be_removed_is_skipped_or_ends_the_work() {
         let server = Server::new("1.41", ended);
         let engine = backend(&server, ApiOptions::default());
         let skipped = Mutex::new(Vec::new());
-        let tell = |error: &Error| skipped.lock().unwrap().push(format!("{error}: {}", error.cause));
+        let begun = Mutex::new(Vec::new());
+        let tell = |event: Event<'_>| match event {
+            Event::Removes(name) => begun.lock().unwrap().push(name.to_owned()),
+            Event::Skips(error) => skipped.lock().unwrap().push(format!("{error}: {}", error.cause)),
+            other => panic!("{other:?}"),
+        };
         let options = CleanupContainers { raise_on_error, ..CleanupContainers::default() };
         let done = cleanup_containers(&engine, &options, &CancellationToken::new(), &tell).await;
         assert_eq!(done.is_err(), raise_on_error);
@@ -59,6 +65,7 @@ async fn a_container_that_cannot_be_removed_is_skipped_or_ends_the_work() {
         });
         let names: Vec<&str> = removed.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(names, expected);
+        assert_eq!(begun.into_inner().unwrap()[..3], ["first", "gone", "held"]);
         let skipped = skipped.into_inner().unwrap();
         assert_eq!(skipped.len(), told, "{skipped:?}");
         assert!(skipped.iter().all(|text| text.contains("`held`") && text.contains("device is busy")));
@@ -130,7 +137,13 @@ async fn everything_is_stopped_as_far_as_it_can_be_and_then_removed() {
     assert_eq!(changes(&server), [""; 0], "a list changes nothing");
 
     let warnings = Mutex::new(Vec::new());
-    let warn = |text: String| warnings.lock().unwrap().push(text);
+    let begun = Mutex::new(Vec::new());
+    let warn = |event: Event<'_>| match event {
+        Event::Stops(name) => begun.lock().unwrap().push(format!("stop {name}")),
+        Event::Removes(name) => begun.lock().unwrap().push(format!("remove {name}")),
+        Event::Kills(id) => warnings.lock().unwrap().push(format!("kill {id}")),
+        Event::Skips(error) => warnings.lock().unwrap().push(format!("{error}: {}", error.cause)),
+    };
     let options = Everything { list_only: false, ..options };
     let done = remove_all_containers(&engine, &options, &CancellationToken::new(), &warn).await.unwrap();
     // One that had to be killed was not stopped.
@@ -139,11 +152,10 @@ async fn everything_is_stopped_as_far_as_it_can_be_and_then_removed() {
     let warnings = warnings.into_inner().unwrap();
     assert_eq!(
         warnings,
-        [
-            "failed to stop container `odd` on `test`: the engine refused (500): cannot stop",
-            "Container deaf did not stop in time - sent SIGKILL.",
-        ]
+        ["failed to stop container `odd` on `test`: the engine refused (500): cannot stop", "kill deaf",]
     );
+    let begun = begun.into_inner().unwrap();
+    assert_eq!((begun[0].as_str(), begun[6].as_str(), begun.len()), ("stop up", "remove up", 6 + 8));
     let changes = changes(&server);
     let position = |part: &str| {
         changes
@@ -171,7 +183,11 @@ async fn nothing_else_is_removed_once_the_work_is_cancelled() {
     // The first that is skipped cancels the rest.
     let server = Server::new("1.41", ended);
     let engine = backend(&server, ApiOptions::default());
-    let tell = |_: &Error| cancel.cancel();
+    let tell = |event: Event<'_>| {
+        if let Event::Skips(_) = event {
+            cancel.cancel();
+        }
+    };
     let partial =
         cleanup_containers(&engine, &CleanupContainers::default(), &cancel, &tell).await.unwrap_err();
     assert_eq!(partial.to_string(), "failed to remove 1 of 4 containers on `test`");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Partial, Removal, cancelled, remove_each};
+use super::{Event, Partial, Removal, Tell, cancelled, remove_each};
 use crate::apply::CancellationToken;
 use crate::backend::{Backend, Result};
 use crate::engine_json::primary_name;
@@ -53,12 +53,12 @@ fn id_and_name(element: &Value) -> Option<(String, String)> {
 /// # Errors
 ///
 /// [`Partial`] when the list cannot be read, the host is lost, the work is cancelled, or, where asked for, at the
-/// first container that cannot be removed. Other failures are told to `skipped`.
+/// first container that cannot be removed. Other failures are told.
 pub async fn cleanup_containers(
     backend: &dyn Backend,
     options: &CleanupContainers,
     cancel: &CancellationToken,
-    skipped: &(dyn Fn(&Error) + Send + Sync),
+    tell: Tell<'_>,
 ) -> Result<Vec<(String, String)>, Partial<Vec<(String, String)>>> {
     let answer = backend.information(Information::Containers { all: true }).await;
     let answer = answer.map_err(|error| Partial { done: Vec::new(), error })?;
@@ -67,8 +67,14 @@ pub async fn cleanup_containers(
         return Ok(chosen);
     }
     // By ID: a name may be another container's by now.
-    let removal = Removal { backend, what: "containers", raise: options.raise_on_error, cancel, skipped };
-    remove_each(&chosen, &removal, async |(id, _)| backend.remove_container(id, false, false).await).await
+    let removal = Removal { backend, what: "containers", raise: options.raise_on_error, cancel, tell };
+    remove_each(
+        &chosen,
+        &removal,
+        |(_, name)| name,
+        async |(id, _)| backend.remove_container(id, false, false).await,
+    )
+    .await
 }
 
 /// How `remove_all_containers` works.
@@ -99,8 +105,7 @@ pub struct RemovedAll {
 
 /// Stops and removes every container of an engine. Once `cancel` is cancelled no other is stopped or removed.
 ///
-/// Paused containers are continued first, because an engine does not stop them. `warn` gets one line
-/// for each container that had to be killed, and each failure that is skipped.
+/// Paused containers are continued first, because an engine does not stop them.
 ///
 /// # Errors
 ///
@@ -109,7 +114,7 @@ pub async fn remove_all_containers(
     backend: &dyn Backend,
     options: &Everything,
     cancel: &CancellationToken,
-    warn: &(dyn Fn(String) + Send + Sync),
+    tell: Tell<'_>,
 ) -> Result<RemovedAll, Partial<RemovedAll>> {
     let mut done = RemovedAll::default();
     let answer = match backend.information(Information::Containers { all: true }).await {
@@ -119,33 +124,40 @@ pub async fn remove_all_containers(
     let elements: Vec<&Value> = answer.as_array().into_iter().flatten().collect();
     let id = |element: &&Value| element.get("Id").and_then(Value::as_str).map(str::to_owned);
     let running: Vec<&Value> = elements.iter().copied().filter(|element| !has_ended(element)).collect();
-    let all: Vec<String> = elements.iter().filter_map(id).collect();
+    let all: Vec<(String, String)> = elements.iter().copied().filter_map(id_and_name).collect();
+    let ids = |all: Vec<(String, String)>| all.into_iter().map(|(id, _)| id).collect();
     if options.list_only {
-        return Ok(RemovedAll { stopped: running.iter().filter_map(id).collect(), removed: all });
+        return Ok(RemovedAll { stopped: running.iter().filter_map(id).collect(), removed: ids(all) });
     }
     for element in running {
-        let Some(id) = id(&element) else { continue };
+        let Some((id, name)) = id_and_name(element) else { continue };
         if cancel.is_cancelled() {
             let error = cancelled(backend, "stop the other containers");
             return Err(Partial { done, error });
         }
-        match stop(backend, element, &id, options, warn).await {
+        tell(Event::Stops(&name));
+        match stop(backend, element, &id, options, tell).await {
             Ok(true) => done.stopped.push(id),
             Ok(false) => {}
             Err(error) if error.is_not_found() => {}
             Err(error) if options.raise_on_error || error.is_unreachable() => {
                 return Err(Partial { done, error });
             }
-            Err(error) => warn(format!("{error}: {}", error.cause)),
+            Err(error) => tell(Event::Skips(&error)),
         }
     }
-    let skipped = |error: &Error| warn(format!("{error}: {}", error.cause));
-    let removal =
-        Removal { backend, what: "containers", raise: options.raise_on_error, cancel, skipped: &skipped };
-    let removed = remove_each(&all, &removal, async |id| backend.remove_container(id, false, false).await);
+    let removal = Removal { backend, what: "containers", raise: options.raise_on_error, cancel, tell };
+    let removed = remove_each(
+        &all,
+        &removal,
+        |(_, name)| name,
+        async |(id, _)| backend.remove_container(id, false, false).await,
+    );
     match removed.await {
-        Ok(removed) => Ok(RemovedAll { removed, ..done }),
-        Err(Partial { done: removed, error }) => Err(Partial { done: RemovedAll { removed, ..done }, error }),
+        Ok(removed) => Ok(RemovedAll { removed: ids(removed), ..done }),
+        Err(Partial { done: removed, error }) => {
+            Err(Partial { done: RemovedAll { removed: ids(removed), ..done }, error })
+        }
     }
 }
 
@@ -160,14 +172,14 @@ async fn stop(
     element: &Value,
     id: &str,
     options: &Everything,
-    warn: &(dyn Fn(String) + Send + Sync),
+    tell: Tell<'_>,
 ) -> Result<bool> {
     if element.get("State").and_then(Value::as_str) == Some("paused") {
         backend.unpause_container(id).await?;
     }
     match backend.stop_container(id, Some(options.stop_timeout)).await {
         Err(Error { cause: Cause::Timeout(_), .. }) => {
-            warn(format!("Container {id} did not stop in time - sent SIGKILL."));
+            tell(Event::Kills(id));
             match backend.kill_container(id, None).await {
                 Err(error) if !error.is_conflict() => return Err(error),
                 _ => {}

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Partial, Removal, remove_each};
+use super::{Partial, Removal, Tell, remove_each};
 use crate::apply::CancellationToken;
 use crate::backend::{Backend, Result};
-use crate::error::Error;
 use crate::information::Information;
 
 /// How `cleanup_images` chooses.
@@ -86,12 +85,12 @@ fn is_named(element: &Value, options: &CleanupImages) -> bool {
 /// # Errors
 ///
 /// [`Partial`] when the lists cannot be read, the host is lost, the work is cancelled, or, where asked for, at the
-/// first image that cannot be removed. Other failures are told to `skipped`.
+/// first image that cannot be removed. Other failures are told.
 pub async fn cleanup_images(
     backend: &dyn Backend,
     options: &CleanupImages,
     cancel: &CancellationToken,
-    skipped: &(dyn Fn(&Error) + Send + Sync),
+    tell: Tell<'_>,
 ) -> Result<Vec<String>, Partial<Vec<String>>> {
     let nothing = |error| Partial { done: Vec::new(), error };
     let containers = backend.list_containers().await.map_err(nothing)?;
@@ -102,8 +101,8 @@ pub async fn cleanup_images(
         return Ok(chosen);
     }
     // Removing a child takes parents without a name along; their own removal then finds nothing.
-    let removal = Removal { backend, what: "images", raise: options.raise_on_error, cancel, skipped };
-    remove_each(&chosen, &removal, async |id| backend.remove_image(id, options.force).await).await
+    let removal = Removal { backend, what: "images", raise: options.raise_on_error, cancel, tell };
+    remove_each(&chosen, &removal, |id| id, async |id| backend.remove_image(id, options.force).await).await
 }
 
 #[cfg(test)]

@@ -37,6 +37,22 @@ impl<T: fmt::Debug> std::error::Error for Partial<T> {
     }
 }
 
+/// What is told while an engine is tidied.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A container of this name is stopped.
+    Stops(&'a str),
+    /// A container of this name, or an image of this ID, is removed.
+    Removes(&'a str),
+    /// A container with this ID did not stop in time, and is killed.
+    Kills(&'a str),
+    /// This failed, and the work goes on.
+    Skips(&'a Error),
+}
+
+/// Is told what happens.
+pub type Tell<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
+
 /// How the removal of one thing after the other goes on.
 struct Removal<'a> {
     backend: &'a dyn Backend,
@@ -45,8 +61,7 @@ struct Removal<'a> {
     /// End at the first failure.
     raise: bool,
     cancel: &'a CancellationToken,
-    /// Is told failures that do not end the work.
-    skipped: &'a (dyn Fn(&Error) + Send + Sync),
+    tell: Tell<'a>,
 }
 
 /// Removes one thing after the other, until the work is cancelled. What is gone already counts as removed; other
@@ -54,9 +69,10 @@ struct Removal<'a> {
 async fn remove_each<T: Clone>(
     things: &[T],
     removal: &Removal<'_>,
+    name: impl Fn(&T) -> &str,
     remove: impl AsyncFn(&T) -> Result<()>,
 ) -> Result<Vec<T>, Partial<Vec<T>>> {
-    let Removal { backend, what, raise, cancel, skipped } = *removal;
+    let Removal { backend, what, raise, cancel, tell } = *removal;
     let mut done = Vec::with_capacity(things.len());
     for (number, thing) in things.iter().enumerate() {
         if cancel.is_cancelled() {
@@ -64,13 +80,14 @@ async fn remove_each<T: Clone>(
                 cancelled(backend, &format!("remove {} of {} {what}", things.len() - number, things.len()));
             return Err(Partial { done, error });
         }
+        tell(Event::Removes(name(thing)));
         match remove(thing).await {
             Err(error) if !error.is_not_found() => {
                 // Nothing else can succeed on a host that is gone.
                 if raise || error.is_unreachable() {
                     return Err(Partial { done, error });
                 }
-                skipped(&error);
+                tell(Event::Skips(&error));
             }
             _ => done.push(thing.clone()),
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dfab_client::maintenance::{
-    CleanupContainers, CleanupImages, Everything, Partial, cleanup_containers, cleanup_images,
+    CleanupContainers, CleanupImages, Event, Everything, Partial, cleanup_containers, cleanup_images,
     remove_all_containers,
 };
 use dfab_map::value::Value;
@@ -144,8 +144,10 @@ async fn clean_containers(run: &Run, arguments: &Arguments) -> Result<Report> {
         list_only: arguments.flag("list_only") || run.options.dry_run,
     };
     run.console.progress_line(run.host_text(), "docker: Generating list of stopped containers.");
-    let skipped = |error: &dfab_client::Error| run.console.warn(run.host_text(), &chain(error).join(": "));
-    let done = cleanup_containers(backend.as_ref(), &options, &run.interrupt.finish, &skipped).await;
+    let done = cleanup_containers(backend.as_ref(), &options, &run.interrupt.finish, &|event| {
+        tell(run, "container", event)
+    })
+    .await;
     let (found, error) = halves(done);
     let names = found.into_iter().map(|(id, name)| (id.clone(), format!("{id}  {name}")));
     let task = "docker.cleanup_containers";
@@ -164,8 +166,11 @@ async fn clean_images(run: &Run, arguments: &Arguments) -> Result<Report> {
         raise_on_error: raise(run, arguments, false),
         list_only: arguments.flag("list_only") || run.options.dry_run,
     };
-    let skipped = |error: &dfab_client::Error| run.console.warn(run.host_text(), &chain(error).join(": "));
-    let done = cleanup_images(backend.as_ref(), &options, &run.interrupt.finish, &skipped).await;
+    let text = "docker: Checking images for dependent images and containers.";
+    run.console.progress_line(run.host_text(), text);
+    let done =
+        cleanup_images(backend.as_ref(), &options, &run.interrupt.finish, &|event| tell(run, "image", event))
+            .await;
     let (found, error) = halves(done);
     let names = found.into_iter().map(|id| (id.clone(), id));
     let task = "docker.cleanup_images";
@@ -203,8 +208,11 @@ async fn remove_all(run: &Run, arguments: &Arguments) -> Result<Report> {
         let question = format!("Stop and remove every container on {}?", backend.host());
         crate::prompt::confirm(run, &question).await?;
     }
-    let warn = |line: String| run.console.warn(run.host_text(), &line);
-    let done = remove_all_containers(backend.as_ref(), &options, &run.interrupt.finish, &warn).await;
+    run.console.progress_line(run.host_text(), "docker: Fetching container list.");
+    let done = remove_all_containers(backend.as_ref(), &options, &run.interrupt.finish, &|event| {
+        tell(run, "container", event)
+    })
+    .await;
     let (done, error) = halves(done);
     if error.is_some() && !done.stopped.is_empty() && done.removed.is_empty() {
         run.result_line(&format!("Stopped {} container(s).", done.stopped.len()));
@@ -213,6 +221,20 @@ async fn remove_all(run: &Run, arguments: &Arguments) -> Result<Report> {
     let task = "docker.remove_all_containers";
     let title = "Existing containers:";
     Ok(removed(run, task, "container", options.list_only, title, names.collect(), error))
+}
+
+/// Shows what is done to containers or images (clients-tasks §4.3), and what of it fails.
+fn tell(run: &Run, what: &str, event: Event<'_>) {
+    let begins = |text: String| run.console.progress_line(run.host_text(), &format!("docker: {text}"));
+    match event {
+        Event::Stops(name) => begins(format!("Stopping {what} '{name}'.")),
+        Event::Removes(name) => begins(format!("Removing {what} '{name}'.")),
+        Event::Kills(id) => {
+            run.console
+                .warn(run.host_text(), &format!("Container {id} did not stop in time - sent SIGKILL."));
+        }
+        Event::Skips(error) => run.console.warn(run.host_text(), &chain(error).join(": ")),
+    }
 }
 
 /// Takes what was done, and why it stopped half-way where it did.
