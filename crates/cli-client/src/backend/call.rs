@@ -125,18 +125,30 @@ impl CliBackend {
         let finished = self.batches.run(command).await;
         let finished =
             finished.map_err(|unusable| self.error(&operation, Cause::Unreachable(Box::new(unusable))))?;
-        let stderr = String::from_utf8_lossy(&finished.stderr).to_lowercase();
-        let is_vanished = |line: &str| line.contains("no such ") || line.contains(" not found");
-        let mut lines = stderr.lines().filter(|line| !line.trim().is_empty()).peekable();
-        if finished.status != 0 && (lines.peek().is_none() || !lines.all(is_vanished)) {
-            return Err(
-                self.error(&operation, failure::cause(&finished, self.host.name(), &self.host.options))
-            );
+        if finished.status != 0 {
+            let cause = failure::cause(&finished, self.host.name(), &self.host.options);
+            let stderr = String::from_utf8_lossy(&finished.stderr);
+            let mut lines = stderr.lines().filter(|line| !line.trim().is_empty());
+            let is_not_found = matches!(cause, Cause::Refused { status: 404, .. });
+            if !is_not_found || !lines.all(says_vanished) {
+                return Err(self.error(&operation, cause));
+            }
         }
         let is_array = finished.stdout.trim_ascii_start().first() == Some(&b'[');
         let elements = if is_array { parse::array(&finished.stdout) } else { parse::lines(&finished.stdout) };
         elements.map_err(|cause| self.error(&operation, cause))
     }
+}
+
+/// Tells whether a line names an object that is gone. That a host, a file or the program itself is not found
+/// says nothing of the objects.
+fn says_vanished(line: &str) -> bool {
+    let line = line.to_lowercase();
+    let of_kind = |kind| line.contains(&format!("no such {kind}"));
+    ["container", "image", "network", "volume", "object"].into_iter().any(of_kind)
+        || ["network ", "volume "].iter().any(|kind| {
+            line.split_once(kind).is_some_and(|(_, name)| name.trim_end().ends_with(" not found"))
+        })
 }
 
 /// Reads `20.10.24+dfsg1` as (20, 10).

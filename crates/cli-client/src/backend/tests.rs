@@ -243,6 +243,57 @@ async fn hosts_without_the_program_say_what_to_do() {
     );
 }
 
+/// A list is the proof that there is nothing; "not found" of anything but an element must not make it empty.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_cannot_be_asked_for_is_no_empty_list() {
+    let nowhere = CliOptions { binary: "/nowhere/docker".into(), ..CliOptions::default() };
+    let backend = Fake::new(&[]).backend(nowhere);
+    assert!(backend.list_volumes().await.unwrap_err().is_unreachable());
+    assert!(backend.list_containers().await.unwrap_err().is_unreachable());
+    assert!(backend.images_in_detail(false, None).await.unwrap_err().is_unreachable());
+    for (stderr, status, is_unreachable) in [
+        ("sudo: docker: command not found\n", 1, true),
+        ("sh: 1: docker: not found\n", 127, true),
+        (
+            "error during connect: Get \"http://nosuchhost.invalid:2375/v1.24/volumes\": dial tcp: lookup \
+             nosuchhost.invalid: no such host\n",
+            1,
+            true,
+        ),
+        (
+            "failed to connect to the docker API at tcp://nosuchhost.invalid:2375: lookup nosuchhost.invalid: no such \
+             host\n",
+            1,
+            true,
+        ),
+        ("Failed to load the configuration: open /x/config.json: no such file or directory\n", 1, false),
+        ("context \"x\": context not found: open /x/meta.json: no such file or directory\n", 1, false),
+        ("Error: No such volume: x\nError response from daemon: plugin \"y\" not found\n", 1, false),
+        ("", 1, false),
+    ] {
+        let fake = Fake::new(&[
+            Reply { args: "volume ls --quiet=true", stderr, status, ..Reply::default() },
+            Reply { args: "network ls --no-trunc=true --quiet=true", stdout: b"n1\n", ..Reply::default() },
+            Reply { args: "network inspect n1", stdout: b"[]\n", stderr, status, ..Reply::default() },
+        ]);
+        let backend = fake.backend(CliOptions::default());
+        for error in [backend.list_volumes().await.unwrap_err(), backend.list_networks().await.unwrap_err()] {
+            assert_eq!(error.is_unreachable(), is_unreachable, "{stderr}: {}", error.cause);
+        }
+    }
+    for stderr in [
+        "Error: No such network: n1\n",
+        "Error response from daemon: network n1 not found\n",
+        "Error: No such network: n1\nError response from daemon: network n2 not found\n\n",
+    ] {
+        let fake = Fake::new(&[
+            Reply { args: "network ls --no-trunc=true --quiet=true", stdout: b"n1\n", ..Reply::default() },
+            Reply { args: "network inspect n1", stdout: b"[]\n", stderr, status: 1, ..Reply::default() },
+        ]);
+        assert!(fake.backend(CliOptions::default()).list_networks().await.unwrap().is_empty(), "{stderr}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_does_not_run_is_unreachable() {
     let answer = br#"{"Client":{"Version":"28.2.2","ApiVersion":"1.50"},"Server":null}"#;
