@@ -59,20 +59,38 @@ fn piped_through(compressor: Compressor, source: &str) -> String {
     )
 }
 
+/// Ends a script before something is written through a link below `$t`. It may have come from the container with
+/// an earlier resource, and lead anywhere on the host; who copies is often root.
+const LEADS_OUT: &str = "leads_out() { echo \"\\`$1\\` is a link, and the container may have made it: nothing is copied \
+                         through it; remove it, or copy elsewhere\" >&2; quit 1; }\n";
+
+/// Shell text that checks every element of a path below `$t`.
+fn without_links(path: &str, before: &str) -> String {
+    let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+    let check = |end| {
+        let element = quote::shell(&path[..end]);
+        format!("f=\"$t/\"{element}\n{before}[ ! -h \"$f\" ] || leads_out \"$f\"\n")
+    };
+    ends.filter(|end| *end > 0).map(check).collect()
+}
+
 /// Copies all resources into the folder `$t`, and sets owner and mode.
 fn copies(plan: &Plan, options: &CliOptions) -> String {
     let before = before(options);
-    let mut script = String::new();
+    let mut script = LEADS_OUT.to_owned();
     for copy in &plan.copies {
         let program = docker(options, &copy.command.words);
         let parent = copy.file.rsplit_once('/').map_or("", |(parent, _)| parent);
-        let [folder, file, parent] = [&copy.folder, &copy.file, parent].map(quote::shell);
+        let [to_folder, to_parent] = [copy.folder.as_str(), parent].map(|path| without_links(path, before));
+        let [folder, file, parent] = [copy.folder.as_str(), &copy.file, parent].map(quote::shell);
         // To a path that is not there: a folder's contents come there, or the file.
         script.push_str(&format!(
             "{program} \"$d/r\" || quit 1\n\
              if {before}[ -d \"$d/r\" ] && {before}[ ! -h \"$d/r\" ]; then\n\
-             {before}mkdir -p \"$t/\"{folder} && {before}cp -a --remove-destination \"$d/r/.\" \"$t/\"{folder}/ || quit 1\n\
+             {to_folder}{before}mkdir -p \"$t/\"{folder} && {before}cp -a --remove-destination \"$d/r/.\" \"$t/\"{folder}/ || quit 1\n\
              else\n\
+             {to_parent}f=\"$t/\"{file}\n\
+             {before}[ ! -h \"$f\" ] || {before}[ ! -d \"$f\" ] || leads_out \"$f\"\n\
              {before}mkdir -p \"$t/\"{parent} && {before}cp -a --remove-destination \"$d/r\" \"$t/\"{file} || quit 1\n\
              fi\n{before}rm -rf \"$d/r\" || quit 1\n"
         ));

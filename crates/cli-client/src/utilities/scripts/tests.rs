@@ -150,6 +150,33 @@ async fn links_of_a_container_lead_nowhere_else() {
     assert_eq!(tree(&folder), ["m/x=of the container"]);
 }
 
+/// Nor may a link to a folder that came with one resource lead another out, as folder, parent or file.
+#[tokio::test]
+async fn links_to_folders_lead_nowhere_else() {
+    for (resource, to) in
+        [("/etc/conf", "sub"), ("/etc/conf", "sub/deep"), ("/etc/hosts", "sub/hosts"), ("/etc/hosts", "sub")]
+    {
+        let world = world();
+        let outside = world.fake.path("outside");
+        fs::create_dir(&outside).unwrap();
+        for folder in ["root/data", "root/etc/conf"] {
+            fs::create_dir_all(world.fake.path(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, world.fake.path("root/data/sub")).unwrap();
+        fs::write(world.fake.path("root/etc/conf/authorized_keys"), "of the container").unwrap();
+        let copies = copies(&["/data", resource], &[("/data", ""), (resource, to)]);
+        let folder = world.fake.path("to");
+        let error = world.docker.copy_resources("c", &copies, folder.to_str().unwrap()).await.unwrap_err();
+        assert_eq!(tree(&outside), [""; 0], "{resource} {to}");
+        let link = folder.join("sub");
+        assert!(shown(&error).contains(&format!("`{}` is a link", link.display())), "{}", shown(&error));
+        let error = world.docker.isolate_and_get("c", &copies, world.file().1).await.unwrap_err();
+        assert!(shown(&error).contains("/copy/sub` is a link"), "{}", shown(&error));
+        assert_eq!(tree(&outside), [""; 0], "{resource} {to}");
+        world.fake.assert_tidy();
+    }
+}
+
 #[tokio::test]
 async fn mode_and_owner_are_set() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
