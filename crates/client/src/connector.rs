@@ -23,4 +23,10 @@ pub trait Connector: Send + Sync {
     /// Whatever explains best why the engine cannot be reached; it becomes the source of
     /// [`crate::error::Cause::Unreachable`].
     async fn connect(&self) -> Result<Box<dyn Stream>, Source>;
+
+    /// Returns how many connections may be open at a time, where the way to the engine bears only so many (design §5:
+    /// ways that use an exec channel). Asked once the first connection has been opened; `None` is no limit.
+    fn most(&self) -> Option<usize> {
+        None
+    }
 }

@@ -166,6 +166,10 @@ impl Connector for TlsConnector {
         self.inner.host()
     }
 
+    fn most(&self) -> Option<usize> {
+        self.inner.most()
+    }
+
     async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
         let stream = self.inner.connect().await?;
         let seen = Arc::new(Mutex::new(None));

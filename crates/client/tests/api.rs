@@ -17,6 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dfab_client::connector::{Connector, Stream};
 use dfab_client::error::{Cause, Source};
+use dfab_client::streams::LogOptions;
 use dfab_client::{ApiBackend, ApiOptions, Backend, observe};
 use dfab_map::image::ImageName;
 use dfab_map::observed::Wanted;
@@ -67,6 +68,73 @@ async fn no_more_connections_are_opened_than_allowed() {
         result.unwrap();
     }
     assert_eq!(server.connections.load(Ordering::Relaxed), 2);
+}
+
+/// A way that bears four connections, as those over SSH that use a channel for each bear a few.
+struct Narrow(Arc<dyn Connector>);
+
+#[async_trait]
+impl Connector for Narrow {
+    fn host(&self) -> &str {
+        self.0.host()
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
+        self.0.connect().await
+    }
+
+    fn most(&self) -> Option<usize> {
+        Some(4)
+    }
+}
+
+fn narrow() -> (Arc<Server>, ApiBackend) {
+    let server = Server::new("1.41", answer);
+    let connector = Arc::new(Narrow(server::connector(&server)));
+    (server, ApiBackend::new(connector, ApiOptions::default()))
+}
+
+#[tokio::test]
+async fn no_more_connections_are_opened_than_the_way_bears() {
+    let (server, backend) = narrow();
+    for result in futures_util::future::join_all((0..20).map(|_| backend.list_volumes())).await {
+        result.unwrap();
+    }
+    assert_eq!(server.connections.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn logs_that_the_way_does_not_bear_are_refused_at_once() {
+    let (_server, backend) = narrow();
+    let all = (0..3).map(|_| backend.log_lines("m.web", LogOptions::default(), true));
+    let logs = futures_util::future::join_all(all).await;
+    let refused: Vec<String> =
+        logs.iter().filter_map(|log| Some(log.as_ref().err()?.cause.to_string())).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].starts_with("2 logs and event streams"), "{refused:?}");
+    // Two connections are left.
+    backend.list_volumes().await.unwrap();
+}
+
+/// Waits took all connections, and what would have ended their containers got none.
+#[tokio::test]
+async fn waits_without_an_end_leave_connections_for_other_calls() {
+    let (server, backend) = narrow();
+    let waits = futures_util::future::join_all((0..6).map(|_| backend.wait_container("silent", None)));
+    let others = async {
+        let waiting = || server.requests.lock().unwrap().iter().filter(|line| line.contains("/wait")).count();
+        while waiting() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // Time for more of them to come, which must not.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(waiting(), 2);
+        backend.list_volumes().await.unwrap();
+    };
+    tokio::select! {
+        ended = waits => panic!("{ended:?}"),
+        () = others => {}
+    }
 }
 
 #[tokio::test]

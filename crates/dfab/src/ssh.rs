@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -286,12 +286,14 @@ pub struct SshConnector {
     host: Host,
     address: Address,
     name: String,
+    /// The streams that may be open at a time, where the way to the engine is one with a limit.
+    most: OnceLock<usize>,
 }
 
 impl SshConnector {
     /// Makes a connector; nothing is connected yet.
     pub fn new(sessions: Arc<Sessions>, host: Host, address: Address, name: String) -> Self {
-        Self { sessions, host, address, name }
+        Self { sessions, host, address, name, most: OnceLock::new() }
     }
 }
 
@@ -303,6 +305,21 @@ impl Connector for SshConnector {
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Source> {
         Ok(Box::new(self.stream().await?))
+    }
+
+    fn most(&self) -> Option<usize> {
+        self.most.get().copied()
+    }
+}
+
+/// Commands of `run:` steps, of copies and of the look around need a channel beside those of streams.
+const KEPT_CHANNELS: usize = 2;
+
+/// Returns how many streams may be open at a time by a way of a session with so many exec channels (design §5).
+fn streams_at_once(way: Option<Way>, channels: usize) -> Option<usize> {
+    match way {
+        Some(Way::Socat | Way::DialStdio) => Some(channels.saturating_sub(KEPT_CHANNELS).max(1)),
+        Some(Way::Auto | Way::Streamlocal) | None => None,
     }
 }
 
@@ -331,7 +348,12 @@ impl SshConnector {
         match &self.address {
             Address::Unix(path) => {
                 let stream = session.open_unix(path).await?;
-                self.sessions.tell_direct(&self.host, session.way_to(path), path);
+                let way = session.way_to(path);
+                if let Some(most) = streams_at_once(way, session.options().max_exec_channels) {
+                    // Another stream may have found the same.
+                    let _ = self.most.set(most);
+                }
+                self.sessions.tell_direct(&self.host, way, path);
                 Ok(stream)
             }
             Address::Tcp { host, port, .. } => session.open_tcp(host, *port).await,
@@ -452,6 +474,19 @@ mod tests {
             for way in ways {
                 assert!(way.ends_with(&format!(":22 {expected}")), "{way} is not {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn streams_that_need_a_channel_leave_two_for_commands() {
+        for (way, channels, expected) in [
+            (None, 8, None),
+            (Some(Way::Streamlocal), 8, None),
+            (Some(Way::Socat), 8, Some(6)),
+            (Some(Way::DialStdio), 8, Some(6)),
+            (Some(Way::Socat), 2, Some(1)),
+        ] {
+            assert_eq!(streams_at_once(way, channels), expected, "{way:?} of {channels}");
         }
     }
 

@@ -168,6 +168,8 @@ impl Backend for ApiBackend {
     async fn wait_container(&self, name: &str, timeout: Option<Duration>) -> Result<Option<i64>> {
         let operation = format!("wait for container `{name}`");
         self.engine().await?;
+        // A wait without an end must leave connections for others, as a log that is followed does.
+        let _place = if timeout.is_none() { Some(self.free_place().await?) } else { None };
         // Not by bollard, which keeps no more than the outermost words of a connection that breaks meanwhile.
         let path = format!("/containers/{}/wait?condition=not-running", encoded(name));
         let answer = match self.exchange(&operation, timeout, Method::POST, &path, None).await {

@@ -48,20 +48,21 @@ pub struct ApiOptions {
     pub timeout: Duration,
     /// Longest silence in a stream such as a pull's.
     pub stream_timeout: Duration,
-    /// Connections at a time. Over SSH ways that use one exec channel each, 8 at most.
+    /// Connections at a time; fewer where the way to the engine bears fewer ([`Connector::most`]).
     pub connections: usize,
     /// Where logins for registries come from when a pull or push is given none.
     pub credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl Default for ApiOptions {
-    /// 60 seconds an answer, 5 minutes between two lines of a stream, 16 connections.
+    /// 60 seconds an answer, 5 minutes between two lines of a stream, 18 connections: of eight scripts at a time
+    /// each may be waited for while its log is followed, and two are left for other calls.
     fn default() -> Self {
         Self {
             version: None,
             timeout: Duration::from_secs(60),
             stream_timeout: Duration::from_secs(300),
-            connections: 16,
+            connections: 18,
             credentials: None,
         }
     }
@@ -71,6 +72,7 @@ impl Default for ApiOptions {
 ///
 /// Nothing is sent before the first call. Dropping it closes its connections.
 pub struct ApiBackend {
+    connector: Arc<dyn Connector>,
     host: String,
     transport: Arc<Transport>,
     docker: Docker,
@@ -84,7 +86,7 @@ impl ApiBackend {
     /// Makes a backend over `connector`.
     pub fn new(connector: Arc<dyn Connector>, options: ApiOptions) -> Self {
         let host = connector.host().to_owned();
-        let transport = Arc::new(Transport::new(connector, options.connections.max(1)));
+        let transport = Arc::new(Transport::new(Arc::clone(&connector), options.connections.max(1)));
         let sender = Arc::clone(&transport);
         let docker = Docker::connect_with_custom_transport(
             move |request| {
@@ -97,13 +99,32 @@ impl ApiBackend {
             bollard::API_DEFAULT_VERSION,
         )
         .expect("a custom transport is only stored");
-        let following = Arc::new(Semaphore::new(options.connections.saturating_sub(2).max(1)));
-        Self { host, transport, docker, options, engine: OnceCell::new(), following }
+        let following = Arc::new(Semaphore::new(followed_at_once(options.connections)));
+        Self { connector, host, transport, docker, options, engine: OnceCell::new(), following }
     }
 
     /// Returns what the engine can do, negotiating the API version at the first call.
     async fn engine(&self) -> Result<&EngineInfo> {
-        self.engine.get_or_try_init(|| self.negotiate()).await
+        let negotiate = async || {
+            let info = self.negotiate().await?;
+            self.keep_to_the_way();
+            Ok(info)
+        };
+        self.engine.get_or_try_init(negotiate).await
+    }
+
+    /// Gives up the connections that the way to the engine does not bear. How it is reached is known since the
+    /// negotiation, which needs one; all others wait for its end.
+    fn keep_to_the_way(&self) {
+        let (allowed, most) = (self.options.connections.max(1), self.connections());
+        self.transport.forget(allowed - most);
+        self.following.forget_permits(followed_at_once(allowed) - followed_at_once(most));
+    }
+
+    /// How many connections may be open at a time, as far as is known.
+    fn connections(&self) -> usize {
+        let allowed = self.options.connections.max(1);
+        self.connector.most().map_or(allowed, |most| most.clamp(1, allowed))
     }
 
     /// Sends a request with the negotiated version and returns the answer's JSON, `Null` for an
@@ -174,6 +195,11 @@ impl ApiBackend {
         let operation = operation.to_owned();
         move |error| self.error(operation.clone(), Cause::Answer(error.to_string()))
     }
+}
+
+/// How many of so many connections streams without an end may hold.
+fn followed_at_once(connections: usize) -> usize {
+    connections.saturating_sub(2).max(1)
 }
 
 fn request(method: Method, path: &str, body: Option<&Value>) -> std::result::Result<Request<Body>, Cause> {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::images::Lines;
-use super::{ApiBackend, encoded, request};
+use super::{ApiBackend, encoded, followed_at_once, request};
 use crate::backend::Result;
 use crate::error::{Cause, Error};
 use crate::streams::{Event, EventOptions, Events, Frames, LogLine, LogLines, LogOptions, Output};
@@ -49,7 +49,7 @@ impl ApiBackend {
 
     pub(super) async fn stream_events(&self, options: &EventOptions) -> Result<Events<'_>> {
         let operation = "watch the engine's events".to_owned();
-        let place = self.place(&operation)?;
+        let place = self.place(&operation).await?;
         let mut query = Vec::new();
         query.extend(options.since.map(|since| format!("since={since}")));
         query.extend(options.until.map(|until| format!("until={until}")));
@@ -69,18 +69,29 @@ impl ApiBackend {
 
     /// Takes a place among the streams without an end: with all connections in their hands, no other
     /// call could be made.
-    fn place(&self, operation: &str) -> Result<OwnedSemaphorePermit> {
+    async fn place(&self, operation: &str) -> Result<OwnedSemaphorePermit> {
+        // How many there are is known after the negotiation.
+        self.engine().await?;
         Arc::clone(&self.following).try_acquire_owned().map_err(|_| {
-            let most = self.options.connections.saturating_sub(2).max(1);
-            let text =
-                format!("{most} logs and event streams of an engine are followed at a time, and no more");
+            let connections = self.connections();
+            let text = format!(
+                "{} logs and event streams of this engine are followed at a time: there are {connections} connections \
+                 to it at most, and other calls need some of them",
+                followed_at_once(connections)
+            );
             self.error(operation, Cause::Unsupported(text))
         })
     }
 
+    /// As [`Self::place`], and waits for one that is free.
+    pub(super) async fn free_place(&self) -> Result<OwnedSemaphorePermit> {
+        self.engine().await?;
+        Ok(Arc::clone(&self.following).acquire_owned().await.expect("the semaphore is never closed"))
+    }
+
     async fn open_log(&self, name: &str, options: LogOptions, follow: bool) -> Result<Open> {
         let operation = format!("read the log of container `{name}`");
-        let place = if follow { Some(self.place(&operation)?) } else { None };
+        let place = if follow { Some(self.place(&operation).await?) } else { None };
         let path = log_path(name, options, follow);
         let response = self.open_stream(&operation, &path, follow).await?;
         let content = response.headers().get(http::header::CONTENT_TYPE);

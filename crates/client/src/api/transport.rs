@@ -63,6 +63,11 @@ impl Transport {
         let _ = self.version.set(version);
     }
 
+    /// Lets so many connections fewer be open at a time.
+    pub(super) fn forget(&self, connections: usize) {
+        self.connections.forget_permits(connections);
+    }
+
     /// Returns how many requests were sent.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)

@@ -100,5 +100,10 @@ impl Connector for ToServer {
 
 /// The API backend over a server.
 pub fn backend(server: &Arc<Server>, options: ApiOptions) -> ApiBackend {
-    ApiBackend::new(Arc::new(ToServer(Arc::clone(server))), options)
+    ApiBackend::new(connector(server), options)
+}
+
+/// What leads to a server.
+pub fn connector(server: &Arc<Server>) -> Arc<dyn Connector> {
+    Arc::new(ToServer(Arc::clone(server)))
 }
