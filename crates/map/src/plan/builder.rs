@@ -25,6 +25,8 @@ pub(super) struct Builder<'a> {
     pub(super) renewed: BTreeMap<ClientName, Renewed>,
     /// The removals of orphans, by client and name.
     pub(super) orphans: BTreeMap<(ClientName, String), StepId>,
+    /// The steps that make volumes with data anew, by client and name.
+    pub(super) resets: BTreeMap<(ClientName, String), StepId>,
     /// The entries that need each entry directly.
     needed_by: Vec<Vec<usize>>,
     /// Entries that cannot be planned because a host is down, with the reason for a notice.
@@ -78,6 +80,7 @@ impl<'a> Builder<'a> {
             order,
             renewed: BTreeMap::new(),
             orphans: BTreeMap::new(),
+            resets: BTreeMap::new(),
             needed_by: vec![Vec::new(); desired.entries.len()],
             blocked: BTreeMap::new(),
         };
@@ -180,6 +183,7 @@ impl<'a> Builder<'a> {
         let entry = &self.desired.entries[index];
         after.extend(self.of_entry.get(&index).into_iter().flatten().copied());
         after.extend(self.steps_of_renewed_networks(entry));
+        after.extend(self.steps_of_resets(entry));
         after.sort_unstable();
         after.dedup();
         let id =
@@ -307,6 +311,21 @@ impl<'a> Builder<'a> {
                 && is_member(&step.name)
         };
         self.steps.iter().filter(is_meant).map(|step| step.id).collect()
+    }
+
+    /// Returns the steps that make volumes anew which a container holds now, or is to hold: created before them,
+    /// it would hold the volume that is to be removed.
+    fn steps_of_resets(&self, entry: &Entry) -> Vec<StepId> {
+        let Object::Container(container) = &entry.object else { return Vec::new() };
+        let observed = self.observed.get(&entry.client).map(|observed| &observed.volumes);
+        let holds = |volume: &String| {
+            let current = observed.and_then(|observed| observed.get(volume));
+            current.is_some_and(|current| current.holders.contains(&entry.name))
+                || container.mounts.values().any(|mount| mount.is_volume && mount.source == *volume)
+        };
+        let meant =
+            self.resets.iter().filter(|((client, volume), _)| *client == entry.client && holds(volume));
+        meant.map(|(_, step)| *step).collect()
     }
 
     /// Returns the last step of an entry.

@@ -32,6 +32,7 @@ pub(super) fn plan(
             images::need(&mut builder, index, entry, image, observed);
         }
     }
+    volumes::resets(&mut builder);
     for (index, entry, observed) in builder.entries() {
         match (&entry.object, desired.action) {
             (Object::Network(_) | Object::Volume(_), ActionKind::Start) => {}

@@ -22,10 +22,10 @@ pub(super) fn forward(
         builder.renewed(&entry.client).volumes.insert(entry.name.clone());
         return;
     };
+    if is_reset(builder, entry) {
+        return; // Planned by `resets`.
+    }
     if builder.desired.action == ActionKind::Update {
-        if builder.options.force_update.contains(&entry.id) {
-            return reset(builder, index, entry, volume, current, observed);
-        }
         let differences = compare::volume(volume, current);
         if !differences.essential.is_empty() {
             return builder.error(PlanError::VolumeDiffers {
@@ -67,6 +67,24 @@ fn finish(builder: &mut Builder<'_>, index: usize, entry: &Entry, volume: &Volum
     );
 }
 
+/// Plans the volumes that are made anew. This comes before all other items: their holders are to be known as
+/// removed wherever they stand, so that each is created again by its own step.
+pub(super) fn resets(builder: &mut Builder<'_>) {
+    for (index, entry, observed) in builder.entries() {
+        if let Object::Volume(volume) = &entry.object
+            && let Some(current) = observed.volumes.get(&entry.name)
+            && is_reset(builder, entry)
+        {
+            reset(builder, index, entry, volume, current, observed);
+        }
+    }
+}
+
+/// Only what `force_update` names is made anew.
+fn is_reset(builder: &Builder<'_>, entry: &Entry) -> bool {
+    builder.desired.action == ActionKind::Update && builder.options.force_update.contains(&entry.id)
+}
+
 /// Makes a volume anew, losing its data: only where `force_update` names it. Its holders are removed
 /// first, and created again by their own steps.
 fn reset(
@@ -77,9 +95,12 @@ fn reset(
     current: &ObservedVolume,
     observed: &Observed,
 ) {
-    let mut removals: Vec<StepId> = Vec::new();
+    let mut after: Vec<StepId> = builder.orphan_steps(&entry.client, &current.holders);
     let mut strangers = Vec::new();
     for holder in &current.holders {
+        if builder.orphans.contains_key(&(entry.client.clone(), holder.clone())) {
+            continue;
+        }
         let entries = builder.desired.entries.iter().enumerate();
         let found = entries
             .filter(|(_, other)| other.client == entry.client && other.name == *holder)
@@ -93,6 +114,8 @@ fn reset(
             continue;
         };
         if builder.renewed(&entry.client).removed.contains(holder) {
+            // For another volume that it holds.
+            after.extend(builder.last_step(at));
             continue;
         }
         let running = observed.containers.get(holder).is_some_and(|container| container.state.is_running());
@@ -100,7 +123,7 @@ fn reset(
         let text = format!("removed because its volume {} is made anew", entry.name);
         let reason = compare::because("dependency", text, None);
         let all = stop.into_iter().chain([calls::remove(holder)]).collect();
-        removals.extend(builder.step_after(at, Action::Remove, vec![reason], all, Vec::new()));
+        after.extend(builder.step_after(at, Action::Remove, vec![reason], all, Vec::new()));
         builder.renewed(&entry.client).removed.insert(holder.clone());
     }
     if !strangers.is_empty() {
@@ -109,10 +132,11 @@ fn reset(
     }
     let mut all = vec![Call::RemoveVolume { name: entry.name.clone() }];
     all.extend(calls::create_volume(volume));
-    removals.extend(image_pull(builder, entry, volume));
-    let holders = removals;
-    builder.step_after(index, Action::Recreate, vec![Reason::forced()], all, holders);
-    builder.renewed(&entry.client).volumes.insert(entry.name.clone());
+    after.extend(image_pull(builder, entry, volume));
+    if let Some(step) = builder.step_after(index, Action::Recreate, vec![Reason::forced()], all, after) {
+        builder.resets.insert((entry.client.clone(), entry.name.clone()), step);
+        builder.renewed(&entry.client).volumes.insert(entry.name.clone());
+    }
 }
 
 /// The helper that prepares a volume copies the owner's image content into it first: the image has to
