@@ -78,7 +78,9 @@ async fn steps(
                     }
                 }
             }
-            Ok(Some(Ready::Local(_) | Ready::Get(..))) => maps_change.set(!run.options.dry_run),
+            Ok(Some(Ready::Local(_) | Ready::Get(..))) => {
+                maps_change.set(!run.options.dry_run && run.project.reads_files());
+            }
             Ok(_) => {}
             Err(failure) => wrong.push((step.source.as_str(), failure)),
         }

@@ -298,7 +298,7 @@ tasks:
   host: [{local: touch done}, {run: uptime}]
   nested: [{local: touch done}, unknown]
   several: [{local: touch done}, docker.nope, {sudo: uptime}]
-  map: [actions.update m b, {local: touch done}]
+  map: [{local: touch done}, actions.update m b]
   local: [{local: touch done}]
 ";
     let project = Project::empty().with("dfab.yaml", tasks);

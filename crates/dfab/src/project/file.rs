@@ -102,6 +102,12 @@ impl Project {
         project
     }
 
+    /// Tells whether maps or clients are read from files of their own, which something may write until then.
+    pub fn reads_files(&self) -> bool {
+        let sources = || self.maps.values().chain(&self.clients);
+        self.file.is_none() || sources().any(|source| matches!(source, Source::File(_)))
+    }
+
     fn read(&mut self, node: &Node, variables: &mut Variables, findings: &mut Vec<Finding>) {
         if node.is_null() {
             return;
