@@ -6,7 +6,7 @@
 
 use indexmap::IndexMap;
 
-use crate::model::{Options, User};
+use crate::model::{Auth, Options, User};
 use crate::value::{Late, Lazy, Lookup, Number, Unresolved, Value};
 
 /// A type that a looked-up value can be read as.
@@ -35,6 +35,19 @@ impl<T: FromValue + Clone> Late<T> {
                 })
             }
         }
+    }
+}
+
+impl Auth {
+    /// Returns the login with its late values looked up.
+    ///
+    /// # Errors
+    ///
+    /// [`Unresolved`] for the first one that cannot be.
+    pub fn resolve(&self, lookup: &dyn Lookup) -> Result<Self, Unresolved> {
+        let username = Late::Known(self.username.resolve(lookup, "auth_configs.username")?);
+        let password = Late::Known(self.password.resolve(lookup, "auth_configs.password")?);
+        Ok(Self { username, password, email: self.email.clone() })
     }
 }
 

@@ -285,17 +285,9 @@ async fn apply_stage(
 /// Looks registry logins up. One whose values cannot be looked up is left out: the registry may be
 /// public, and says so otherwise.
 fn logins(session: &Session<'_>, backends: &Backends) -> BTreeMap<ClientName, BTreeMap<String, Auth>> {
-    let known = |auth: &Auth| {
-        let username = auth.username.resolve(session.lookup, "auth_configs.username").ok()?;
-        let password = auth.password.resolve(session.lookup, "auth_configs.password").ok()?;
-        Some(Auth {
-            username: dfab_map::value::Late::Known(username),
-            password: dfab_map::value::Late::Known(password),
-            email: auth.email.clone(),
-        })
-    };
     let of_client = |name: &ClientName| {
         let target = target(session, name)?;
+        let known = |auth: &Auth| auth.resolve(session.lookup).ok();
         let auth =
             target.config.auth_configs.iter().filter_map(|(host, auth)| Some((host.clone(), known(auth)?)));
         Some((name.clone(), auth.collect()))

@@ -131,7 +131,12 @@ fn variable(run: &Run, name: &str) -> Option<String> {
 async fn auth(run: &Run, registry: Option<&str>) -> Result<Option<Auth>> {
     let target = run.target().await?;
     if let Some(auth) = target.config.auth_configs.get(registry.unwrap_or("docker.io")) {
-        return Ok(Some(auth.clone()));
+        return auth.resolve(&run.variables).map(Some).map_err(|error| {
+            let shown = registry.unwrap_or("Docker Hub");
+            Failure::configuration(format!("the login for the registry {shown} has no value"))
+                .because(&error)
+                .hint("set the variable: `--set NAME=VALUE`, or `env:` of the project")
+        });
     }
     let found = run.settings.credentials.login(registry).await;
     found.map_err(|error| {

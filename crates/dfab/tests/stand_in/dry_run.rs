@@ -143,6 +143,26 @@ fn a_login_by_the_docker_program_would_change_its_host() {
     assert_eq!((code, printed.as_str()), (10, "would log in at registry.example.com\n"));
 }
 
+/// A login of a client is looked up before anything is connected; nothing listens at the client's host.
+#[test]
+fn late_values_of_a_login_are_looked_up_or_named() {
+    let bench = Bench::new();
+    let project = "clients: {dead: {fabric_host: '127.0.0.1:1', auth_configs: {reg.example.com: \
+                   {username: u, password: !env_lazy regpw}}}}\n";
+    std::fs::write(bench.folder.path().join("dfab.yaml"), project).unwrap();
+    for task in
+        ["docker.pull reg.example.com/x:1", "docker.push reg.example.com/x:1", "docker.login reg.example.com"]
+    {
+        let words: Vec<&str> = "-H 127.0.0.1:1".split(' ').chain(task.split(' ')).collect();
+        let (_, printed) = bench.run(&words);
+        assert!(printed.contains("variable `regpw` is not set"), "{task}: {printed}");
+        let words: Vec<&str> = words.into_iter().chain(["--set", "regpw=secret"]).collect();
+        let (_, printed) = bench.run(&words);
+        assert!(printed.contains("127.0.0.1:1") && printed.contains("refused"), "{task}: {printed}");
+        assert!(!printed.contains("looked up") && !printed.contains("secret"), "{task}: {printed}");
+    }
+}
+
 /// A new task gets a row.
 #[test]
 fn every_task_is_called_here_or_elsewhere() {
