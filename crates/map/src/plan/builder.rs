@@ -184,6 +184,7 @@ impl<'a> Builder<'a> {
         after.extend(self.of_entry.get(&index).into_iter().flatten().copied());
         after.extend(self.steps_of_renewed_networks(entry));
         after.extend(self.steps_of_resets(entry));
+        after.extend(self.steps_of_orphans(entry));
         after.sort_unstable();
         after.dedup();
         let id =
@@ -326,6 +327,17 @@ impl<'a> Builder<'a> {
         let meant =
             self.resets.iter().filter(|((client, volume), _)| *client == entry.client && holds(volume));
         meant.map(|(_, step)| *step).collect()
+    }
+
+    /// Returns the removals of orphans on a container's client: they may hold the port, the address or the data
+    /// that it is to have, and nothing tells which of them it replaces. That goes for its stop, too: it would not
+    /// be made anew where the removal fails.
+    fn steps_of_orphans(&self, entry: &Entry) -> Vec<StepId> {
+        if self.order != Order::Forward || !matches!(entry.object, Object::Container(_)) {
+            return Vec::new();
+        }
+        let here = self.orphans.iter().filter(|((client, _), _)| *client == entry.client);
+        here.map(|(_, step)| *step).collect()
     }
 
     /// Returns the last step of an entry.

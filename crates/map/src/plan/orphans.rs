@@ -15,7 +15,8 @@ use crate::spec::StopSpec;
 const REMOVE: &str = "`--remove-orphans` removes it";
 
 /// Reports containers that are orphans, and removes them where `remove_orphans` says so. This comes
-/// first: they may hold ports that others need, and be connected to networks that are made anew.
+/// first, and in forward plans every container on the client waits for it: they may hold ports that others
+/// need, and be connected to networks that are made anew.
 pub(super) fn containers(builder: &mut Builder<'_>, observed: &BTreeMap<ClientName, Observed>) {
     let desired = builder.desired;
     for ((client, map), declared) in &desired.declared {
