@@ -39,7 +39,8 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 /// A Docker engine, spoken to by the `docker` program on this machine or on a remote host.
 ///
 /// Nothing is run before the first call. Calls need a Tokio runtime. Dropping it gives up the
-/// commands under way; a command on a remote host may go on until it ends by itself.
+/// commands under way; a command on a remote host may go on until it ends by itself. A call that is dropped
+/// leaves its command to end by itself; one that only waits or reads ends with its call.
 pub struct CliBackend {
     pub(crate) host: Arc<Host>,
     batches: Batches,
@@ -207,6 +208,8 @@ impl Backend for CliBackend {
     async fn wait_container(&self, name: &str, timeout: Option<Duration>) -> Result<Option<i64>> {
         let operation = format!("wait for container `{name}`");
         let command = self.built(&operation, command::wait(name, timeout))?;
+        // A wait without an end must leave a channel for what ends its container.
+        let _place = if timeout.is_none() { Some(self.host.free_place().await) } else { None };
         let finished = self.batches.run(command).await;
         // `timeout` says by this status that the time has passed.
         if timeout.is_some() && matches!(&finished, Ok(finished) if finished.status == 124) {

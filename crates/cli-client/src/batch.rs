@@ -2,9 +2,11 @@
 //!
 //! A call waits a moment for others ([`crate::CliOptions::linger`]); then all that have come are
 //! sent in one script. Inspections become one command for all names. Results come back as each
-//! command ends, so that a quick one never waits for a slow one.
+//! command ends, so that a quick one never waits for a slow one. A script that only waits for
+//! containers is ended when nobody waits for it any more.
 
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use dfab_client::error::Cause;
 use serde_json::Value;
@@ -104,16 +106,23 @@ async fn send(host: Arc<Host>, waiting: Arc<Mutex<Waiting>>) {
     tokio::join!(long, short);
 }
 
-/// Sends calls in one script, and answers each.
+/// Sends calls in one script, and answers each. A script that only waits, and nobody for it, is given up: it ends by the
+/// loss of its channel, and takes with it what it runs.
 async fn script(host: &Host, calls: Vec<Call>) {
-    let (commands, mut replies) = arranged(calls);
-    let result = host
-        .batch(&commands.iter().collect::<Vec<_>>(), |index, finished| {
-            if let Some(reply) = replies.get_mut(index).and_then(Option::take) {
-                reply.send(Ok(finished), host);
-            }
-        })
-        .await;
+    let (commands, replies) = arranged(calls);
+    let replies = Mutex::new(replies);
+    let commands: Vec<&Command> = commands.iter().collect();
+    let answered = host.batch(&commands, |index, finished| {
+        let reply = lock(&replies).get_mut(index).and_then(Option::take);
+        if let Some(reply) = reply {
+            reply.send(Ok(finished), host);
+        }
+    });
+    let result = tokio::select! {
+        result = answered => result,
+        () = given_up(&commands, &replies) => return,
+    };
+    let replies = replies.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let unanswered = result.err().unwrap_or_else(|| Unusable::NoShell {
         host: host.name().to_owned(),
         message: "a command has no result".to_owned(),
@@ -122,6 +131,22 @@ async fn script(host: &Host, calls: Vec<Call>) {
     for reply in replies.into_iter().flatten() {
         reply.send(Err(unanswered.clone()), host);
     }
+}
+
+/// Waits until all that is left of a script only waits, and nobody for it. What changes something is never cut short, and
+/// where all have their results the script's end is its own.
+async fn given_up(commands: &[&Command], replies: &Mutex<Vec<Option<Reply>>>) {
+    std::future::poll_fn(|context| {
+        let (mut left, mut wanted) = (false, false);
+        for (command, reply) in commands.iter().zip(lock(replies).iter_mut()) {
+            let Some(reply) = reply else { continue };
+            left = true;
+            // Each is asked, so that each wakes this task.
+            wanted |= !(command.only_waits && reply.is_given_up(context));
+        }
+        if left && !wanted { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Who waits for the result of one command.
@@ -166,6 +191,15 @@ fn arranged(calls: Vec<Call>) -> (Vec<Command>, Vec<Option<Reply>>) {
 }
 
 impl Reply {
+    /// Whether the one who waited has gone; else the task is woken when it goes.
+    fn is_given_up(&mut self, context: &mut Context<'_>) -> bool {
+        match self {
+            Self::One(reply) => reply.poll_closed(context).is_ready(),
+            // A look takes no time.
+            Self::Containers(_) => false,
+        }
+    }
+
     fn send(self, result: Result<Finished, Unusable>, host: &Host) {
         match self {
             // Whoever does not wait any more needs no answer.

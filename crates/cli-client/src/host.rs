@@ -73,6 +73,11 @@ impl Host {
         Ok([place, self.channel().await])
     }
 
+    /// Waits for one of the places of streams without an end, for what holds its channel as long.
+    pub(crate) async fn free_place(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.following.acquire().await.expect("the semaphore is never closed")
+    }
+
     /// Waits for a free channel; it is free again when the permit is dropped.
     pub(crate) async fn channel(&self) -> tokio::sync::SemaphorePermit<'_> {
         self.channels.acquire().await.expect("the semaphore is never closed")

@@ -190,6 +190,57 @@ async fn waiting_ends_with_a_code_or_without() {
     assert!(backend.wait_container("c", None).await.unwrap_err().is_not_found());
 }
 
+/// Polls a call until the program was called so many times.
+async fn until_called(fake: &Fake, times: usize, call: impl Future<Output = impl std::fmt::Debug>) {
+    let called = async {
+        while fake.calls().len() < times {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        ended = call => panic!("{ended:?}"),
+        () = called => {}
+    }
+}
+
+fn endless_waits() -> Fake {
+    let wait = |args| Reply { args, script: "exec sleep 60\n", ..Reply::default() };
+    let stop = Reply { args: "stop a", stdout: b"a\n", ..Reply::default() };
+    Fake::new(&[wait("wait a"), wait("wait b"), stop])
+}
+
+/// What would have ended the container waited for the channel of those who wait for its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_is_given_up_leaves_its_channel() {
+    for timeout in [None, Some(Duration::from_secs(60))] {
+        let fake = endless_waits();
+        let backend = fake.backend(CliOptions { channels: 1, ..CliOptions::default() });
+        until_called(&fake, 1, backend.wait_container("a", timeout)).await;
+        let stopped = tokio::time::timeout(Duration::from_secs(20), backend.stop_container("a", None)).await;
+        stopped.expect("a channel is free").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_without_an_end_leave_a_channel_for_other_commands() {
+    let fake = endless_waits();
+    let backend = fake.backend(CliOptions { channels: 2, ..CliOptions::default() });
+    let first = backend.wait_container("a", None);
+    tokio::pin!(first);
+    until_called(&fake, 1, &mut first).await;
+    let others = async {
+        // Time for the second wait to take a channel, which it must not.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let stopped = tokio::time::timeout(Duration::from_secs(20), backend.stop_container("a", None)).await;
+        stopped.expect("a channel is free").unwrap();
+    };
+    tokio::select! {
+        ended = first => panic!("{ended:?}"),
+        ended = backend.wait_container("b", None) => panic!("{ended:?}"),
+        () = others => {}
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_reports_lines_and_keeps_its_login_to_itself() {
     let fake = Fake::new(&[]);

@@ -212,7 +212,8 @@ pub fn kill(container: &str, signal: Option<&str>) -> Built {
 pub fn wait(container: &str, timeout: Option<Duration>) -> Built {
     let mut words = Words::new("wait");
     words.positional(container)?;
-    let mut command = Command::action(format!("wait for container `{container}`"), words).long();
+    let operation = format!("wait for container `{container}`");
+    let mut command = Command { only_waits: true, ..Command::action(operation, words).long() };
     if let Some(timeout) = timeout {
         let seconds = whole_seconds(timeout).max(1).to_string();
         command.before = ["timeout", "-s", "INT", &seconds].map(str::to_owned).to_vec();

@@ -56,8 +56,11 @@ pub struct Command {
     pub login: Option<Login>,
     /// Standard error joins standard output, in the order of writing.
     pub merged: bool,
-    /// May take as long as it likes: it never makes another command wait.
+    /// May take as long as it likes: it never makes another command of its script wait. It holds a channel, of which
+    /// there are [`crate::CliOptions::channels`].
     pub is_long: bool,
+    /// Changes nothing and only waits for what others do: it is ended when its caller has given up.
+    pub only_waits: bool,
 }
 
 /// Whether a command changes something.
@@ -97,6 +100,7 @@ impl Command {
             login: None,
             merged: false,
             is_long: false,
+            only_waits: false,
         }
     }
 
