@@ -233,6 +233,25 @@ impl<'a> Builder<'a> {
         found.into_iter().collect()
     }
 
+    /// Returns the pulls of the images of some entries, and of all that they need. Where one of them fails, what
+    /// waits for the image is left out, so that nothing may be taken away that is to be restored with it.
+    pub(super) fn pulls(&self, indexes: impl IntoIterator<Item = usize>) -> Vec<StepId> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<usize> = indexes.into_iter().collect();
+        while let Some(index) = open.pop() {
+            if !seen.insert(index) {
+                continue;
+            }
+            let entry = &self.desired.entries[index];
+            match entry.object {
+                Object::Image(_) => found.extend(self.last_step(index)),
+                _ => open.extend(&entry.needs),
+            }
+        }
+        found.into_iter().collect()
+    }
+
     /// Tells whether another entry of the run needs this one.
     pub(super) fn is_needed(&self, index: usize) -> bool {
         !self.needed_by[index].is_empty()

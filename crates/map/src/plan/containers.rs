@@ -179,7 +179,8 @@ pub(super) fn recreate(
             let reason = compare::because("dependency", text, user.origins.get("network_mode"));
             let mut all = mark(builder, index, item.observed);
             all.push(calls::stop(user_name, &user.lifecycle.stop));
-            after.extend(builder.step_after(index, Action::Stop, vec![reason], all, Vec::new()));
+            // It is started again with what it needs, or not stopped at all.
+            after.extend(builder.step(index, Action::Stop, vec![reason], all));
             builder.renewed(client).stopped.insert(user_name.clone());
         }
     }

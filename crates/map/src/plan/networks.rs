@@ -46,6 +46,15 @@ pub(super) fn forward(
     // What is connected now and is changed by a step of its own, without needing this network: an engine
     // refuses to disconnect a container that is being removed.
     after.extend(builder.steps_of_containers(&entry.client, &current.containers));
+    // They are connected again by their own steps, which wait for their images.
+    let is_member = |other: &Entry| {
+        other.client == entry.client
+            && other.role != Role::Follower
+            && current.containers.contains(&other.name)
+    };
+    let entries = builder.desired.entries.iter().enumerate();
+    let members = entries.filter(|(_, other)| other.lifecycle().is_some() && is_member(other));
+    after.extend(builder.pulls(members.map(|(at, _)| at)));
     if builder.step_after(index, Action::Recreate, reasons, all, after).is_some() {
         builder.renewed(&entry.client).networks.insert(entry.name.clone());
     }

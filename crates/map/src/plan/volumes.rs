@@ -123,7 +123,8 @@ fn reset(
         let text = format!("removed because its volume {} is made anew", entry.name);
         let reason = compare::because("dependency", text, None);
         let all = stop.into_iter().chain([calls::remove(holder)]).collect();
-        after.extend(builder.step_after(at, Action::Remove, vec![reason], all, Vec::new()));
+        let pulls = builder.pulls([at]);
+        after.extend(builder.step_after(at, Action::Remove, vec![reason], all, pulls));
         builder.renewed(&entry.client).removed.insert(holder.clone());
     }
     if !strangers.is_empty() {
