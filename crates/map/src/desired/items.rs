@@ -8,7 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::clients::Targets;
 use super::followers::Followers;
 use super::maker::Maker;
-use super::{Declared, Desired, Entry, Object, Role, Session, peers, script};
+use super::{Declared, Desired, Entry, Object, Role, Session, borrowed, peers, script};
 use crate::deps::{Dependencies, instances};
 use crate::diagnostic::{Finding, FindingKind, Findings};
 use crate::image::ImageDefaults;
@@ -73,6 +73,7 @@ pub(super) fn desired(
             }
         }
     }
+    borrowed::tie(&mut desired);
     let findings = Findings(findings.take());
     if findings.has_errors() { Err(findings) } else { Ok(desired) }
 }

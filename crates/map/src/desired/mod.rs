@@ -4,6 +4,7 @@
 //! Everything that can be wrong without asking an engine is found here, all at once: unknown option
 //! keys, unresolved late values, missing paths and interfaces, host names that are too long.
 
+mod borrowed;
 mod clients;
 mod container;
 mod followers;
