@@ -35,7 +35,7 @@ stopped with its own signal and timeout, removed, created, connected and started
 | `binds`, `attaches`, `uses` | what is mounted at each path: volume or cleaned host path, read-only or not; other options by digest | recreate |
 | `uses` of a container | the container, and that its volume at each path is still the one mounted here | recreate |
 | `networks` | each endpoint: connected, aliases, links, addresses; the network must still be the same one | connect, connect again, disconnect |
-| `network_mode` | `host`, `none` and `container:…` against each other and the default | recreate |
+| `network_mode`, also in `host_config`; `network_disabled` | `host`, `none` and `container:…` against each other and the default | recreate |
 | `exec_commands` | with policy `restart`: a process with these words runs (`--check-exec-commands full`, `partial`, `none`) | run it |
 | `links`, `network_mode`, `uses` of a container that is made anew | follows from the plan | recreate |
 

@@ -48,29 +48,25 @@ impl Check<'_> {
             Some((path, Value::Bool(true))) => Some((Excluding::AutoRemove, path)),
             _ => None,
         };
-        let mode = match container.network_mode.value() {
-            Some(NetworkMode::Host) => Some(Excluding::HostNetwork),
-            Some(NetworkMode::Container(_) | NetworkMode::Unmanaged(_)) => Some(Excluding::OtherNetwork),
-            None | Some(NetworkMode::Bridge | NetworkMode::None) => None,
-        };
-        // The option of this name replaces the property, but for the networks, which are joined by the property.
-        let replaced = mode.is_some() && option(container, "network_mode").is_some();
-        for (excluding, given) in
-            removed.into_iter().chain(mode.map(|mode| (mode, "network_mode".to_owned())))
-        {
+        let (mode, given) = network_mode(container);
+        for (excluding, given) in removed.into_iter().chain(match mode {
+            Mode::Excluding(excluding) => Some((excluding, given.clone())),
+            _ => None,
+        }) {
             for (_, setting) in EXCLUSIONS.into_iter().filter(|(other, _)| *other == excluding) {
-                if replaced && given == "network_mode" && setting != "networks" {
-                    continue;
-                }
                 if let Some(path) = setting_of(container, setting) {
                     let problem = format!("{} excludes `{setting}`", excluding.shown());
                     self.excluded(config, container, Severity::Error, &problem, [&given, &path]);
                 }
             }
         }
-        if container.network_mode.value() == Some(&NetworkMode::None) && !container.networks.is_empty() {
-            let problem = "the mode is `none`, so `networks` are not joined";
-            self.excluded(config, container, Severity::Warning, problem, ["network_mode", "networks"]);
+        if mode == Mode::None && !container.networks.is_empty() {
+            let why = match given.ends_with("network_disabled") {
+                true => "the network is disabled",
+                false => "the mode is `none`",
+            };
+            let problem = format!("{why}, so `networks` are not joined");
+            self.excluded(config, container, Severity::Warning, &problem, [&given, "networks"]);
         }
     }
 
@@ -96,6 +92,46 @@ impl Check<'_> {
             .extend(place(second).map(|place| (place, format!("`{}` is given here", name(second)))));
         self.findings.push(finding);
     }
+}
+
+/// What a network mode means for the other settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// It excludes some.
+    Excluding(Excluding),
+    /// No network is joined.
+    None,
+    /// Networks are joined, or the mode is a late value.
+    Other,
+}
+
+/// Returns the mode that an engine is told, with the path that it was given by: an option has priority
+/// over the property, and with the network disabled neither counts.
+fn network_mode(container: &Container) -> (Mode, String) {
+    if let Some((path, Value::Bool(true))) = option(container, "network_disabled") {
+        return (Mode::None, path);
+    }
+    if let Some((path, value)) = option(container, "network_mode") {
+        let mode = match value {
+            Value::String(text) => match text.as_str() {
+                "host" => Mode::Excluding(Excluding::HostNetwork),
+                "none" => Mode::None,
+                other if other.starts_with("container:") => Mode::Excluding(Excluding::OtherNetwork),
+                _ => Mode::Other,
+            },
+            _ => Mode::Other,
+        };
+        return (mode, path);
+    }
+    let mode = match container.network_mode.value() {
+        Some(NetworkMode::Host) => Mode::Excluding(Excluding::HostNetwork),
+        Some(NetworkMode::Container(_) | NetworkMode::Unmanaged(_)) => {
+            Mode::Excluding(Excluding::OtherNetwork)
+        }
+        Some(NetworkMode::None) => Mode::None,
+        None | Some(NetworkMode::Bridge) => Mode::Other,
+    };
+    (mode, "network_mode".to_owned())
 }
 
 impl Excluding {

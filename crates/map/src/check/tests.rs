@@ -283,6 +283,21 @@ fn each_check() {
         ),
         (
             "§2.11",
+            "a mode among the options",
+            "a: {networks: n, exposes: 80, host_config: {network_mode: host}}\n\
+             b: {networks: n, host_config: {network_mode: 'container:x', dns: 1.1.1.1}}\n\
+             c: {networks: n, host_config: {network_mode: none}}\n\
+             d: {networks: n, create_options: {network_disabled: true}}\n\
+             e: {networks: n, network_mode: host, host_config: {network_mode: m.n}}\n\
+             f: {networks: n, host_config: {network_mode: !env_lazy l}}\nnetworks: {n: }",
+            "a.host_config.network_mode: the mode `host` excludes `networks`; \
+             b.host_config.network_mode: the network of another container excludes `networks`; \
+             b.host_config.network_mode: the network of another container excludes `dns`; \
+             warning c.host_config.network_mode: the mode is `none`, so `networks` are not joined; \
+             warning d.create_options.network_disabled: the network is disabled, so `networks` are not joined",
+        ),
+        (
+            "§2.11",
             "options that are nothing, late or replaced",
             "a: {network_mode: /x, host_config: {dns: [], extra_hosts: , publish_all_ports: false, links: !env_lazy l}}\n\
              b: {network_mode: /x, exposes: 80, host_config: {network_mode: bridge}}\n\

@@ -43,12 +43,13 @@ impl Maker<'_> {
         let mut bound_to = self.mounts(config, container, instance, &mut layers);
         bound_to.extend(self.links(container, &mut layers));
         self.ports(owner, container, &mut layers);
-        let (networking, binding) = self.networking(owner, container, &mut layers);
-        bound_to.extend(binding);
+        let networking = self.networking(owner, container, &mut layers);
         self.process(owner, container, &mut layers);
         self.host_name(owner, &name, &mut layers);
         self.options(owner, container, &mut layers);
         self.caller(owner, caller, &mut layers);
+        let (networking, binding) = self.settled(networking, &mut layers);
+        bound_to.extend(binding);
         self.shared_names(owner, &networking, &mut layers);
 
         let properties = layers.properties();

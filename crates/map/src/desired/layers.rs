@@ -36,6 +36,13 @@ impl Layers {
         }
     }
 
+    /// Sets a property that follows from another one, where that was written.
+    pub(super) fn derive(&mut self, property: Property, value: Json, from: Property) {
+        let source = self.origins.get(from.name()).cloned();
+        self.origin(property.name(), source.as_ref());
+        self.merge(property, value);
+    }
+
     pub(super) fn get(&self, property: Property) -> Option<&Json> {
         self.values.get(&property)
     }

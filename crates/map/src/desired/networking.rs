@@ -95,13 +95,13 @@ impl Maker<'_> {
         bound_to
     }
 
-    /// Returns how the container joins networks, and puts its mode into `layers`.
+    /// Returns how the container joins networks by its properties, and puts its mode into `layers`.
     pub(super) fn networking(
         &self,
         owner: Owner<'_>,
         container: &model::Container,
         layers: &mut Layers,
-    ) -> (Networking, Option<Binding>) {
+    ) -> Networking {
         layers.origin(Property::NetworkMode.name(), container.origins.get("network_mode"));
         let mode = |text: String, layers: &mut Layers| layers.merge(Property::NetworkMode, Json::from(text));
         match container.network_mode.value() {
@@ -112,37 +112,77 @@ impl Maker<'_> {
                 let endpoints = self.endpoints(owner, container);
                 layers.origins.adopt("networks", &container.origins);
                 match endpoints.is_empty() {
-                    true => (Networking::Default(self.session.settings.default_networks.clone()), None),
-                    false => (Networking::Endpoints(endpoints), None),
+                    true => self.default_networks(),
+                    false => Networking::Endpoints(endpoints),
                 }
             }
             Some(NetworkMode::None) => {
                 mode("none".to_owned(), layers);
-                layers.merge(Property::NetworkDisabled, Json::from(true));
-                layers.origin(Property::NetworkDisabled.name(), container.origins.get("network_mode"));
-                (Networking::Disabled, None)
+                Networking::Disabled
             }
             Some(NetworkMode::Host) => {
                 mode("host".to_owned(), layers);
-                (Networking::Mode, None)
+                Networking::Mode
             }
             Some(NetworkMode::Unmanaged(name)) => {
                 mode(format!("container:{name}"), layers);
-                let binding = Binding { container: name.clone(), kind: BindingKind::NetworkMode };
-                (Networking::Mode, Some(binding))
+                Networking::Mode
             }
             Some(NetworkMode::Container(reference)) => {
                 let names = self.container_names(reference);
-                let [name] = names.as_slice() else {
-                    let message =
-                        format!("`{reference}` has several instances; name the one whose network is used");
-                    self.fail(owner, "network_mode", message);
-                    return (Networking::Mode, None);
-                };
-                mode(format!("container:{name}"), layers);
-                (Networking::Mode, Some(Binding { container: name.clone(), kind: BindingKind::NetworkMode }))
+                match names.as_slice() {
+                    [name] => mode(format!("container:{name}"), layers),
+                    _ => {
+                        let message = format!(
+                            "`{reference}` has several instances; name the one whose network is used"
+                        );
+                        self.fail(owner, "network_mode", message);
+                    }
+                }
+                Networking::Mode
             }
         }
+    }
+
+    /// Settles how the container joins networks once the options are in `layers`, and what it is tied to
+    /// by that. Options have priority over the property (engine §6.2), and an engine joins what they
+    /// say (D-18).
+    pub(super) fn settled(
+        &self,
+        networking: Networking,
+        layers: &mut Layers,
+    ) -> (Networking, Option<Binding>) {
+        let (mode, disabled) = (Property::NetworkMode, Property::NetworkDisabled);
+        // No engine looks at the mode of a container whose network is disabled. Here the one says the
+        // other, so that a change is noticed, and so that both backends make the same container.
+        if layers.get(disabled) == Some(&Json::Bool(true)) {
+            layers.derive(mode, Json::from("none"), disabled);
+        }
+        let text = layers.get(mode).and_then(Json::as_str).unwrap_or_default().to_owned();
+        if text == "none" && layers.get(disabled).is_none() {
+            layers.derive(disabled, Json::from(true), mode);
+        }
+        let binding = text
+            .strip_prefix("container:")
+            .map(|name| Binding { container: name.to_owned(), kind: BindingKind::NetworkMode });
+        let networking = match (text.as_str(), networking) {
+            ("none", _) => Networking::Disabled,
+            // Beside a mode, the check finds the property; where the mode is a late value, the engine does.
+            (_, endpoints @ Networking::Endpoints(_)) => endpoints,
+            ("" | "default" | "bridge", _) => self.default_networks(),
+            ("host", _) => Networking::Mode,
+            _ if binding.is_some() => Networking::Mode,
+            // The name of a network as mode is its first endpoint.
+            (network, _) => {
+                let network = network.to_owned();
+                Networking::Endpoints(vec![EndpointSpec { network, ..EndpointSpec::default() }])
+            }
+        };
+        (networking, binding)
+    }
+
+    fn default_networks(&self) -> Networking {
+        Networking::Default(self.session.settings.default_networks.clone())
     }
 
     fn endpoints(&self, owner: Owner<'_>, container: &model::Container) -> Vec<EndpointSpec> {
