@@ -36,7 +36,7 @@ stopped with its own signal and timeout, removed, created, connected and started
 | `uses` of a container | the container, and that its volume at each path is still the one mounted here | recreate |
 | `networks` | each endpoint: connected, aliases, links, addresses; the network must still be the same one | connect, connect again, disconnect |
 | `network_mode`, also in `host_config`; `network_disabled` | `host`, `none` and `container:…` against each other and the default | recreate |
-| `exec_commands` | with policy `restart`: a process with these words runs (`--check-exec-commands full`, `partial`, `none`) | run it |
+| `exec_commands` | with policy `restart`: a process with these words, of the command's or else the container's user, runs (`--check-exec-commands full`, `partial`, `none`) | run it |
 | `links`, `network_mode`, `uses` of a container that is made anew | follows from the plan | recreate |
 
 Environment variables, labels and options of log drivers are compared, but their values are never shown.

@@ -1,10 +1,13 @@
 //! Exec commands (engine §4.12).
 
+use serde_json::Value;
+
 use super::reason::because;
 use crate::desired::{Container, Exec};
 use crate::model::ExecPolicy;
 use crate::observed::ContainerDetail;
 use crate::plan::{ExecCheck, Reason};
+use crate::property::Property;
 
 /// Returns the commands with policy `restart` that no process of a running container shows.
 ///
@@ -18,6 +21,8 @@ pub(super) fn missing(
     let Some(processes) = detail.processes.as_ref().filter(|list| !list.is_empty()) else {
         return Default::default();
     };
+    // A command without a user runs as the container's, which options or the image may have set.
+    let own_user = detail.properties.get(&Property::User).and_then(Value::as_str);
     let runs = |exec: &Exec| {
         let line = exec.command.join(" ");
         processes.iter().any(|(user, shown)| {
@@ -26,7 +31,7 @@ pub(super) fn missing(
                 ExecCheck::Partial => shown.contains(&line),
                 ExecCheck::None => true,
             };
-            same && same_user(exec.user.as_deref(), user)
+            same && same_user(exec.user.as_deref().or(own_user).unwrap_or("0"), user)
         })
     };
     let missing =
@@ -45,8 +50,8 @@ pub(super) fn missing(
     (missing, reasons)
 }
 
-fn same_user(configured: Option<&str>, shown: &str) -> bool {
-    let configured = configured.unwrap_or("0").split(':').next().unwrap_or_default();
+fn same_user(configured: &str, shown: &str) -> bool {
+    let configured = configured.split(':').next().unwrap_or_default();
     match (configured.parse::<u32>(), shown.parse::<u32>()) {
         (Ok(configured), Ok(shown)) => configured == shown,
         _ => true,

@@ -123,8 +123,11 @@ impl Engine {
             }
             Call::Exec { container, command, user } => {
                 refuse(!self.container(container)?.state.is_running(), "the container does not run")?;
-                let user = user.clone().unwrap_or_else(|| "root".to_owned());
-                self.detail(container)?.processes.get_or_insert_default().push((user, command.join(" ")));
+                let detail = self.detail(container)?;
+                let own = detail.properties.get(&Property::User).and_then(Value::as_str);
+                let user = user.as_deref().or(own).unwrap_or("root");
+                let user = user.split(':').next().unwrap_or_default().to_owned();
+                detail.processes.get_or_insert_default().push((user, command.join(" ")));
                 self.effects.push(format!("ran {} in {container}", command.join(" ")));
             }
             Call::WaitHealthy { name, .. } => {
