@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::desired::clean;
 use crate::property::{Property, Shape};
 
 /// Returns `value` in the canonical form of `property`; see [`crate::spec`].
@@ -23,6 +24,11 @@ pub fn canonical(property: Property, value: &Value) -> Value {
         Property::LogConfig if value.get("Type").and_then(Value::as_str).is_none_or(str::is_empty) => {
             Value::Null
         }
+        // An engine cleans it, and refuses a relative one.
+        Property::WorkingDir => match shaped(Shape::Text, value) {
+            Value::String(path) if path.starts_with('/') => Value::String(clean(&path)),
+            other => other,
+        },
         Property::DeviceRequests => device_requests(compact(value)),
         Property::CapAdd | Property::CapDrop => set(&capabilities(value)),
         // Zero is a value here; engines write −1 where nothing was asked for.
@@ -197,6 +203,9 @@ mod tests {
     fn values_take_the_shape_of_their_property() {
         for (property, value, expected) in [
             (Property::User, json!(0), json!("0")),
+            (Property::WorkingDir, json!("/app//./x/../"), json!("/app")),
+            (Property::WorkingDir, json!("/"), json!("/")),
+            (Property::WorkingDir, json!("app/"), json!("app/")),
             (Property::CpuShares, json!("512"), json!(512)),
             (Property::ExposedPorts, json!({"80/tcp": {}, "53/udp": {}}), json!(["53/udp", "80/tcp"])),
             (Property::CapAdd, json!(["B", "A", "B"]), json!(["A", "B"])),

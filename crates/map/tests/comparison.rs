@@ -51,7 +51,8 @@ Environment variables, labels and options of log drivers are compared, but their
 const REST: &str = "
 Limits and the restart policy are compared both ways: one that the container has and the map does not set is lifted.
 A limit can only be lifted by a new container (`--skip-limit-reset` leaves it), a policy in place. A limit that the kernel
-of the engine cannot hold is not compared. For `blkio_weight` no engine says whether it can: where none shows, the digest decides. With `mem_limit` alone, the engine keeps twice as much as `memswap_limit`.
+of the engine cannot hold is not compared. For `blkio_weight`, `blkio_weight_device`
+and `mem_swappiness` no engine says whether it can: where none shows, the digest decides. With `mem_limit` alone, the engine keeps twice as much as `memswap_limit`.
 
 ## Networks
 

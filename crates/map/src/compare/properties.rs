@@ -30,7 +30,10 @@ pub(super) fn properties(
         let current = detail.properties.get(&property).unwrap_or(&Value::Null);
         let found = match property.compared() {
             Compared::Digest => Vec::new(),
-            Compared::Inspect => by_inspection(property, current, wanted, desired),
+            Compared::Inspect => match unreadable(property, current, recorded) {
+                true => Vec::new(),
+                false => by_inspection(property, current, wanted, desired),
+            },
         };
         if found.is_empty() {
             reasons.extend(by_digest(property, current, wanted, desired, recorded));
@@ -117,9 +120,12 @@ fn by_digest(
     let source = desired.origins.get(property.name());
     let hidden_change =
         matches!(property.shape(), Shape::Environment | Shape::Labels | Shape::Set | Shape::Json);
-    if property.compared() == Compared::Digest || unreadable(property, current) {
-        let shown = |set: bool| set.then(|| HIDDEN.to_owned());
-        return Some(differs(property.name(), shown(was.is_some()), shown(true), source));
+    let hidden = |set: bool| set.then(|| HIDDEN.to_owned());
+    if property.compared() == Compared::Digest {
+        return Some(differs(property.name(), hidden(was.is_some()), hidden(true), source));
+    }
+    if unreadable(property, current, Some(recorded)) {
+        return Some(differs(property.name(), hidden(was.is_some()), show(wanted), source));
     }
     // All that is configured is there; so something was taken away, if anything was recorded.
     (hidden_change && was.is_some()).then(|| {
@@ -132,15 +138,20 @@ fn by_digest(
     })
 }
 
-/// A MAC address shows only while the container runs, on engines since API 1.44.
-fn unreadable(property: Property, current: &Value) -> bool {
-    property == Property::MacAddress && current.is_null()
+/// Tells whether inspection may show nothing although the container has the value, or was made with it.
+fn unreadable(property: Property, current: &Value, recorded: Option<&Digests>) -> bool {
+    current.is_null()
+        && match property {
+            // It shows only while the container runs, on engines since API 1.44.
+            Property::MacAddress => true,
+            // Engines discard what their kernel cannot hold, without saying so anywhere. Without a record, a
+            // new container is made, which has one.
+            Property::MemSwappiness | Property::BlkioWeightDevice => recorded.is_some(),
+            _ => false,
+        }
 }
 
 fn by_inspection(property: Property, current: &Value, wanted: &Value, desired: &Container) -> Vec<Reason> {
-    if unreadable(property, current) {
-        return Vec::new();
-    }
     let source = |key: &str| desired.origins.get(&format!("{property}.{key}"));
     match property {
         Property::PortBindings => return port_bindings(current, wanted, desired),
