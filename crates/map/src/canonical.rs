@@ -20,10 +20,6 @@ pub fn canonical(property: Property, value: &Value) -> Value {
         Property::NetworkMode if matches!(value.as_str(), Some("default" | "bridge")) => Value::Null,
         // Engines differ in whether "no policy" is an empty name or `no`.
         Property::RestartPolicy => restart_policy(value),
-        // `none` and an empty driver mean the engine's default.
-        Property::LogConfig if value.get("Type").and_then(Value::as_str).is_none_or(str::is_empty) => {
-            Value::Null
-        }
         // An engine cleans it, and refuses a relative one.
         Property::WorkingDir => match shaped(Shape::Text, value) {
             Value::String(path) if path.starts_with('/') => Value::String(clean(&path)),
@@ -206,6 +202,11 @@ mod tests {
             (Property::WorkingDir, json!("/app//./x/../"), json!("/app")),
             (Property::WorkingDir, json!("/"), json!("/")),
             (Property::WorkingDir, json!("app/"), json!("app/")),
+            (
+                Property::LogConfig,
+                json!({"Type": "", "Config": {"max-size": "10m"}}),
+                json!({"Config": {"max-size": "10m"}}),
+            ),
             (Property::CpuShares, json!("512"), json!(512)),
             (Property::ExposedPorts, json!({"80/tcp": {}, "53/udp": {}}), json!(["53/udp", "80/tcp"])),
             (Property::CapAdd, json!(["B", "A", "B"]), json!(["A", "B"])),
