@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::actions::{self, Selection};
 use super::engine_failure;
 use crate::cli::Arguments;
+use crate::cli::options::BackendKind;
 use crate::failure::{Failure, Kind, Result};
 use crate::registry::{Parameter, ParameterKind, Scope, Task};
 use crate::report::{self, Report};
@@ -78,7 +79,7 @@ async fn logs(run: &Run, arguments: &Arguments) -> Result<Report> {
     if follow {
         let mut following: FuturesUnordered<_> = sources
             .iter()
-            .map(|source| follow_one(run, source, options).map(move |end| (source, end)))
+            .map(|source| print_lines(run, source, options, true).map(move |end| (source, end)))
             .collect();
         loop {
             let next = tokio::select! {
@@ -102,10 +103,12 @@ async fn logs(run: &Run, arguments: &Arguments) -> Result<Report> {
         }
     } else {
         for source in &sources {
-            if run.interrupt.finish.is_cancelled() {
-                break;
-            }
-            match read_one(run, source, options).await {
+            let read = tokio::select! {
+                biased;
+                () = run.interrupt.finish.cancelled() => break,
+                read = read_one(run, source, options) => read,
+            };
+            match read {
                 Ok(log) => {
                     outputs.push(json!({"host": source.place, "container": source.container, "log": log}));
                 }
@@ -257,20 +260,26 @@ fn print(run: &Run, source: &Source, line: &str) {
     run.console.line(source.place.as_deref(), &format!("{prefix}{line}"));
 }
 
-/// Prints a log up to now, and returns it.
-async fn read_one(run: &Run, source: &Source, options: LogOptions) -> Result<Value> {
+/// Prints a log up to now; into a JSON document it is returned instead.
+async fn read_one(run: &Run, source: &Source, options: LogOptions) -> Result<Option<Value>> {
+    // Line by line, for a log may be larger than the memory. The `docker` program writes both outputs of a container
+    // into two pipes, of which nobody could tell the order: there the host puts them together first.
+    if !run.console.is_json() && run.settings.backend == BackendKind::Api {
+        print_lines(run, source, options, false).await?;
+        return Ok(None);
+    }
     let log = source.backend.container_logs(&source.container, options).await;
     let log = log.map_err(|error| engine_failure(&error))?;
     let log = String::from_utf8_lossy(&log);
     for line in log.lines() {
         print(run, source, line);
     }
-    Ok(json!(log))
+    Ok(run.console.is_json().then(|| json!(log)))
 }
 
-/// Prints the lines of a log as they come, until the container ends.
-async fn follow_one(run: &Run, source: &Source, options: LogOptions) -> Result<()> {
-    let lines = source.backend.log_lines(&source.container, options, true).await;
+/// Prints the lines of a log as they come: up to now, or until the container ends.
+async fn print_lines(run: &Run, source: &Source, options: LogOptions, follow: bool) -> Result<()> {
+    let lines = source.backend.log_lines(&source.container, options, follow).await;
     let mut lines = lines.map_err(|error| engine_failure(&error))?;
     while let Some(line) = lines.next().await {
         print(run, source, &line.map_err(|error| engine_failure(&error))?.to_string());

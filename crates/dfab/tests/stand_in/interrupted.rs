@@ -57,6 +57,27 @@ fn the_second_ctrl_c_leaves_no_script_behind() {
     assert_eq!(folders_with(&name), Vec::<PathBuf>::new(), "{said}");
 }
 
+/// A log of gigabytes was held in memory, and nothing of it printed before its last byte.
+#[test]
+fn a_log_is_printed_while_it_is_read_and_ctrl_c_ends_that() {
+    let bench = Bench::new();
+    let mut command = bench.command(&["docker.logs", "endless"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&said);
+    std::thread::spawn(move || {
+        let mut block = [0; 4096];
+        while let Ok(length @ 1..) = output.read(&mut block) {
+            shared.lock().unwrap().extend_from_slice(&block[..length]);
+        }
+    });
+    wait_until("the first line", || said.lock().unwrap().windows(6).any(|part| part == b"first\n"));
+    press_ctrl_c(&child);
+    wait_until("it ends", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
 /// At a terminal, which `script` of util-linux makes: Ctrl-C reaches the program as it does in life.
 #[test]
 fn ctrl_c_at_a_question_is_no_answer() {
