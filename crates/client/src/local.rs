@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::net::{TcpStream, UnixStream};
@@ -91,6 +92,9 @@ impl Connector for LocalConnector {
                 Ok(stream) => {
                     // Requests are small and answered one by one: waiting for more bytes only delays.
                     stream.set_nodelay(true)?;
+                    // A build may be silent for hours, but a host that is gone does not answer these.
+                    rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
+                    rustix::net::sockopt::set_tcp_keepidle(&stream, Duration::from_secs(60))?;
                     Ok(Box::new(stream))
                 }
                 Err(source) => Err(Box::new(Unreachable::Address { address: shown(host, *port), source })),

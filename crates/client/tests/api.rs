@@ -32,6 +32,10 @@ fn answer(request: &str) -> Option<(u16, String)> {
         path if path.contains("/silent/") => return None,
         path if path.contains("/refusing/") => (409, r#"{"message": "it is in use"}"#.into()),
         path if path.contains("/garbled/") => (200, "<html>".into()),
+        path if path.contains("/build?") => {
+            (200, r#"{"stream": "Successfully built 0123456789ab\n"}"#.into())
+        }
+        path if path.contains("/images/load") => (200, String::new()),
         path if path.ends_with("/exec") => (201, r#"{"Id": "e1"}"#.into()),
         path if path.contains("/exec/e1/start") => (200, String::new()),
         path if path.contains("/images/create") => (200, r#"{"status": "Pulling"}"#.into()),
@@ -199,6 +203,40 @@ async fn commands_are_started_detached() {
     assert_eq!(create["User"], "app:adm");
     assert_eq!((&create["AttachStdout"], &create["AttachStderr"]), (&false.into(), &false.into()));
     assert_eq!(start["Detach"], true);
+}
+
+fn upload(text: &'static str) -> dfab_client::transfer::Reader {
+    Box::new(io::Cursor::new(text))
+}
+
+/// A step of a build may be silent for hours, and a load is until its end.
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_has_all_of_an_upload_may_work_in_silence() {
+    let server = Server::new("1.41", answer);
+    *server.slow.lock().unwrap() = Some(("POST", Duration::from_secs(3000)));
+    let backend = backend(&server, ApiOptions::default());
+    let built = backend.build_image(upload("context"), &Default::default(), &|_| {}).await;
+    assert_eq!(built.unwrap().as_deref(), Some("0123456789ab"));
+    backend.load_image(upload("image"), &|_| {}).await.unwrap();
+    // What is given a limit keeps it.
+    let options = dfab_client::transfer::BuildOptions {
+        timeout: Some(Duration::from_secs(2000)),
+        ..Default::default()
+    };
+    let cause = backend.build_image(upload("context"), &options, &|_| {}).await.unwrap_err().cause;
+    assert!(matches!(cause, Cause::Timeout(limit) if limit == Duration::from_secs(2000)), "{cause}");
+    let cause = backend.import_image(upload("files"), "x", "1").await.unwrap_err().cause;
+    assert!(matches!(cause, Cause::Timeout(limit) if limit == Duration::from_secs(300)), "{cause}");
+}
+
+/// An upload that stands still is given up, whatever the engine would do with it.
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stands_still_is_given_up() {
+    let server = Server::new("1.41", answer);
+    let backend = backend(&server, ApiOptions::default());
+    let (_ours, theirs) = tokio::io::duplex(64);
+    let cause = backend.load_image(Box::new(theirs), &|_| {}).await.unwrap_err().cause;
+    assert!(matches!(cause, Cause::Timeout(limit) if limit == Duration::from_secs(300)), "{cause}");
 }
 
 /// engine D-52: without a login for its registry, the source takes an image for one that cannot be pulled.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dfab_cli_client::CliBackend;
 use dfab_client::{ApiBackend, ApiOptions, Backend, Connector, LocalConnector, TlsConnector};
@@ -178,7 +179,7 @@ impl Engines {
             return Ok(Arc::clone(backend));
         }
         let credentials = Some(Arc::new(self.settings.credentials.clone()) as _);
-        let options = ApiOptions { version, timeout, credentials, ..ApiOptions::default() };
+        let options = ApiOptions { version, credentials, ..patience(timeout) };
         let connector: Arc<dyn Connector> = match endpoint {
             Endpoint { host: Some(host), address } => {
                 let remote = self.remote_at(target, host, address);
@@ -243,6 +244,12 @@ impl Engines {
     }
 }
 
+/// Returns the limits of an engine that has this time for an answer: its streams have no less.
+fn patience(timeout: Duration) -> ApiOptions {
+    let defaults = ApiOptions::default();
+    ApiOptions { timeout, stream_timeout: defaults.stream_timeout.max(timeout), ..defaults }
+}
+
 /// Returns the SSH host of a target, where it has one.
 ///
 /// # Errors
@@ -266,4 +273,19 @@ fn shown_name(target: &Target, host: Option<&Host>) -> String {
 fn api_version(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.trim().split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing else can give a save, a pull or a push more time.
+    #[test]
+    fn more_time_for_an_answer_is_more_time_for_streams() {
+        for (given, streams) in [(20, 300), (300, 300), (3600, 3600)] {
+            let given = Duration::from_secs(given);
+            let limits = patience(given);
+            assert_eq!((limits.timeout, limits.stream_timeout), (given, Duration::from_secs(streams)));
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Pulling, and answers that are streams of lines with errors inside.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
@@ -35,7 +37,7 @@ impl ApiBackend {
             let header = registry_auth(&auth, image.registry()).map_err(failed)?;
             request.headers_mut().insert("X-Registry-Auth", header);
         }
-        self.lines(&operation, request, None, |line| {
+        self.lines(&operation, request, None, Some(self.options.stream_timeout), |line| {
             if let Some(error) = stream_error(&line) {
                 return Err(error);
             }
@@ -62,23 +64,24 @@ impl ApiBackend {
 
     /// Sends a request and hands each line of the answer, a JSON value, to `each`.
     ///
-    /// The deadline holds between two pieces of the answer, and of the request where it carries data:
-    /// a stream may be long, but not silent.
+    /// `silence` is the longest time between two pieces of the answer. A request that carries data may not stand
+    /// still for longer than any other stream; `None` lets an engine that has all of it work as long as it needs.
     pub(super) async fn lines(
         &self,
         operation: &str,
         request: Request<Body>,
         upload: Option<Activity>,
+        silence: Option<Duration>,
         mut each: impl FnMut(Value) -> std::result::Result<(), Cause>,
     ) -> Result<()> {
         self.engine().await?;
-        let silence = Some(self.options.stream_timeout);
+        let limit = self.options.stream_timeout;
         let mut body = match upload {
             None => self.within(operation, silence, self.opened(request)).await?,
             Some(upload) => tokio::select! {
                 body = self.within(operation, None, self.opened(request)) => body?,
-                () = upload.silent_for(self.options.stream_timeout) => {
-                    return Err(self.error(operation, Cause::Timeout(self.options.stream_timeout)));
+                () = upload.silent_for(limit, silence.is_none()) => {
+                    return Err(self.error(operation, Cause::Timeout(limit)));
                 }
             },
         };

@@ -46,7 +46,8 @@ pub struct ApiOptions {
     pub version: Option<(u32, u32)>,
     /// Time for an answer to an ordinary request.
     pub timeout: Duration,
-    /// Longest silence in a stream such as a pull's.
+    /// Longest silence in a stream such as a pull's. An engine that builds or loads what it has received may be
+    /// silent for longer.
     pub stream_timeout: Duration,
     /// Connections at a time; fewer where the way to the engine bears fewer ([`Connector::most`]).
     pub connections: usize,

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dfab_map::image::{ImageName, ImageVersion};
 use dfab_map::model::Auth;
@@ -13,6 +13,7 @@ use http_body_util::{BodyDataStream, Either, StreamBody};
 use hyper::body::{Frame, Incoming};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::images::{credentials, registry_auth, stream_error};
@@ -54,7 +55,7 @@ impl ApiBackend {
             None => http::HeaderValue::from_static("e30="),
         };
         request.headers_mut().insert("X-Registry-Auth", header);
-        self.lines(&operation, request, None, |line| report(&line, tell)).await
+        self.lines(&operation, request, None, self.silence(), |line| report(&line, tell)).await
     }
 
     pub(super) async fn build(
@@ -81,7 +82,8 @@ impl ApiBackend {
             }
             report(&line, tell)
         };
-        let lines = self.lines(&operation, request, Some(activity), each);
+        // One step of a Dockerfile may say nothing for hours. Connections have their own way to find a dead host.
+        let lines = self.lines(&operation, request, Some(activity), None, each);
         match options.timeout {
             None => lines.await?,
             Some(limit) => match tokio::time::timeout(limit, lines).await {
@@ -103,21 +105,26 @@ impl ApiBackend {
             }
             None => report(&line, tell),
         };
-        self.lines(operation, request, Some(activity), each).await
+        // The engine says nothing before it has unpacked all.
+        self.lines(operation, request, Some(activity), None, each).await
     }
 
     pub(super) async fn import(&self, data: Reader, repository: &str, tag: &str) -> Result<()> {
         let operation = format!("import image `{repository}:{tag}`");
         let path = format!("/images/create?fromSrc=-&repo={}&tag={}", encoded(repository), encoded(tag));
         let (request, activity) = self.upload(&operation, Method::POST, &path, data)?;
-        self.lines(&operation, request, Some(activity), |line| report(&line, &|_| {})).await
+        self.lines(&operation, request, Some(activity), self.silence(), |line| report(&line, &|_| {})).await
     }
 
     pub(super) async fn copy_to(&self, name: &str, path: &str, data: Reader) -> Result<()> {
         let operation = format!("copy to `{path}` in container `{name}`");
         let target = format!("/containers/{}/archive?path={}", encoded(name), encoded(path));
         let (request, activity) = self.upload(&operation, Method::PUT, &target, data)?;
-        self.lines(&operation, request, Some(activity), |_| Ok(())).await
+        self.lines(&operation, request, Some(activity), self.silence(), |_| Ok(())).await
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        Some(self.options.stream_timeout)
     }
 
     /// Sends a request whose answer is a stream of bytes.
@@ -143,11 +150,15 @@ impl ApiBackend {
     ) -> Result<(Request<Body>, Activity)> {
         let mut request = request(method, path, None).map_err(|cause| self.error(operation, cause))?;
         let activity = Activity::default();
-        let clock = activity.clone();
+        let (clock, end) = (activity.clone(), activity.clone());
         let frames = ReaderStream::with_capacity(data, 64 * 1024).map(move |chunk| {
-            clock.touch();
+            clock.touch(false);
             chunk.map(Frame::data)
         });
+        let frames = frames.chain(futures_util::stream::poll_fn(move |_| {
+            end.touch(true);
+            Poll::Ready(None)
+        }));
         *request.body_mut() = Either::Right(StreamBody::new(Box::pin(frames)));
         let tar = http::HeaderValue::from_static("application/x-tar");
         request.headers_mut().insert(http::header::CONTENT_TYPE, tar);
@@ -155,25 +166,28 @@ impl ApiBackend {
     }
 }
 
-/// When something last moved. A transfer may take hours, but it may not stand still.
+/// When something of an upload last moved, and whether it is complete. It may take hours, but it may not stand still.
 #[derive(Clone)]
-pub(super) struct Activity(Arc<Mutex<Instant>>);
+pub(super) struct Activity(Arc<Mutex<(Instant, bool)>>);
 
 impl Default for Activity {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new((Instant::now(), false))))
     }
 }
 
 impl Activity {
-    fn touch(&self) {
-        *self.0.lock().expect("nothing panics while it holds the lock") = Instant::now();
+    fn touch(&self, is_complete: bool) {
+        *self.0.lock().expect("nothing panics while it holds the lock") = (Instant::now(), is_complete);
     }
 
-    /// Ends when nothing has moved for as long as `silence`.
-    pub(super) async fn silent_for(&self, silence: Duration) {
+    /// Ends when nothing has moved for as long as `silence`; never after a complete upload that `may_rest`.
+    pub(super) async fn silent_for(&self, silence: Duration, may_rest: bool) {
         loop {
-            let last = *self.0.lock().expect("nothing panics while it holds the lock");
+            let (last, is_complete) = *self.0.lock().expect("nothing panics while it holds the lock");
+            if may_rest && is_complete {
+                return std::future::pending().await;
+            }
             match silence.checked_sub(last.elapsed()) {
                 None => return,
                 Some(rest) => tokio::time::sleep(rest + Duration::from_millis(1)).await,
@@ -203,7 +217,7 @@ impl AsyncRead for Download {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         if let Poll::Ready(result) = Pin::new(&mut self.reader).poll_read(cx, buffer) {
-            let next = tokio::time::Instant::now() + self.silence;
+            let next = Instant::now() + self.silence;
             self.deadline.as_mut().reset(next);
             return Poll::Ready(result);
         }
@@ -308,10 +322,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_counted_from_the_last_movement() {
-        // The clock is the system's own: what counts is that an old movement ends the wait at once.
-        let activity = Activity(Arc::new(Mutex::new(Instant::now() - Duration::from_secs(5))));
-        let wait =
-            tokio::time::timeout(Duration::from_millis(1), activity.silent_for(Duration::from_secs(3)));
-        assert!(wait.await.is_ok());
+        let (activity, limit) = (Activity::default(), Duration::from_secs(3));
+        let within = async |seconds, may_rest| {
+            let wait = activity.silent_for(limit, may_rest);
+            tokio::time::timeout(Duration::from_secs(seconds), wait).await.is_ok()
+        };
+        assert_eq!((within(2, true).await, within(2, true).await), (false, true));
+        activity.touch(false);
+        assert_eq!((within(2, true).await, within(2, true).await), (false, true));
+        activity.touch(true);
+        assert_eq!((within(1000, true).await, within(1, false).await), (false, true));
     }
 }

@@ -18,6 +18,9 @@ pub struct Server {
     pub requests: Mutex<Vec<String>>,
     /// Head and body of each request.
     pub whole: Mutex<Vec<(String, String)>>,
+    /// Requests that are answered late: a part of their first lines, and the time before the head of an answer, and
+    /// again before its body.
+    pub slow: Mutex<Option<(&'static str, Duration)>>,
     version: &'static str,
     answer: Answer,
 }
@@ -31,6 +34,7 @@ impl Server {
             connections: AtomicUsize::new(0),
             requests: Mutex::default(),
             whole: Mutex::default(),
+            slow: Mutex::default(),
             version,
             answer,
         })
@@ -58,6 +62,16 @@ impl Server {
             }
             let mut body = vec![0; length];
             stream.read_exact(&mut body).await.unwrap();
+            if head.to_lowercase().contains("transfer-encoding: chunked") {
+                let mut line = String::new();
+                while line != "0\r\n" {
+                    line.clear();
+                    if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                stream.read_line(&mut line).await.unwrap();
+            }
             self.requests.lock().unwrap().push(request.clone());
             self.whole.lock().unwrap().push((head, String::from_utf8(body).unwrap()));
             let answer = match request.split(' ').nth(1) {
@@ -71,13 +85,23 @@ impl Server {
                 return std::future::pending().await;
             };
             // A moment, so that requests sent at once are under way at once.
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            let slow = self.slow.lock().unwrap().filter(|(part, _)| request.contains(part));
+            let pause = slow.map_or(Duration::from_millis(5), |(_, time)| time);
+            tokio::time::sleep(pause).await;
             let head = format!(
                 "HTTP/1.1 {status} X\r\nApi-Version: {}\r\nServer: Docker/test (linux)\r\nContent-Length: {}\r\n\r\n",
                 self.version,
                 body.len()
             );
-            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            if stream.write_all(head.as_bytes()).await.is_err() {
+                return;
+            }
+            if slow.is_some() {
+                tokio::time::sleep(pause).await;
+            }
+            if stream.write_all(body.as_bytes()).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use dfab_client::build::{
     BuildRequest, Compression, ContextOptions, DockerContext, Error, Metadata, build_from_context,
 };
+use dfab_client::error::Cause;
 use dfab_client::transfer::{BuildLimits, BuildOptions, Progress};
 use futures_util::FutureExt;
 use serde_json::json;
@@ -113,7 +114,13 @@ async fn build(run: &Run, arguments: &Arguments) -> Result<Report> {
     let building = build_from_context(backend.as_ref(), &context, &request, &progress);
     let built = watched(&transfer, tell, building).await;
     drop(transfer);
-    let built = built.map_err(|error| engine_failure(&error))?;
+    let built = built.map_err(|error| {
+        let mut failure = engine_failure(&error);
+        if matches!(error.cause, Cause::Timeout(limit) if Some(limit) == request.options.timeout) {
+            failure.hints = vec!["give it more time: `--timeout SECONDS`".to_owned()];
+        }
+        failure
+    })?;
     let id = built.image_id.as_deref();
     let names = [std::slice::from_ref(&tag), &built.added_names].concat();
     run.result_line(&format!("built {} ({})", names.join(", "), id.unwrap_or("no ID")));

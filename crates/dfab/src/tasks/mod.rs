@@ -92,7 +92,10 @@ fn hint(error: &dfab_client::Error) -> Option<String> {
     let look = format!("{doctor} looks for the cause");
     let source = match (&error.cause, error.connector_error()) {
         (_, Some(source)) => source,
-        (Cause::Unreachable(_) | Cause::Timeout(_), None) => return Some(look),
+        (Cause::Unreachable(_), None) => return Some(look),
+        (Cause::Timeout(_), None) => {
+            return Some(format!("`docker_timeout` is the time that an engine has for an answer; {look}"));
+        }
         (_, None) => return None,
     };
     if source.is::<dfab_client::local::Unreachable>() {
@@ -146,7 +149,8 @@ mod tests {
         let taken = hint(Cause::Refused { status: 409, message: taken });
         assert!(taken.is_some_and(|hint| hint.contains("another run of dfab")));
         let late = hint(Cause::Timeout(std::time::Duration::from_secs(1)));
-        assert_eq!(late.as_deref(), Some("`dfab doctor web1` looks for the cause"));
+        let expected = "`docker_timeout` is the time that an engine has for an answer; `dfab doctor web1` looks for the cause";
+        assert_eq!(late.as_deref(), Some(expected));
         let socket = dfab_client::local::Unreachable::NoSocket("/s".into());
         assert!(hint(Cause::Unreachable(socket.into())).is_some_and(|hint| hint.contains("`-H HOST`")));
     }
