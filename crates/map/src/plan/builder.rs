@@ -252,6 +252,11 @@ impl<'a> Builder<'a> {
         found.into_iter().collect()
     }
 
+    /// Tells whether an entry gets no steps, because it is on a host that is down or waits for one.
+    pub(super) fn is_blocked(&self, index: usize) -> bool {
+        self.blocked.contains_key(&index)
+    }
+
     /// Tells whether another entry of the run needs this one.
     pub(super) fn is_needed(&self, index: usize) -> bool {
         !self.needed_by[index].is_empty()

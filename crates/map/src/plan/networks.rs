@@ -92,7 +92,7 @@ pub fn unseen(
 
 /// Connects the containers again that are not part of this run, with the settings that they had or, where
 /// they were not inspected, that the map gives them.
-/// Those of this run are connected by steps of their own.
+/// Those of this run are connected by steps of their own, unless they are left out.
 fn strangers(
     builder: &mut Builder<'_>,
     entry: &Entry,
@@ -100,10 +100,11 @@ fn strangers(
     observed: &Observed,
 ) -> Vec<Call> {
     let known = |name: &String| {
-        let entries = builder.desired.entries.iter();
+        let entries = builder.desired.entries.iter().enumerate();
         entries
-            .filter(|other| other.client == entry.client && other.name == *name)
-            .any(|other| other.lifecycle().is_some() && other.role != Role::Follower)
+            .filter(|(_, other)| other.client == entry.client && other.name == *name)
+            .filter(|(at, _)| !builder.is_blocked(*at))
+            .any(|(_, other)| other.lifecycle().is_some() && other.role != Role::Follower)
     };
     let strangers: Vec<&String> = connected.iter().copied().filter(|name| !known(name)).collect();
     let mut all = Vec::new();

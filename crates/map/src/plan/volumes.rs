@@ -95,8 +95,7 @@ fn reset(
     current: &ObservedVolume,
     observed: &Observed,
 ) {
-    let mut after: Vec<StepId> = builder.orphan_steps(&entry.client, &current.holders);
-    let mut strangers = Vec::new();
+    let (mut holders, mut strangers, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for holder in &current.holders {
         if builder.orphans.contains_key(&(entry.client.clone(), holder.clone())) {
             continue;
@@ -109,10 +108,26 @@ fn reset(
                 Object::Container(container) => Some((at, container)),
                 _ => None,
             });
-        let Some((at, container)) = found else {
-            strangers.push(holder.clone());
-            continue;
-        };
+        match found {
+            Some((at, _)) if builder.is_blocked(at) => left_out.push(holder.as_str()),
+            Some((at, container)) => holders.push((holder, at, container)),
+            None => strangers.push(holder.clone()),
+        }
+    }
+    if !strangers.is_empty() {
+        let (client, name) = (entry.client.clone(), entry.name.clone());
+        return builder.error(PlanError::VolumeHeld { client, name, holders: strangers });
+    }
+    if !left_out.is_empty() {
+        return builder.notice(format!(
+            "volume {} on {} is not made anew: it is held by {}, which waits for what cannot be reached",
+            entry.name,
+            entry.client,
+            left_out.join(", ")
+        ));
+    }
+    let mut after: Vec<StepId> = builder.orphan_steps(&entry.client, &current.holders);
+    for (holder, at, container) in holders {
         if builder.renewed(&entry.client).removed.contains(holder) {
             // For another volume that it holds.
             after.extend(builder.last_step(at));
@@ -126,10 +141,6 @@ fn reset(
         let pulls = builder.pulls([at]);
         after.extend(builder.step_after(at, Action::Remove, vec![reason], all, pulls));
         builder.renewed(&entry.client).removed.insert(holder.clone());
-    }
-    if !strangers.is_empty() {
-        let (client, name) = (entry.client.clone(), entry.name.clone());
-        return builder.error(PlanError::VolumeHeld { client, name, holders: strangers });
     }
     let mut all = vec![Call::RemoveVolume { name: entry.name.clone() }];
     all.extend(calls::create_volume(volume));
