@@ -36,6 +36,10 @@ fn answer(request: &str) -> Option<(u16, String)> {
             (200, r#"{"stream": "Successfully built 0123456789ab\n"}"#.into())
         }
         path if path.contains("/images/load") => (200, String::new()),
+        path if path.ends_with("/m.short/json") => (200, r#"{"Config": {}}"#.into()),
+        path if path.ends_with("/m.stop-300/json") => (200, r#"{"Config": {"StopTimeout": 300}}"#.into()),
+        path if path.ends_with("/m.stop-never/json") => (200, r#"{"Config": {"StopTimeout": -1}}"#.into()),
+        path if path.ends_with("/m.unknown/json") => (404, r#"{"message": "No such container"}"#.into()),
         path if path.ends_with("/exec") => (201, r#"{"Id": "e1"}"#.into()),
         path if path.contains("/exec/e1/start") => (200, String::new()),
         path if path.contains("/images/create") => (200, r#"{"status": "Pulling"}"#.into()),
@@ -237,6 +241,46 @@ async fn an_upload_that_stands_still_is_given_up() {
     let (_ours, theirs) = tokio::io::duplex(64);
     let cause = backend.load_image(Box::new(theirs), &|_| {}).await.unwrap_err().cause;
     assert!(matches!(cause, Cause::Timeout(limit) if limit == Duration::from_secs(300)), "{cause}");
+}
+
+/// The engine waits for as long as a container says where a stop says nothing.
+#[tokio::test(start_paused = true)]
+async fn a_stop_has_the_time_of_its_container() {
+    // 60 s for the answer, and 10 s, or what the container has.
+    for (name, late, expected) in [
+        ("m.short", 66, None),
+        ("m.short", 74, Some(70)),
+        ("m.stop-300", 350, None),
+        ("m.stop-300", 370, Some(360)),
+        ("m.stop-never", 5000, None),
+        ("m.unknown", 74, Some(70)),
+    ] {
+        for restart in [false, true] {
+            let server = Server::new("1.41", answer);
+            let part = if restart { "/restart" } else { "/stop" };
+            *server.slow.lock().unwrap() = Some((part, Duration::from_secs(late)));
+            let backend = backend(&server, ApiOptions::default());
+            let result = match restart {
+                true => backend.restart_container(name, None).await,
+                false => backend.stop_container(name, None).await,
+            };
+            let limit = match result.map_err(|error| error.cause) {
+                Ok(()) => None,
+                Err(Cause::Timeout(limit)) => Some(limit.as_secs()),
+                Err(other) => panic!("{name} {late}: {other}"),
+            };
+            assert_eq!(limit, expected, "{name} {late} {restart}");
+            let requests = server.requests.lock().unwrap().clone();
+            let asked = requests.iter().filter(|request| request.contains("/json")).count();
+            assert_eq!(asked, usize::from(late > 70), "{requests:?}");
+        }
+    }
+    let server = Server::new("1.41", answer);
+    *server.slow.lock().unwrap() = Some(("/stop?t=5", Duration::from_secs(80)));
+    let backend = backend(&server, ApiOptions::default());
+    let stopped = backend.stop_container("m.stop-300", Some(Duration::from_secs(5)));
+    let cause = stopped.await.unwrap_err().cause;
+    assert!(matches!(cause, Cause::Timeout(limit) if limit == Duration::from_secs(65)), "{cause}");
 }
 
 /// engine D-52: without a login for its registry, the source takes an image for one that cannot be pulled.

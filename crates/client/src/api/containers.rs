@@ -1,6 +1,8 @@
 //! [`Backend`] over the Engine API: containers, networks, volumes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -152,9 +154,9 @@ impl Backend for ApiBackend {
         let operation = format!("stop container `{name}`");
         let seconds = timeout.map(whole_seconds);
         let options = StopContainerOptions { t: seconds, ..StopContainerOptions::default() };
-        // The engine answers when the container has ended, at the latest after it was killed.
-        let deadline = self.options.timeout + timeout.unwrap_or(DEFAULT_STOP_TIMEOUT);
-        self.call(&operation, Some(deadline), self.docker.stop_container(name, Some(options))).await
+        self.engine().await?;
+        let call = async { self.docker.stop_container(name, Some(options)).await.map_err(failure::bollard) };
+        self.stopped(&operation, name, timeout, call).await
     }
 
     async fn kill_container(&self, name: &str, signal: Option<&str>) -> Result<()> {
@@ -391,8 +393,7 @@ impl Backend for ApiBackend {
             path.push_str(&format!("?t={}", whole_seconds(timeout)));
         }
         let request = request(Method::POST, &path, None).map_err(|cause| self.error(&*operation, cause))?;
-        let deadline = self.options.timeout + timeout.unwrap_or(DEFAULT_STOP_TIMEOUT);
-        self.within(&operation, Some(deadline), self.opened(request)).await.map(drop)
+        self.stopped(&operation, name, timeout, self.opened(request)).await.map(drop)
     }
 
     async fn rename_container(&self, name: &str, new_name: &str) -> Result<()> {
@@ -438,6 +439,50 @@ impl Backend for ApiBackend {
             }
             error
         })
+    }
+}
+
+impl ApiBackend {
+    /// Waits for the answer to a stop. An engine gives it when the container has ended, at the latest after it was
+    /// killed, so that the time of the stop is added to that for an answer.
+    ///
+    /// Where the call names no time, the engine takes the container's own. That one is asked for only when a stop
+    /// takes longer than most do, so that others cost no second request.
+    async fn stopped<T>(
+        &self,
+        operation: &str,
+        name: &str,
+        timeout: Option<Duration>,
+        call: impl Future<Output = std::result::Result<T, Cause>>,
+    ) -> Result<T> {
+        let mut call = pin!(call);
+        let usual = self.options.timeout.saturating_add(timeout.unwrap_or(DEFAULT_STOP_TIMEOUT));
+        if timeout.is_some() {
+            return self.within(operation, Some(usual), call).await;
+        }
+        let asked = async {
+            tokio::time::sleep(usual).await;
+            let path = format!("/containers/{}/json", encoded(name));
+            let answer = self.json(operation, Method::GET, &path, None).await.ok()?;
+            answer.pointer("/Config/StopTimeout")?.as_i64()
+        };
+        let own = tokio::select! {
+            result = &mut call => return result.map_err(|cause| self.error(operation, cause)),
+            own = asked => own,
+        };
+        let rest = match own.map(u64::try_from) {
+            // -1: however long it takes.
+            Some(Err(_)) => None,
+            Some(Ok(seconds)) => Some(Duration::from_secs(seconds).saturating_sub(DEFAULT_STOP_TIMEOUT)),
+            None => Some(Duration::ZERO),
+        };
+        match rest {
+            None => self.within(operation, None, call).await,
+            Some(rest) => tokio::time::timeout(rest, call)
+                .await
+                .unwrap_or_else(|_| Err(Cause::Timeout(usual.saturating_add(rest))))
+                .map_err(|cause| self.error(operation, cause)),
+        }
     }
 }
 
