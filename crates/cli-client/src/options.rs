@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dfab_client::registry::Credentials;
 use dfab_tunnel::Secret;
 
 use crate::echo::Echo;
@@ -39,6 +40,9 @@ pub struct CliOptions {
     /// How long a short command may take once there is a shell; no limit by default. What takes its time has none:
     /// pulls, pushes, builds, archives, logs, and whatever waits for a container.
     pub limit: Option<Duration>,
+    /// Where logins for registries come from when a pull or push is given none. Without one that is found, the
+    /// program uses what is configured on its host. None by default.
+    pub credentials: Option<Arc<dyn Credentials>>,
 }
 
 /// Flags for TLS between the program and its engine. Files are on the host that runs the program.
@@ -82,6 +86,7 @@ impl Default for CliOptions {
             processes: 8,
             linger: Duration::from_millis(2),
             limit: None,
+            credentials: None,
         }
     }
 }

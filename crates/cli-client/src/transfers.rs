@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use dfab_client::backend::{PullProgress, Result};
 use dfab_client::error::{Cause, Error};
+use dfab_client::registry;
 use dfab_client::transfer::{BuildOptions, Progress, Reader};
 use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
@@ -17,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::backend::{CliBackend, login};
-use crate::command::{self, Built};
+use crate::command::{self, Built, Login};
 use crate::failure::{self, Unusable};
 use crate::frame::Finished;
 use crate::host::Host;
@@ -46,6 +47,19 @@ impl CliBackend {
         }
     }
 
+    /// Returns the login that was given, else the one that is found; else the program uses that of its host.
+    async fn login_for(
+        &self,
+        operation: &str,
+        image: &ImageName,
+        given: Option<&Auth>,
+    ) -> Result<Option<Login>> {
+        let failed = |cause| self.error(operation, cause);
+        let credentials = self.host.options.credentials.as_deref();
+        let found = registry::login_for(credentials, image, given).await.map_err(failed)?;
+        found.map(|auth| login(image, &auth)).transpose().map_err(failed)
+    }
+
     /// Pulls an image, or every tag of its repository.
     pub(crate) async fn pulled(
         &self,
@@ -56,8 +70,7 @@ impl CliBackend {
     ) -> Result<()> {
         let what = if all_tags { "all tags of image" } else { "image" };
         let operation = format!("pull {what} `{image}`");
-        let login =
-            auth.map(|auth| login(image, auth)).transpose().map_err(|cause| self.error(&operation, cause))?;
+        let login = self.login_for(&operation, image, auth).await?;
         let built = match all_tags {
             true => command::pull_all_tags(&image.repository, login),
             false => command::pull(&image.to_string(), login),
@@ -69,8 +82,7 @@ impl CliBackend {
 
     pub(crate) async fn push(&self, image: &ImageName, auth: Option<&Auth>, tell: Tell<'_>) -> Result<()> {
         let operation = format!("push image `{image}`");
-        let login =
-            auth.map(|auth| login(image, auth)).transpose().map_err(|cause| self.error(&operation, cause))?;
+        let login = self.login_for(&operation, image, auth).await?;
         let command = self.built(&operation, command::push(&image.to_string(), login))?;
         let finished = self.host.live(&command, |line| tell(progress(line))).await;
         self.succeeded(&operation, false, finished).map(drop)

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use dfab_map::image::ImageName;
 use dfab_map::model::Auth;
 
 use crate::error::{Cause, Error, Source};
@@ -20,6 +21,31 @@ pub trait Credentials: fmt::Debug + Send + Sync {
     ///
     /// Whatever explains best why it cannot be told.
     async fn find(&self, registry: Option<&str>) -> Result<Option<Auth>, Source>;
+}
+
+/// Returns the login that was given for an image's registry, else the one that is found.
+///
+/// # Errors
+///
+/// [`Cause::Input`] with what the credentials say.
+pub async fn login_for(
+    credentials: Option<&dyn Credentials>,
+    image: &ImageName,
+    given: Option<&Auth>,
+) -> Result<Option<Auth>, Cause> {
+    let Some(credentials) = credentials.filter(|_| given.is_none()) else { return Ok(given.cloned()) };
+    credentials.find(image.registry()).await.map_err(|error| Cause::Input(said(error.as_ref())))
+}
+
+/// An error with its causes, in one line.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(&format!(": {source}"));
+        next = source.source();
+    }
+    text
 }
 
 /// The user name that stands for an identity token, as credential helpers have it.

@@ -70,6 +70,7 @@ fn options(
         sudo,
         debug: config.debug.unwrap_or(*debug),
         echo: Some(echo),
+        credentials: Some(Arc::new(settings.credentials.clone())),
         ..CliOptions::default()
     })
 }

@@ -268,6 +268,55 @@ async fn a_pull_reports_lines_and_keeps_its_login_to_itself() {
     fake.assert_tidy();
 }
 
+/// Logins by the registry's host, `None` of which is none.
+#[derive(Debug)]
+struct Known;
+
+#[async_trait]
+impl dfab_client::registry::Credentials for Known {
+    async fn find(
+        &self,
+        registry: Option<&str>,
+    ) -> std::result::Result<Option<Auth>, dfab_client::error::Source> {
+        match registry {
+            Some("known.example") => {
+                Ok(Some(Auth { username: "u".into(), password: Late::Known("secret".into()), email: None }))
+            }
+            Some("locked.example") => Err("the helper is locked".into()),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Logins of the variables, and of this machine, were for the API backend only.
+#[tokio::test(flavor = "multi_thread")]
+async fn pulls_and_pushes_without_a_login_use_one_that_is_known() {
+    let fake = Fake::new(&[]);
+    fake.program(
+        "docker",
+        "#!/bin/sh\n[ \"$1\" = --config ] && grep -q dTpzZWNyZXQ= \"$2/config.json\" && exit 0\nexit 9\n",
+    );
+    let backend = fake.backend(CliOptions { credentials: Some(Arc::new(Known)), ..CliOptions::default() });
+    for (registry, expected) in [
+        ("known.example", None),
+        ("other.example", Some("9")),
+        ("locked.example", Some("the helper is locked")),
+    ] {
+        let image = ImageName::expand(&format!("{registry}/x:1"), None, None).unwrap();
+        for result in
+            [backend.pull_image(&image, None, &|_| {}).await, backend.push_image(&image, None, &|_| {}).await]
+        {
+            let failed = result.err().map(|error| error.cause.to_string());
+            match (&failed, expected) {
+                (None, None) => {}
+                (Some(text), Some(part)) => assert!(text.contains(part), "{registry}: {text}"),
+                _ => panic!("{registry}: {failed:?}"),
+            }
+        }
+    }
+    fake.assert_tidy();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_are_echoed_only_when_debugging() {
     for (debug, expected) in [(false, 0), (true, 2)] {

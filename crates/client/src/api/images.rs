@@ -18,7 +18,7 @@ use super::transport::Body;
 use super::{ApiBackend, encoded, failure, message, request};
 use crate::backend::{PullProgress, Result};
 use crate::error::Cause;
-use crate::registry::TOKEN_USER;
+use crate::registry::{self, TOKEN_USER};
 
 impl ApiBackend {
     pub(super) async fn pull(
@@ -54,12 +54,8 @@ impl ApiBackend {
         image: &ImageName,
         given: Option<&Auth>,
     ) -> Result<Option<Auth>> {
-        if let Some(given) = given {
-            return Ok(Some(given.clone()));
-        }
-        let Some(credentials) = &self.options.credentials else { return Ok(None) };
-        let found = credentials.find(image.registry()).await;
-        found.map_err(|error| self.error(operation, Cause::Input(said(error.as_ref()))))
+        let found = registry::login_for(self.options.credentials.as_deref(), image, given).await;
+        found.map_err(|cause| self.error(operation, cause))
     }
 
     /// Sends a request and hands each line of the answer, a JSON value, to `each`.
@@ -171,17 +167,6 @@ fn pull_progress(line: &Value) -> PullProgress {
     let text = |field: &str| line.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let bytes = |field: &str| line.get("progressDetail")?.get(field)?.as_u64();
     PullProgress { layer: text("id"), status: text("status"), bytes: bytes("current").zip(bytes("total")) }
-}
-
-/// An error with its sources as one sentence.
-fn said(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(&format!(": {source}"));
-        next = source.source();
-    }
-    text
 }
 
 /// A registry login as the Engine API's `AuthConfig`.
