@@ -30,24 +30,15 @@ impl Dropbear {
             eprintln!("SKIPPED: no dropbear (Debian package dropbear-bin, or DFAB_DROPBEAR=/path)");
             return None;
         }
-        let user = User::create(tag)?;
         let home = tempfile::tempdir().unwrap();
+        let user = User::with_home(tag, home.path())?;
         set_mode(home.path(), 0o755);
         keygen(&home.path().join("user_key"), "ed25519", "");
         std::fs::create_dir(home.path().join(".ssh")).unwrap();
         let public = home.path().join("user_key.pub");
         std::fs::copy(public, home.path().join(".ssh/authorized_keys")).unwrap();
-        let run = |program: &str, args: &[&str]| {
-            let output = Command::new(program).args(args).output().unwrap();
-            assert!(
-                output.status.success(),
-                "{program} {args:?}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        };
         let path = home.path().to_str().unwrap();
-        run("/usr/sbin/usermod", &["-d", path, &user.name]);
-        run("chown", &["-R", &user.name, path]);
+        assert!(Command::new("chown").args(["-R", &user.name, path]).status().unwrap().success());
         // Its own format; the program stands beside it, or where Debian has it.
         let key = home.path().join("host_key");
         let maker = program.with_file_name("dropbearkey");

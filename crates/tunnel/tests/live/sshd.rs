@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use dfab_tunnel::ConnectOptions;
@@ -197,14 +198,23 @@ impl User {
     pub const PASSWORD: &str = "correct horse";
 
     pub fn create(tag: &str) -> Option<Self> {
+        Self::with_home(tag, Path::new("/nonexistent"))
+    }
+
+    /// One with this home directory, which is not made.
+    pub fn with_home(tag: &str, home: &Path) -> Option<Self> {
+        static USERS: AtomicU32 = AtomicU32::new(0);
         if whoami() != "root" || !Path::new("/usr/sbin/useradd").exists() {
             eprintln!("SKIPPED: a scratch user needs root and useradd");
             return None;
         }
         let name = format!("dfab{tag}{}", std::process::id());
-        // Users of lab hosts that run meanwhile have the first numbers, and usermod looks for processes by number.
-        let arguments = ["-M", "-K", "UID_MIN=20000", "-K", "UID_MAX=59999", "-s", "/bin/sh", &name];
-        let made = Command::new("/usr/sbin/useradd").args(arguments).status().unwrap();
+        // Users of lab hosts that run meanwhile have the first numbers. Nor is the number of a user taken again that was
+        // removed while its last processes were ending.
+        let first = format!("UID_MIN={}", 20_000 + 50 * USERS.fetch_add(1, Ordering::Relaxed));
+        let mut command = Command::new("/usr/sbin/useradd");
+        command.args(["-M", "-K", &first, "-K", "UID_MAX=59999", "-s", "/bin/sh", "-d"]).arg(home).arg(&name);
+        let made = command.status().unwrap();
         assert!(made.success());
         let user = Self { name };
         let mut child = Command::new("/usr/sbin/chpasswd").stdin(Stdio::piped()).spawn().unwrap();
