@@ -359,35 +359,34 @@ impl Session {
     /// Waits until an open stands behind a TCP port that does not answer, and takes it from this connection. Never
     /// returns for one that this connection has begun with.
     async fn held_up(&self, turn: &OpenTurn) {
-        loop {
-            tokio::time::sleep(SLOW_TCP).await;
-            if !self.tcp_open.takes_longer_than(SLOW_TCP) {
-                continue;
-            }
-            match turn.take() {
-                true => return,
-                false => std::future::pending().await,
-            }
+        self.slow_port().await;
+        if !turn.take() {
+            std::future::pending().await
         }
     }
 
     /// Waits until an open stands behind a TCP port that does not answer, has it taken from this
     /// connection, and returns the second one. Never returns for one that this connection has begun with.
     async fn way_round(&self, turn: &OpenTurn) -> &Session {
+        self.slow_port().await;
+        let side = self.side.get_or_init(|| async {
+            let mut options = self.options.clone();
+            // Nobody is asked for the same once more; without it, the open waits as it must.
+            options.auth.prompt = None;
+            Box::pin(Self::connect(options)).await.ok().map(Box::new)
+        });
+        match side.await {
+            Some(side) if side.is_alive() && turn.take() => side,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Waits until this connection is opening a stream to a TCP port that does not answer.
+    async fn slow_port(&self) {
         loop {
             tokio::time::sleep(SLOW_TCP).await;
-            if !self.tcp_open.takes_longer_than(SLOW_TCP) {
-                continue;
-            }
-            let side = self.side.get_or_init(|| async {
-                let mut options = self.options.clone();
-                // Nobody is asked for the same once more; without it, the open waits as it must.
-                options.auth.prompt = None;
-                Box::pin(Self::connect(options)).await.ok().map(Box::new)
-            });
-            match side.await {
-                Some(side) if side.is_alive() && turn.take() => return side,
-                _ => std::future::pending().await,
+            if self.tcp_open.takes_longer_than(SLOW_TCP) {
+                return;
             }
         }
     }
