@@ -15,6 +15,7 @@
 mod channel;
 #[cfg(test)]
 mod closing;
+mod key_files;
 mod kill;
 pub(crate) mod link;
 pub(crate) mod login;
